@@ -1,0 +1,36 @@
+// Who a peer is: BLAKE2b-256 of its Ed25519 public key. Everything that needs one order for all
+// peers (rosters, sums, tie-breaks) uses the order of these bytes.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace gossamer {
+
+struct PeerId {
+    std::array<std::byte, 32> bytes{};
+
+    auto operator<=>(const PeerId&) const = default;
+    bool is_zero() const { return *this == PeerId{}; }
+    std::string to_string() const;     // 64 hex digits
+    std::string short_string() const;  // the first 8 hex digits, for people
+    static std::optional<PeerId> parse(std::string_view text);  // 64 hex digits
+    // Ids for tests and simulated worlds: distinct, and in the order of n.
+    static PeerId of_number(std::uint64_t n);
+};
+
+struct PeerIdHash {  // for look-up only: iteration order must never matter
+    std::size_t operator()(const PeerId& id) const;
+};
+
+// What a certificate allows its holder to be. One role each.
+enum class Role : std::uint8_t { peer = 0, aggregator = 1, operator_ = 2 };
+std::string_view to_string(Role role);
+std::optional<Role> parse_role(std::string_view text);
+
+}  // namespace gossamer

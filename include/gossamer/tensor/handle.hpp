@@ -1,0 +1,97 @@
+// Handles to immutable things that are large, shared, and maybe not there yet.
+//
+// A Model is a handle to one snapshot of parameters; a Payload to one byte string (an encoded
+// update, an arrived transfer). Copying a handle copies no data. A handle may be a *promise*: a
+// job's output that a core passes on before the job has run. Cores only pass handles around;
+// executors fill them, once, and read them. Whoever holds the only handle may take the buffer and
+// write in place. Handles may be copied and dropped on any thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "gossamer/base/assert.hpp"
+#include "gossamer/tensor/buffer.hpp"
+#include "gossamer/tensor/layout.hpp"
+
+namespace gossamer::tensor {
+
+// The shared slot behind a handle.
+struct Slot {
+    LayoutRef layout;  // of models; null in payloads
+    Buffer buffer;
+    std::atomic<bool> filled{false};
+};
+
+class Handle {
+public:
+    bool exists() const { return slot_ != nullptr; }
+    bool filled() const { return slot_ && slot_->filled.load(std::memory_order_acquire); }
+    bool sole() const { return slot_ && slot_.use_count() == 1; }
+    bool same_as(const Handle& other) const { return slot_ == other.slot_; }
+    const void* key() const { return slot_.get(); }  // identity, for executors
+    std::span<const std::byte> bytes() const {
+        GOSSAMER_ASSERT(filled(), "bytes of a handle that is still a promise");
+        return std::as_const(slot_->buffer).bytes();
+    }
+    void fill(Buffer buffer) const {  // executors only, once
+        GOSSAMER_ASSERT(slot_ && !filled(), "a handle is filled once");
+        slot_->buffer = std::move(buffer);
+        slot_->filled.store(true, std::memory_order_release);
+    }
+    // The buffer itself, to write in place. REQUIRES sole() and filled(); the handle ends empty.
+    Buffer take() {
+        GOSSAMER_ASSERT(sole() && filled(), "take from a shared or promised handle");
+        Buffer buffer = std::move(slot_->buffer);
+        slot_.reset();
+        return buffer;
+    }
+
+protected:
+    std::shared_ptr<Slot> slot_;
+};
+
+class Model : public Handle {
+public:
+    static Model promise(LayoutRef layout) {
+        Model m;
+        m.slot_ = std::make_shared<Slot>();
+        m.slot_->layout = std::move(layout);
+        return m;
+    }
+    static Model of(LayoutRef layout, Buffer buffer) {
+        GOSSAMER_ASSERT(buffer.size_bytes() == layout->byte_count(), "buffer and layout differ");
+        Model m = promise(std::move(layout));
+        m.fill(std::move(buffer));
+        return m;
+    }
+    const LayoutRef& layout() const { return slot_->layout; }
+    std::span<const float> values() const {
+        GOSSAMER_ASSERT(filled(), "values of a model that is still a promise");
+        return std::as_const(slot_->buffer).floats();
+    }
+};
+
+class Payload : public Handle {
+public:
+    static Payload promise() {
+        Payload p;
+        p.slot_ = std::make_shared<Slot>();
+        return p;
+    }
+    static Payload of(Buffer buffer) {
+        Payload p = promise();
+        p.fill(std::move(buffer));
+        return p;
+    }
+    // The bytes of a model as they are (codec f32): shares the snapshot, copies nothing.
+    static Payload view_of(const Model& model) {
+        Payload p;
+        static_cast<Handle&>(p) = model;
+        return p;
+    }
+};
+
+}  // namespace gossamer::tensor

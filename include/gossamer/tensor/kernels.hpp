@@ -1,0 +1,35 @@
+// Stream kernels over flat float32 buffers. Compiled without contraction, so that the bits are the
+// same on every instruction set; sizes of all spans are equal unless said.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace gossamer::tensor {
+
+struct Weighted {
+    const float* values;
+    double weight;  // exact multiple of 2^-24 from topology
+};
+
+// out = Σ weight_k · values_k in double, in the order given, rounded once. One pass, any number of
+// inputs; out may be one of the inputs.
+void weighted_mean(std::span<float> out, std::span<const Weighted> inputs);
+
+void subtract(std::span<float> out, std::span<const float> a, std::span<const float> b);
+void add(std::span<float> out, std::span<const float> a, std::span<const float> b);
+// out += scale · x
+void add_scaled(std::span<float> out, float scale, std::span<const float> x);
+
+// Sums in double over a fixed tree: the same bits whatever the vector width.
+double squared_norm(std::span<const float> x);
+double squared_distance(std::span<const float> a, std::span<const float> b);
+bool all_finite(std::span<const float> x);
+
+// IEEE half and bfloat16, round to nearest even; NaN stays NaN.
+void to_half(std::span<std::uint16_t> out, std::span<const float> in);
+void from_half(std::span<float> out, std::span<const std::uint16_t> in);
+void to_bfloat16(std::span<std::uint16_t> out, std::span<const float> in);
+void from_bfloat16(std::span<float> out, std::span<const std::uint16_t> in);
+
+}  // namespace gossamer::tensor

@@ -1,0 +1,48 @@
+#include "gossamer/base/peer_id.hpp"
+
+#include <cstring>
+
+#include "gossamer/base/bytes.hpp"
+
+namespace gossamer {
+
+std::string PeerId::to_string() const { return to_hex(bytes); }
+std::string PeerId::short_string() const { return to_hex(ByteView(bytes).first(4)); }
+
+std::optional<PeerId> PeerId::parse(std::string_view text) {
+    auto raw = from_hex(text);
+    PeerId id;
+    if (!raw || raw->size() != id.bytes.size()) return std::nullopt;
+    std::memcpy(id.bytes.data(), raw->data(), raw->size());
+    return id;
+}
+
+PeerId PeerId::of_number(std::uint64_t n) {
+    PeerId id;  // big-endian, so that the order of ids is the order of numbers
+    for (int i = 0; i < 8; ++i) id.bytes[i] = static_cast<std::byte>(n >> (56 - 8 * i));
+    id.bytes[31] = std::byte{1};  // never the zero id
+    return id;
+}
+
+std::size_t PeerIdHash::operator()(const PeerId& id) const {
+    std::size_t h = 0;  // of_number ids differ in the first 8 bytes, real ones everywhere
+    std::memcpy(&h, id.bytes.data(), sizeof h);
+    return h * 0x9e3779b97f4a7c15ull;
+}
+
+std::string_view to_string(Role role) {
+    switch (role) {
+        case Role::peer: return "peer";
+        case Role::aggregator: return "aggregator";
+        case Role::operator_: return "operator";
+    }
+    return "unknown";
+}
+
+std::optional<Role> parse_role(std::string_view text) {
+    for (auto role : {Role::peer, Role::aggregator, Role::operator_})
+        if (to_string(role) == text) return role;
+    return std::nullopt;
+}
+
+}  // namespace gossamer
