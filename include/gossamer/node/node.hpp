@@ -1,0 +1,59 @@
+// Node: what a driver turns, be it the one of a daemon or the one of the simulator.
+//
+// Call one function per event, with a fresh Turn, from one thread; then carry out the Turn (see
+// job/turn.hpp) and arm one timer at next_deadline(). After a suspension or a stall of more than
+// 250 ms call on_resume before any deadline.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "gossamer/base/result.hpp"
+#include "gossamer/job/turn.hpp"
+
+namespace gossamer::node {
+
+// One member as `gossamer members` shows it.
+struct MemberView {
+    message::MemberRecord record;
+    bool linked = false;
+    Duration round_trip{};  // zero when not measured
+    Duration silent_for{};  // since the last sign of life
+    message::Progress progress;
+    std::string reason;     // of its present state
+};
+// What the node does now, for `gossamer status`.
+struct NodeStatus {
+    message::Mode mode{};
+    message::Phase phase{};
+    std::uint64_t round = 0, round_max = 0;
+    double loss = 0, accuracy = 0;  // NaN until known
+    std::vector<message::Waiting> waiting;
+    std::vector<MemberView> members;
+};
+
+class Node {
+public:
+    virtual ~Node() = default;
+
+    virtual void on_start(job::Turn&) = 0;
+    virtual void on_message(job::Turn&, const PeerId& from, const message::Message&) = 0;
+    virtual void on_link(job::Turn&, const PeerId& peer, const job::LinkEvent&) = 0;
+    virtual void on_transfer(job::Turn&, const PeerId& peer, job::TransferId,
+                             message::TransferEvent) = 0;
+    virtual void on_job_done(job::Turn&, job::JobId, Result<job::JobDone>, Duration elapsed) = 0;
+    virtual void on_resume(job::Turn&, Duration asleep) = 0;
+    virtual void on_deadline(job::Turn&) = 0;
+    virtual Instant next_deadline() const = 0;
+
+    // Leave cleanly: say so to all, stop asking for work. Done when stopped() is true.
+    virtual void on_stop(job::Turn&, const std::string& reason) = 0;
+    virtual bool stopped() const = 0;
+    // The run is over and nothing is owed to anybody: the daemon may exit by itself.
+    virtual bool finished() const = 0;
+    virtual NodeStatus status(Instant now) const = 0;
+    // Of all state that decides what comes next, for replay and comparison.
+    virtual Digest128 digest() const = 0;
+};
+
+}  // namespace gossamer::node
