@@ -52,7 +52,7 @@ Result<Duration> parse_duration(std::string_view text) {
     if (!scale(text, kTimeUnits, value) || value < 0)
         return fail(ErrorCode::kConfigType, "\"" + std::string(text) + "\" is not a duration",
                     "write a number and a unit: 250ms, 5s, 10min, 2h, 7d");
-    return Duration{static_cast<std::int64_t>(value)};
+    return Duration{std::llround(value)};  // 2.3s is not 2.299999999s
 }
 
 Result<std::int64_t> parse_bytes(std::string_view text) {
@@ -60,7 +60,7 @@ Result<std::int64_t> parse_bytes(std::string_view text) {
     if (!scale(text, kByteUnits, value) || value < 0)
         return fail(ErrorCode::kConfigType, "\"" + std::string(text) + "\" is not a size",
                     "write a number and a unit: 512, 64KiB, 64MiB, 1.5GB");
-    return static_cast<std::int64_t>(value);
+    return std::llround(value);
 }
 
 std::string format_duration(Duration d) {
