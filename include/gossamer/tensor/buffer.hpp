@@ -2,13 +2,15 @@
 //
 // A Buffer is 64-byte aligned memory that goes back to its pool when it dies. A pool keeps the
 // freed buffers by size and hands them out again; it may be used from any thread. Content of a
-// buffer from take() is unspecified.
+// buffer from take() is unspecified. Sizes are rounded up to classes by at most an eighth; Usage
+// counts the classes.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
 namespace gossamer::tensor {
 

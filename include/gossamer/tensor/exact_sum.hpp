@@ -30,7 +30,13 @@ std::size_t first_bad(std::span<const float> x, double bound);
 // sum[i] += term(weight, x[i]). REQUIRES first_bad(x) == x.size() and equal sizes.
 void exact_add(std::span<std::int64_t> sum, std::span<const float> x, float weight,
                ExactScale scale);
-// out[i] = sum[i] · 2^-s / divisor, rounded once.
+// Both in one pass: adds the update, or, when an element is not finite or exceeds scale.bound,
+// leaves the sum as it was. Returns what first_bad() returns.
+std::size_t exact_add_checked(std::span<std::int64_t> sum, std::span<const float> x, float weight,
+                              ExactScale scale);
+// sum[i] += other[i]: partial sums of several threads, in any order.
+void exact_merge(std::span<std::int64_t> sum, std::span<const std::int64_t> other);
+// out[i] = sum[i] · (2^-s / divisor) in double, rounded once to float32.
 void exact_decode(std::span<float> out, std::span<const std::int64_t> sum, ExactScale scale,
                   double divisor);
 

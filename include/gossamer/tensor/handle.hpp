@@ -8,7 +8,7 @@
 #pragma once
 
 #include <atomic>
-#include <memory>
+#include <cstdint>
 #include <span>
 #include <utility>
 
@@ -23,15 +23,28 @@ struct Slot {
     LayoutRef layout;  // of models; null in payloads
     Buffer buffer;
     std::atomic<bool> filled{false};
+    std::atomic<std::uint32_t> holders{1};
 };
 
 class Handle {
 public:
+    Handle() = default;
+    Handle(const Handle& other) : slot_(other.slot_) {
+        if (slot_) slot_->holders.fetch_add(1, std::memory_order_relaxed);
+    }
+    Handle(Handle&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
+    Handle& operator=(Handle other) noexcept {
+        std::swap(slot_, other.slot_);
+        return *this;
+    }
+    ~Handle() { let_go(); }
+
     bool exists() const { return slot_ != nullptr; }
     bool filled() const { return slot_ && slot_->filled.load(std::memory_order_acquire); }
-    bool sole() const { return slot_ && slot_.use_count() == 1; }
+    // Nobody else holds it, and whatever former holders read is behind us.
+    bool sole() const { return slot_ && slot_->holders.load(std::memory_order_acquire) == 1; }
     bool same_as(const Handle& other) const { return slot_ == other.slot_; }
-    const void* key() const { return slot_.get(); }  // identity, for executors
+    const void* key() const { return slot_; }  // identity, for executors
     std::span<const std::byte> bytes() const {
         GOSSAMER_ASSERT(filled(), "bytes of a handle that is still a promise");
         return std::as_const(slot_->buffer).bytes();
@@ -45,19 +58,24 @@ public:
     Buffer take() {
         GOSSAMER_ASSERT(sole() && filled(), "take from a shared or promised handle");
         Buffer buffer = std::move(slot_->buffer);
-        slot_.reset();
+        let_go();
         return buffer;
     }
 
 protected:
-    std::shared_ptr<Slot> slot_;
+    explicit Handle(Slot* slot) : slot_(slot) {}
+    void let_go() {
+        if (slot_ && slot_->holders.fetch_sub(1, std::memory_order_acq_rel) == 1) delete slot_;
+        slot_ = nullptr;
+    }
+    Slot* slot_ = nullptr;
 };
 
 class Model : public Handle {
 public:
     static Model promise(LayoutRef layout) {
         Model m;
-        m.slot_ = std::make_shared<Slot>();
+        m.slot_ = new Slot;
         m.slot_->layout = std::move(layout);
         return m;
     }
@@ -78,7 +96,7 @@ class Payload : public Handle {
 public:
     static Payload promise() {
         Payload p;
-        p.slot_ = std::make_shared<Slot>();
+        p.slot_ = new Slot;
         return p;
     }
     static Payload of(Buffer buffer) {

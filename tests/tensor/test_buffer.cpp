@@ -1,0 +1,129 @@
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <cstring>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "gossamer/base/rng.hpp"
+#include "gossamer/tensor/buffer.hpp"
+#include "gossamer/tensor/handle.hpp"
+
+using namespace gossamer;
+using namespace gossamer::tensor;
+
+TEST_CASE("a freed buffer is handed out again") {
+    auto pool = BufferPool::create(std::size_t{64} << 20);
+    for (std::size_t size : {4ul, 512ul, 513ul, 100'000ul, 3ul << 20}) {
+        const void* first = nullptr;
+        {
+            auto buffer = pool->take(size);
+            first = buffer.bytes().data();
+            CHECK(buffer.size_bytes() == size);
+            CHECK(reinterpret_cast<std::uintptr_t>(first) % 64 == 0);
+            std::memset(buffer.bytes().data(), 7, size);
+            CHECK(pool->usage().live_bytes >= size);
+        }
+        CHECK(pool->usage().live_bytes == 0);
+        CHECK(pool->take(size).bytes().data() == first);
+    }
+    CHECK(pool->usage().kept_bytes > 0);
+    pool->trim();
+    CHECK(pool->usage().kept_bytes == 0);
+}
+
+TEST_CASE("every size fits its class with at most an eighth idle") {
+    auto pool = BufferPool::create(0);
+    auto draw = stream(RunSeed{5}, Purpose::user);
+    for (int i = 0; i < 2000; ++i) {
+        auto size = std::size_t{1} + draw.below(std::uint64_t{1} << (10 + draw.below(14)));
+        auto buffer = pool->take(size);
+        auto capacity = pool->usage().live_bytes;
+        CHECK(capacity >= size);
+        if (size > 512) CHECK(capacity <= size + size / 8 + 1);
+        buffer.bytes().back() = std::byte{1};
+    }
+}
+
+TEST_CASE("a pool keeps no more than its bound and an empty buffer costs nothing") {
+    auto pool = BufferPool::create(10'000);
+    {
+        std::vector<Buffer> many;
+        for (int i = 0; i < 10; ++i) many.push_back(pool->take(4096));
+        CHECK(pool->usage().live_bytes == 40'960);
+    }
+    CHECK(pool->usage().kept_bytes == 8192);
+    CHECK(pool->usage().peak_bytes == 40'960);
+    CHECK(pool->take(0).empty());
+    CHECK(Buffer{}.floats().empty());
+}
+
+TEST_CASE("a buffer outlives the last other reference to its pool") {
+    auto pool = BufferPool::create(1 << 20);
+    auto buffer = pool->take_floats(1000);
+    pool.reset();
+    buffer.floats()[999] = 1.0f;
+    Buffer other = std::move(buffer);
+    CHECK(buffer.empty());
+    CHECK(other.floats()[999] == 1.0f);
+}
+
+TEST_CASE("threads share a pool and never the same buffer") {
+    auto pool = BufferPool::create(std::size_t{1} << 20);
+    std::vector<std::thread> threads;
+    std::atomic<int> clashes{0};
+    for (unsigned t = 0; t < 4; ++t)
+        threads.emplace_back([&, t] {
+            auto draw = stream(RunSeed{t}, Purpose::user);
+            for (int i = 0; i < 3000; ++i) {
+                auto a = pool->take_floats(1 + draw.below(2000));
+                auto b = pool->take_floats(1 + draw.below(2000));
+                auto mark = static_cast<float>(t * 10000 + static_cast<unsigned>(i));
+                for (auto& v : a.floats()) v = mark;
+                for (auto& v : b.floats()) v = -mark;
+                for (auto v : a.floats()) clashes += v != mark;
+                for (auto v : b.floats()) clashes += v != -mark;
+            }
+        });
+    for (auto& thread : threads) thread.join();
+    CHECK(clashes == 0);
+    CHECK(pool->usage().live_bytes == 0);
+}
+
+TEST_CASE("a handle is shared without a copy and its sole holder may take the buffer") {
+    auto pool = BufferPool::create(1 << 20);
+    auto layout = std::make_shared<Layout>();
+    layout->add("w", {100});
+    auto model = Model::promise(layout);
+    auto other = model;
+    CHECK(other.same_as(model));
+    CHECK(!model.filled());
+    other.fill(pool->take_floats(100));
+    CHECK(model.filled());
+    CHECK(!model.sole());
+    auto payload = Payload::view_of(model);
+    CHECK(payload.bytes().data() == model.bytes().data());
+    payload = Payload{};
+    other = Model{};
+    REQUIRE(model.sole());
+    auto buffer = model.take();
+    CHECK(!model.exists());
+    CHECK(buffer.floats().size() == 100);
+    CHECK(pool->usage().live_bytes > 0);
+    buffer = Buffer{};
+    CHECK(pool->usage().live_bytes == 0);
+}
+
+TEST_CASE("the last of many holders on threads frees a model once") {
+    auto pool = BufferPool::create(1 << 20);
+    auto layout = std::make_shared<Layout>();
+    layout->add("w", {16});
+    for (int i = 0; i < 200; ++i) {
+        auto model = Model::of(layout, pool->take_floats(16));
+        std::thread reader([copy = model] { CHECK(copy.values().size() == 16); });
+        model = Model{};
+        reader.join();
+        REQUIRE(pool->usage().live_bytes == 0);
+    }
+}

@@ -1,0 +1,106 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "gossamer/base/rng.hpp"
+#include "gossamer/tensor/kernels.hpp"
+
+using namespace gossamer;
+using namespace gossamer::tensor;
+
+namespace {
+std::vector<float> random_vector(RngStream& draw, std::size_t size) {
+    std::vector<float> x(size);
+    for (auto& v : x) v = static_cast<float>(draw.normal());
+    return x;
+}
+}  // namespace
+
+TEST_CASE("a weighted mean has the bits of the plain loop in double") {
+    auto draw = stream(RunSeed{1}, Purpose::user);
+    for (std::size_t count : {0ul, 1ul, 2ul, 3ul, 4ul, 5ul, 8ul, 9ul, 17ul})
+        for (std::size_t size : {1ul, 100ul, 1024ul, 3001ul}) {
+            std::vector<std::vector<float>> rows;
+            std::vector<Weighted> inputs;
+            for (std::size_t k = 0; k < count; ++k) rows.push_back(random_vector(draw, size));
+            for (const auto& row : rows)
+                inputs.push_back({row.data(), static_cast<double>(draw.below(1 << 24)) * 0x1p-24});
+            std::vector<float> out(size), expected(size);
+            for (std::size_t i = 0; i < size; ++i) {
+                double sum = 0;
+                for (const auto& in : inputs) {
+                    double product = in.weight * static_cast<double>(in.values[i]);
+                    sum += product;
+                }
+                expected[i] = static_cast<float>(sum);
+            }
+            weighted_mean(out, inputs);
+            CHECK(out == expected);
+            if (count > 0) {  // in place
+                weighted_mean(rows[count / 2], inputs);
+                CHECK(rows[count / 2] == expected);
+            }
+        }
+}
+
+TEST_CASE("equal vectors keep their bits under weights that sum to one") {
+    auto draw = stream(RunSeed{2}, Purpose::user);
+    auto x = random_vector(draw, 2000);
+    double third = std::round(0x1p24 / 3) * 0x1p-24;
+    std::vector<Weighted> inputs = {{x.data(), third}, {x.data(), third}, {x.data(), 1 - 2 * third}};
+    std::vector<float> out(x.size());
+    weighted_mean(out, inputs);
+    CHECK(out == x);
+}
+
+TEST_CASE("sums, differences and steps are the plain ones") {
+    auto draw = stream(RunSeed{3}, Purpose::user);
+    for (std::size_t size : {0ul, 1ul, 31ul, 1000ul}) {
+        auto a = random_vector(draw, size), b = random_vector(draw, size);
+        std::vector<float> minus(size), plus(size), step = a, expected_step(size);
+        subtract(minus, a, b);
+        add(plus, a, b);
+        add_scaled(step, -0.1f, b);
+        for (std::size_t i = 0; i < size; ++i) {
+            CHECK(minus[i] == a[i] - b[i]);
+            CHECK(plus[i] == a[i] + b[i]);
+            float product = -0.1f * b[i];
+            CHECK(step[i] == a[i] + product);
+        }
+    }
+}
+
+TEST_CASE("norms follow one fixed tree of sixteen lanes") {
+    auto draw = stream(RunSeed{4}, Purpose::user);
+    for (std::size_t size : {0ul, 1ul, 15ul, 16ul, 17ul, 1000ul, 4096ul}) {
+        auto a = random_vector(draw, size), b = random_vector(draw, size);
+        double lane[16] = {}, lane_ab[16] = {};
+        for (std::size_t i = 0; i < size; ++i) {
+            auto x = static_cast<double>(a[i]), d = x - static_cast<double>(b[i]);
+            lane[i % 16] += x * x;
+            lane_ab[i % 16] += d * d;
+        }
+        for (std::size_t width = 8; width > 0; width /= 2)
+            for (std::size_t i = 0; i < width; ++i) {
+                lane[i] += lane[i + width];
+                lane_ab[i] += lane_ab[i + width];
+            }
+        CHECK(squared_norm(a) == lane[0]);
+        CHECK(squared_distance(a, b) == lane_ab[0]);
+        CHECK(squared_distance(a, a) == 0);
+    }
+}
+
+TEST_CASE("one number that is not finite is noticed") {
+    for (std::size_t size : {1ul, 1023ul, 5000ul})
+        for (auto bad : {std::numeric_limits<float>::quiet_NaN(),
+                         -std::numeric_limits<float>::infinity()}) {
+            std::vector<float> x(size, -3e38f);
+            CHECK(all_finite(x));
+            x[size - 1] = bad;
+            CHECK(!all_finite(x));
+        }
+    CHECK(all_finite({}));
+}

@@ -1,0 +1,88 @@
+#include <doctest/doctest.h>
+
+#include "gossamer/tensor/identity.hpp"
+#include "gossamer/tensor/layout.hpp"
+
+using namespace gossamer;
+using namespace gossamer::tensor;
+
+namespace {
+Layout two_layers(std::uint32_t hidden) {
+    Layout layout;
+    layout.add("dense1.weight", {784, hidden});
+    layout.add("dense1.bias", {hidden});
+    layout.add("dense2.weight", {hidden, 10});
+    layout.add("temperature", {});
+    return layout;
+}
+}  // namespace
+
+TEST_CASE("tensors follow each other without gaps") {
+    auto layout = two_layers(200);
+    CHECK(layout.parameter_count() == 784 * 200 + 200 + 2000 + 1);
+    CHECK(layout.byte_count() == 4 * layout.parameter_count());
+    std::size_t next = 0;
+    for (const auto& t : layout.tensors()) {
+        CHECK(t.offset == next);
+        next += t.count;
+    }
+    REQUIRE(layout.find("dense2.weight"));
+    CHECK(layout.find("dense2.weight")->offset == 784 * 200 + 200);
+    CHECK(layout.find("dense3.weight") == nullptr);
+    CHECK(layout.find("temperature")->count == 1);
+}
+
+TEST_CASE("equal layouts have equal digests and different ones different digests") {
+    CHECK(two_layers(200).digest() == two_layers(200).digest());
+    CHECK(two_layers(200).digest() != two_layers(100).digest());
+    Layout a, b;
+    a.add("ab", {2, 3});
+    b.add("ab", {3, 2});
+    CHECK(a.digest() != b.digest());
+    Layout c, d;  // the same characters, cut differently
+    c.add("a", {1}), c.add("bc", {1});
+    d.add("ab", {1}), d.add("c", {1});
+    CHECK(c.digest() != d.digest());
+}
+
+TEST_CASE("differences are named tensor by tensor, and bounded") {
+    CHECK(differences(two_layers(200), two_layers(200)).empty());
+    auto lines = differences(two_layers(200), two_layers(100));
+    REQUIRE(lines.size() == 3);
+    CHECK(lines[0] == "dense1.weight: here 784x200, there 784x100");
+    CHECK(lines[1] == "dense1.bias: here 200, there 100");
+    CHECK(differences(two_layers(200), two_layers(100), 1).size() == 1);
+    auto missing = differences(two_layers(200), Layout{});
+    CHECK(missing.size() == 4);
+    CHECK(missing[3] == "temperature: here one number, there missing");
+    CHECK(differences(Layout{}, two_layers(200))[0] == "dense1.weight: here missing, there 784x200");
+}
+
+TEST_CASE("the same tensors in another order are a difference") {
+    Layout a, b;
+    a.add("one", {2}), a.add("two", {2});
+    b.add("two", {2}), b.add("one", {2});
+    CHECK(differences(a, b).size() == 1);
+}
+
+TEST_CASE("a model's identity covers every byte, the layout and the leaf borders") {
+    Layout layout;
+    layout.add("w", {600'000});
+    Bytes data(layout.byte_count());  // two whole leaves and a part
+    for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i * 31);
+    auto before = model_identity(data, layout);
+    std::vector<Digest256> leaves;
+    for (std::size_t at = 0; at < data.size(); at += kIdentityLeafBytes)
+        leaves.push_back(identity_leaf(
+            ByteView(data).subspan(at, std::min(kIdentityLeafBytes, data.size() - at))));
+    CHECK(leaves.size() == 3);
+    CHECK(before == identity_root(leaves, data.size(), layout.digest()));
+    for (auto at : {std::size_t{0}, kIdentityLeafBytes, data.size() - 1}) {
+        auto changed = data;
+        changed[at] ^= std::byte{1};
+        CHECK(model_identity(changed, layout) != before);
+    }
+    Layout other;
+    other.add("v", {600'000});
+    CHECK(model_identity(data, other) != before);
+}
