@@ -77,7 +77,8 @@ TEST_CASE("every order and every partition over threads gives the same bits") {
             weights.push_back(static_cast<float>(1 + draw.below(1000)));
         }
         auto total = std::accumulate(weights.begin(), weights.end(), 0.0);
-        auto scale = ExactScale::choose(*std::max_element(weights.begin(), weights.end()), total, 4);
+        auto scale =
+            ExactScale::choose(*std::max_element(weights.begin(), weights.end()), total, 4);
         Words reference(size);
         for (std::size_t k = 0; k < count; ++k) exact_add(reference, updates[k], weights[k], scale);
 
@@ -155,10 +156,10 @@ TEST_CASE("the scale is the largest within both limits") {
         float weight_max;
         double weight_total, bound;
     };
-    std::vector<Case> cases = {{1, 1, 1},         {600, 60'000, 10},    {1, 4096, 1},
-                               {1, 2048, 1},      {1, 2049, 1},         {3, 3, 0.1},
+    std::vector<Case> cases = {{1, 1, 1},          {600, 60'000, 10},   {1, 4096, 1},
+                               {1, 2048, 1},       {1, 2049, 1},        {3, 3, 0.1},
                                {1e-30f, 1e-28, 5}, {3e38f, 1e45, 3e38}, {1, 1, 1e-40},
-                               {7, 1e9, 1e-3},    {1, 1, 1e300}};
+                               {7, 1e9, 1e-3},     {1, 1, 1e300}};
     auto draw = stream(RunSeed{9}, Purpose::user);
     for (int i = 0; i < 300; ++i) {
         auto weight = static_cast<float>(draw.uniform() * 1000 + 1e-3);

@@ -62,7 +62,8 @@ TEST_CASE("all 65,536 halves are read as defined and written back as they were")
     CHECK(wrong == 0);
 }
 
-TEST_CASE("between any two neighbouring halves the nearest is taken, and the even one in the middle") {
+TEST_CASE(
+    "between any two neighbouring halves the nearest is taken, and the even one in the middle") {
     std::size_t wrong = 0;
     for (unsigned h = 0; h < 0x7bff; ++h) {  // up to the pair below the largest finite
         auto low = static_cast<std::uint16_t>(h), high = static_cast<std::uint16_t>(h + 1);
@@ -90,7 +91,8 @@ TEST_CASE("halves overflow to infinity, vanish to zero and keep NaN") {
     CHECK(half(std::numeric_limits<float>::denorm_min()) == 0);
     CHECK(half(-0.0f) == 0x8000);
     CHECK(std::isnan(meaning(half(std::numeric_limits<float>::quiet_NaN()))));
-    CHECK(std::isnan(meaning(half(std::bit_cast<float>(0x7f800001u)))));  // payload in low bits only
+    CHECK(
+        std::isnan(meaning(half(std::bit_cast<float>(0x7f800001u)))));  // payload in low bits only
     CHECK(std::isnan(meaning(half(std::bit_cast<float>(0xff800001u)))));
 }
 

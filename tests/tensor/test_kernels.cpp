@@ -49,7 +49,8 @@ TEST_CASE("equal vectors keep their bits under weights that sum to one") {
     auto draw = stream(RunSeed{2}, Purpose::user);
     auto x = random_vector(draw, 2000);
     double third = std::round(0x1p24 / 3) * 0x1p-24;
-    std::vector<Weighted> inputs = {{x.data(), third}, {x.data(), third}, {x.data(), 1 - 2 * third}};
+    std::vector<Weighted> inputs = {
+        {x.data(), third}, {x.data(), third}, {x.data(), 1 - 2 * third}};
     std::vector<float> out(x.size());
     weighted_mean(out, inputs);
     CHECK(out == x);
@@ -95,8 +96,8 @@ TEST_CASE("norms follow one fixed tree of sixteen lanes") {
 
 TEST_CASE("one number that is not finite is noticed") {
     for (std::size_t size : {1ul, 1023ul, 5000ul})
-        for (auto bad : {std::numeric_limits<float>::quiet_NaN(),
-                         -std::numeric_limits<float>::infinity()}) {
+        for (auto bad :
+             {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
             std::vector<float> x(size, -3e38f);
             CHECK(all_finite(x));
             x[size - 1] = bad;

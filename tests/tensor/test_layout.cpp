@@ -55,7 +55,8 @@ TEST_CASE("differences are named tensor by tensor, and bounded") {
     auto missing = differences(two_layers(200), Layout{});
     CHECK(missing.size() == 4);
     CHECK(missing[3] == "temperature: here one number, there missing");
-    CHECK(differences(Layout{}, two_layers(200))[0] == "dense1.weight: here missing, there 784x200");
+    CHECK(differences(Layout{}, two_layers(200))[0] ==
+          "dense1.weight: here missing, there 784x200");
 }
 
 TEST_CASE("the same tensors in another order are a difference") {

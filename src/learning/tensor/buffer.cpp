@@ -126,8 +126,7 @@ Buffer BufferPool::take(std::size_t size_bytes) {
         buffer.data_ = shelf_->pop(size_class);
         if (buffer.data_) shelf_->kept_bytes -= capacity;
         shelf_->live_bytes += capacity;
-        shelf_->peak_bytes =
-            std::max(shelf_->peak_bytes, shelf_->live_bytes + shelf_->kept_bytes);
+        shelf_->peak_bytes = std::max(shelf_->peak_bytes, shelf_->live_bytes + shelf_->kept_bytes);
     }
     if (!buffer.data_) buffer.data_ = allocate(capacity);
     buffer.pool_ = shared_from_this();

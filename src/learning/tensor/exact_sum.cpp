@@ -21,9 +21,7 @@ inline std::int64_t nearest_integer(double x) {
     return std::bit_cast<std::int64_t>(x + kMagic) - std::bit_cast<std::int64_t>(kMagic);
 }
 
-inline std::int32_t magnitude_bits(float x) {
-    return std::bit_cast<std::int32_t>(x) & 0x7fffffff;
-}
+inline std::int32_t magnitude_bits(float x) { return std::bit_cast<std::int32_t>(x) & 0x7fffffff; }
 
 // Bits of the largest finite float that is <= bound. Magnitudes compare like their bits, and NaN
 // and infinity lie above every finite one.
@@ -42,7 +40,8 @@ inline std::int32_t largest_magnitude(const float* x, std::size_t count) {
     return largest;
 }
 
-inline void add_terms(std::int64_t* sum, const float* x, std::size_t count, double scaled_weight) {
+inline void add_terms(std::int64_t* __restrict sum, const float* __restrict x, std::size_t count,
+                      double scaled_weight) {
     for (std::size_t i = 0; i < count; ++i) {
         auto term = nearest_integer(scaled_weight * static_cast<double>(x[i]));
         sum[i] = static_cast<std::int64_t>(static_cast<std::uint64_t>(sum[i]) +
@@ -64,12 +63,13 @@ GOSSAMER_KERNEL std::size_t find_above(const float* x, std::size_t count, std::i
     return count;
 }
 
-GOSSAMER_KERNEL void add_all(std::int64_t* sum, const float* x, std::size_t count, double weight) {
+GOSSAMER_KERNEL void add_all(std::int64_t* __restrict sum, const float* __restrict x,
+                             std::size_t count, double weight) {
     add_terms(sum, x, count, weight);
 }
 
-GOSSAMER_KERNEL std::size_t add_while_fine(std::int64_t* sum, const float* x, std::size_t count,
-                                           double weight, std::int32_t most) {
+GOSSAMER_KERNEL std::size_t add_while_fine(std::int64_t* __restrict sum, const float* __restrict x,
+                                           std::size_t count, double weight, std::int32_t most) {
     for (std::size_t at = 0; at < count; at += kBlock) {
         auto part = std::min(kBlock, count - at);
         if (largest_magnitude(x + at, part) > most) return at;
@@ -96,7 +96,8 @@ ExactScale ExactScale::choose(float weight_max, double weight_total, double boun
                         std::isfinite(weight_max) && weight_total < 0x1p200,
                     "weights and bound of an exact sum are positive and finite");
     // Elements are float32, so a bound beyond their range says no more than the range.
-    auto x_max = std::clamp(bound, 0x1p-149, static_cast<double>(std::numeric_limits<float>::max()));
+    auto x_max =
+        std::clamp(bound, 0x1p-149, static_cast<double>(std::numeric_limits<float>::max()));
     // The largest s with 2^s · a · b <= 2^limit. The product of the fractions is rounded up, so a
     // tie is never taken for less than it is.
     auto largest = [](double a, double b, int limit) {
@@ -126,8 +127,7 @@ std::size_t exact_add_checked(std::span<std::int64_t> sum, std::span<const float
                               ExactScale scale) {
     GOSSAMER_ASSERT(sum.size() == x.size(), "sum and update differ in size");
     auto most = bound_bits(scale.bound);
-    auto added =
-        add_while_fine(sum.data(), x.data(), x.size(), scaled(weight, scale), most);
+    auto added = add_while_fine(sum.data(), x.data(), x.size(), scaled(weight, scale), most);
     if (added == x.size()) return added;
     // The same terms with the other sign (rounding is symmetric): the sum is as it was.
     add_all(sum.data(), x.data(), added, -scaled(weight, scale));

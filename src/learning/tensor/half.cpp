@@ -10,8 +10,8 @@ namespace gossamer::tensor {
 namespace {
 
 inline std::uint16_t half_of(float value) {
-    constexpr std::uint32_t kOverflow = 0x47800000;      // 2^16 as float
-    constexpr std::uint32_t kLeastNormal = 0x38800000;   // 2^-14
+    constexpr std::uint32_t kOverflow = 0x47800000;     // 2^16 as float
+    constexpr std::uint32_t kLeastNormal = 0x38800000;  // 2^-14
     constexpr std::uint32_t kInfinity = 0x7f800000;
     auto bits = std::bit_cast<std::uint32_t>(value);
     auto sign = (bits >> 16) & 0x8000u;
@@ -32,8 +32,7 @@ inline float float_of_half(std::uint16_t half) {
     std::uint32_t magnitude = half & 0x7fffu;
     auto normal = (magnitude << 13) + (112u << 23);
     auto special = (magnitude << 13) | 0x7f800000u;
-    auto small = std::bit_cast<std::uint32_t>(static_cast<float>(static_cast<std::int32_t>(magnitude)) *
-                                              0x1p-24f);
+    auto small = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude | 0x3f000000u) - 0.5f);
     auto result = magnitude < 0x0400u ? small : normal;
     result = magnitude >= 0x7c00u ? special : result;
     return std::bit_cast<float>(result | sign);
@@ -46,19 +45,23 @@ inline std::uint16_t bfloat16_of(float value) {
     return static_cast<std::uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
 }
 
-GOSSAMER_KERNEL void all_to_half(std::uint16_t* out, const float* in, std::size_t count) {
+GOSSAMER_KERNEL void all_to_half(std::uint16_t* __restrict out, const float* __restrict in,
+                                 std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) out[i] = half_of(in[i]);
 }
 
-GOSSAMER_KERNEL void all_from_half(float* out, const std::uint16_t* in, std::size_t count) {
+GOSSAMER_KERNEL void all_from_half(float* __restrict out, const std::uint16_t* __restrict in,
+                                   std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) out[i] = float_of_half(in[i]);
 }
 
-GOSSAMER_KERNEL void all_to_bfloat16(std::uint16_t* out, const float* in, std::size_t count) {
+GOSSAMER_KERNEL void all_to_bfloat16(std::uint16_t* __restrict out, const float* __restrict in,
+                                     std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) out[i] = bfloat16_of(in[i]);
 }
 
-GOSSAMER_KERNEL void all_from_bfloat16(float* out, const std::uint16_t* in, std::size_t count) {
+GOSSAMER_KERNEL void all_from_bfloat16(float* __restrict out, const std::uint16_t* __restrict in,
+                                       std::size_t count) {
     for (std::size_t i = 0; i < count; ++i)
         out[i] = std::bit_cast<float>(static_cast<std::uint32_t>(in[i]) << 16);
 }

@@ -1,0 +1,34 @@
+// What is done with encoded updates, block by block while the decoded values are in the first
+// cache: a decoded vector is never written to memory.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "gossamer/codec/codec.hpp"
+#include "gossamer/tensor/exact_sum.hpp"
+
+namespace gossamer::codec {
+
+// Are all `count` values finite and |x| <= bound? For what a neighbour sent, before it is mixed.
+// Errors: kUpdateSize; kUpdateNotFinite, kUpdateTooLarge with the position of the first one.
+Status check_values(const Codec& codec, ByteView encoded, std::size_t count, double bound);
+
+// sum[i] += term(weight, value[i]); the update counts whole or, on an error, not at all: the sum is
+// then as it was. Errors as of check_values, the bound being scale.bound.
+Status add_encoded(std::span<std::int64_t> sum, const Codec& codec, ByteView encoded, float weight,
+                   tensor::ExactScale scale);
+
+struct MixInput {
+    const Codec* codec = nullptr;
+    ByteView encoded;
+    double weight = 0;            // multiple of 2^-24
+    std::span<const float> base;  // added to what was decoded; empty = none
+};
+
+// out = Σ weight_k · (base_k + decoded_k) in double, in the order given, rounded once. One pass
+// over the blocks; out may be the buffer behind one of the inputs of codec f32, or a base. Errors:
+// kUpdateSize, before anything is written.
+Status mix_encoded(std::span<float> out, std::span<const MixInput> inputs);
+
+}  // namespace gossamer::codec

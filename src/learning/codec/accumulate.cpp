@@ -1,0 +1,103 @@
+#include "gossamer/codec/accumulate.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "gossamer/base/assert.hpp"
+#include "gossamer/tensor/kernels.hpp"
+
+namespace gossamer::codec {
+namespace {
+
+// The values [at, at + count) of an encoded update: where they lie, or decoded into `room`.
+class BlockReader {
+public:
+    BlockReader(const Codec& codec, ByteView encoded, std::size_t count)
+        : codec_(codec), encoded_(encoded), count_(count) {
+        auto address = reinterpret_cast<std::uintptr_t>(encoded.data());
+        in_place_ = codec.traits().identity && address % alignof(float) == 0;
+    }
+    std::span<const float> read(std::size_t at, std::span<float> room) const {
+        if (in_place_) return {reinterpret_cast<const float*>(encoded_.data()) + at, room.size()};
+        codec_.decode(room, encoded_, count_, at);
+        return room;
+    }
+
+private:
+    const Codec& codec_;
+    ByteView encoded_;
+    std::size_t count_;
+    bool in_place_ = false;
+};
+
+tl::unexpected<Error> refuse(float value, std::size_t at, double bound) {
+    auto where = "element " + std::to_string(at) + " is " + std::to_string(value);
+    if (!std::isfinite(value)) return fail(ErrorCode::kUpdateNotFinite, where);
+    return fail(ErrorCode::kUpdateTooLarge, where + ", the bound " + std::to_string(bound));
+}
+
+}  // namespace
+
+Status check_values(const Codec& codec, ByteView encoded, std::size_t count, double bound) {
+    GOSSAMER_CHECK(codec.check(encoded, count));
+    BlockReader reader(codec, encoded, count);
+    float room[kBlock];
+    for (std::size_t at = 0; at < count; at += kBlock) {
+        auto part = reader.read(at, {room, std::min(kBlock, count - at)});
+        if (auto bad = tensor::first_bad(part, bound); bad < part.size())
+            return refuse(part[bad], at + bad, bound);
+    }
+    return {};
+}
+
+Status add_encoded(std::span<std::int64_t> sum, const Codec& codec, ByteView encoded, float weight,
+                   tensor::ExactScale scale) {
+    auto count = sum.size();
+    GOSSAMER_CHECK(codec.check(encoded, count));
+    BlockReader reader(codec, encoded, count);
+    float room[kBlock];
+    for (std::size_t at = 0; at < count; at += kBlock) {
+        auto length = std::min(kBlock, count - at);
+        auto part = reader.read(at, {room, length});
+        auto bad = tensor::exact_add_checked(sum.subspan(at, length), part, weight, scale);
+        if (bad == length) continue;
+        auto refused = refuse(part[bad], at + bad, scale.bound);
+        // Takes the earlier blocks out again, term by term: integers leave no trace.
+        for (std::size_t back = 0; back < at; back += kBlock)
+            tensor::exact_add(sum.subspan(back, kBlock), reader.read(back, {room, kBlock}), -weight,
+                              scale);
+        return refused;
+    }
+    return {};
+}
+
+Status mix_encoded(std::span<float> out, std::span<const MixInput> inputs) {
+    auto count = out.size();
+    std::vector<BlockReader> readers;
+    readers.reserve(inputs.size());
+    for (const auto& input : inputs) {
+        GOSSAMER_CHECK(input.codec->check(input.encoded, count));
+        GOSSAMER_ASSERT(input.base.empty() || input.base.size() == count, "a base of another size");
+        readers.emplace_back(*input.codec, input.encoded, count);
+    }
+    std::vector<float> rooms(inputs.size() * kBlock);
+    std::vector<tensor::Weighted> rows(inputs.size());
+    for (std::size_t at = 0; at < count; at += kBlock) {
+        auto length = std::min(kBlock, count - at);
+        for (std::size_t k = 0; k < inputs.size(); ++k) {
+            auto room = std::span(rooms).subspan(k * kBlock, length);
+            auto part = readers[k].read(at, room);
+            if (!inputs[k].base.empty()) {
+                tensor::add(room, part, inputs[k].base.subspan(at, length));
+                part = room;
+            }
+            rows[k] = {part.data(), inputs[k].weight};
+        }
+        tensor::weighted_mean(out.subspan(at, length), rows);
+    }
+    return {};
+}
+
+}  // namespace gossamer::codec

@@ -1,0 +1,105 @@
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <limits>
+
+#include "gossamer/codec/accumulate.hpp"
+#include "gossamer/tensor/kernels.hpp"
+
+using namespace gossamer;
+using namespace gossamer::codec;
+
+namespace {
+
+std::vector<float> random_values(std::uint64_t seed, std::size_t count) {
+    auto draw = stream(RunSeed{seed}, Purpose::user);
+    std::vector<float> x(count);
+    for (auto& v : x) v = static_cast<float>(draw.uniform() * 2 - 1);
+    return x;
+}
+
+// An encoding by hand, so that bad values get past the encoder.
+Bytes raw(const Codec& codec, const std::vector<float>& x) {
+    std::vector<std::uint16_t> words(x.size());
+    Bytes out(codec.bytes_max(x.size()));
+    if (codec.traits().identity) {
+        std::memcpy(out.data(), x.data(), out.size());
+        return out;
+    }
+    if (codec.traits().name == "f16") tensor::to_half(words, x);
+    if (codec.traits().name == "bf16") tensor::to_bfloat16(words, x);
+    std::memcpy(out.data(), words.data(), out.size());
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("adding an encoded update is adding the decoded one") {
+    auto scale = tensor::ExactScale::choose(10.0f, 100.0, 1.0);
+    for (auto name : {"f32", "f16", "bf16"}) {
+        auto codec = *find_codec(name);
+        for (std::size_t count : {1ul, 1024ul, 3001ul}) {
+            auto bytes = *encode_all(*codec, random_values(count, count));
+            std::vector<std::int64_t> sum(count, 5), expected(count, 5);
+            tensor::exact_add(expected, *decode_all(*codec, bytes, count), 7.0f, scale);
+            CHECK(add_encoded(sum, *codec, bytes, 7.0f, scale));
+            CHECK(sum == expected);
+            Bytes shifted(bytes.size() + 1);  // at an odd address
+            std::memcpy(shifted.data() + 1, bytes.data(), bytes.size());
+            std::vector<std::int64_t> again(count, 5);
+            CHECK(add_encoded(again, *codec, ByteView(shifted).subspan(1), 7.0f, scale));
+            CHECK(again == expected);
+        }
+    }
+}
+
+TEST_CASE("a bad update is refused whole, with the position of its first bad element") {
+    auto scale = tensor::ExactScale::choose(10.0f, 100.0, 1.0);
+    for (auto name : {"f32", "f16", "bf16"}) {
+        auto codec = *find_codec(name);
+        for (std::size_t at : {0ul, 1024ul, 2999ul})
+            for (auto bad : {std::numeric_limits<float>::quiet_NaN(),
+                             -std::numeric_limits<float>::infinity(), 1.5f}) {
+                auto x = random_values(3, 3000);
+                x[at] = bad;
+                auto bytes = raw(*codec, x);
+                std::vector<std::int64_t> sum(x.size(), -9);
+                auto status = add_encoded(sum, *codec, bytes, 7.0f, scale);
+                REQUIRE(!status);
+                CHECK(status.error().code ==
+                      (bad == 1.5f ? ErrorCode::kUpdateTooLarge : ErrorCode::kUpdateNotFinite));
+                CHECK(status.error().what.find("element " + std::to_string(at) + " ") !=
+                      std::string::npos);
+                CHECK(sum == std::vector<std::int64_t>(x.size(), -9));
+                CHECK(check_values(*codec, bytes, x.size(), 1.0).error() == status.error());
+            }
+    }
+    auto f16 = *find_codec("f16");
+    std::vector<std::int64_t> sum(10);
+    CHECK(add_encoded(sum, *f16, Bytes(19), 1.0f, scale).error().code == ErrorCode::kUpdateSize);
+    CHECK(check_values(*f16, Bytes(20), 10, 1.0));
+}
+
+TEST_CASE("mixing encoded models is the weighted mean of the decoded ones") {
+    auto f32 = *find_codec("f32"), f16 = *find_codec("f16"), bf16 = *find_codec("bf16");
+    std::size_t count = 2500;
+    auto own = random_values(1, count), base = random_values(4, count);
+    auto own_bytes = ByteView(std::as_bytes(std::span(own)));
+    auto a = *encode_all(*f16, random_values(2, count));
+    auto b = *encode_all(*bf16, random_values(3, count));
+    auto da = *decode_all(*f16, a, count), db = *decode_all(*bf16, b, count);
+    for (std::size_t i = 0; i < count; ++i) db[i] += base[i];
+    std::vector<tensor::Weighted> rows = {{own.data(), 0.5}, {da.data(), 0.25}, {db.data(), 0.25}};
+    std::vector<float> expected(count), out(count);
+    tensor::weighted_mean(expected, rows);
+    std::vector<MixInput> inputs = {
+        {f32.get(), own_bytes, 0.5, {}}, {f16.get(), a, 0.25, {}}, {bf16.get(), b, 0.25, base}};
+    CHECK(mix_encoded(out, inputs));
+    CHECK(out == expected);
+    inputs[1].encoded = inputs[1].encoded.first(10);
+    CHECK(mix_encoded(own, inputs).error().code == ErrorCode::kUpdateSize);
+    CHECK(own == random_values(1, count));
+    inputs[1].encoded = a;
+    CHECK(mix_encoded(own, inputs));  // in place
+    CHECK(own == expected);
+}
