@@ -176,7 +176,7 @@ def check_build_lists():
         for name in re.findall(r"'([^']+\.cpp)'", open(path).read()):
             names[os.path.normpath(os.path.join(folder, name))] = True
         # A loop over names may build 'x.cpp' from 'x'.
-        for stem in re.findall(r"'([a-z_0-9/]+)'", open(path).read()):
+        for stem in re.findall(r"'([a-z_0-9/]+)'", open(path).read()):  # also fuzz targets
             names[os.path.normpath(os.path.join(folder, stem + ".cpp"))] = True
     for path in tracked(".cpp"):
         if path not in names:
