@@ -35,6 +35,8 @@ struct Progress {
     RunId run;
     std::uint64_t round = 0;  // completed steps or rounds
     Phase phase = Phase::waiting;
+    std::uint64_t stop = 0;    // gossip: the step at which the run ends, once known; else 0
+    std::uint64_t roster = 0;  // gossip: of Roster{epoch, ids}, its digest's low half; 0 = none yet
     bool operator==(const Progress&) const = default;
 };
 
