@@ -1,0 +1,219 @@
+#include "drivers/work/perform.hpp"
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "gossamer/codec/accumulate.hpp"
+#include "gossamer/tensor/identity.hpp"
+#include "gossamer/tensor/kernels.hpp"
+
+namespace gossamer::work {
+namespace {
+
+using Pause = std::function<bool()>;
+
+Status good_codec(const codec::Codec& codec, ByteView bytes, std::size_t count, const PeerId& from) {
+    auto status = codec::check_values(codec, bytes, count, FLT_MAX);
+    if (status) return status;
+    auto error = std::move(status).error();
+    error.what = "the update of " + from.short_string() + ": " + error.what;
+    return fail(std::move(error));
+}
+
+class Workshop {
+public:
+    explicit Workshop(Tools tools) : tools_(std::move(tools)) {}
+
+    Result<job::JobDone> operator()(job::Job& any, const Pause& pause) const {
+        return std::visit(
+            [&](auto& j) -> Result<job::JobDone> {
+                auto done = perform(j, pause);
+                if (!done) return fail(std::move(done).error());
+                return job::JobDone(std::move(*done));
+            },
+            any);
+    }
+
+private:
+    Result<job::InitialModelDone> perform(job::InitialModelJob& j, const Pause&) const {
+        auto buffer = tools_.pool->take_floats(j.out.layout()->parameter_count());
+        tools_.trainer->initialise(buffer.floats(), tools_.seed);
+        j.out.fill(std::move(buffer));
+        return job::InitialModelDone{};
+    }
+
+    Result<job::TrainDone> perform(job::TrainJob& j, const Pause& pause) const;
+
+    Result<job::EvaluateDone> perform(job::EvaluateJob& j, const Pause& pause) const {
+        auto set = j.set == job::EvaluationSet::test ? training::EvaluationSet::test
+                                                     : training::EvaluationSet::train;
+        GOSSAMER_TRY(auto e, tools_.trainer->evaluate(j.model.values(), set, pause));
+        return job::EvaluateDone{e.loss, e.accuracy, e.sample_count};
+    }
+
+    Result<job::EncodeDone> perform(job::EncodeJob& j, const Pause&) const {
+        GOSSAMER_TRY(auto codec, tools_.codecs->find(j.codec));
+        auto values = j.model.values();
+        tensor::Buffer difference;
+        if (j.base.exists()) {
+            difference = j.model.sole() ? j.model.take() : tools_.pool->take_floats(values.size());
+            tensor::subtract(difference.floats(), values, j.base.values());
+            values = std::as_const(difference).floats();
+            if (codec->traits().identity) {
+                if (!tensor::all_finite(values))
+                    return fail(ErrorCode::kUpdateNotFinite, "the own update is not finite");
+                auto bytes = values.size_bytes();
+                j.out.fill(std::move(difference));
+                return job::EncodeDone{bytes, nullptr};
+            }
+        }
+        auto out = tools_.pool->take(codec->bytes_max(values.size()));
+        codec::EncodeState state;
+        state.seed = tools_.seed;
+        GOSSAMER_TRY(auto written, codec->encode(out.bytes(), values, state));
+        if (written < out.size_bytes()) {
+            auto exact = tools_.pool->take(written);
+            std::memcpy(exact.bytes().data(), out.bytes().data(), written);
+            out = std::move(exact);
+        }
+        j.out.fill(std::move(out));
+        return job::EncodeDone{written, nullptr};
+    }
+
+    Result<job::DecodeDone> perform(job::DecodeJob& j, const Pause&) const {
+        GOSSAMER_TRY(auto codec, tools_.codecs->find(j.codec));
+        auto count = j.out.layout()->parameter_count();
+        GOSSAMER_CHECK(good_codec(*codec, j.payload.bytes(), count, j.from));
+        if (codec->traits().identity && !j.base.exists() && j.payload.sole()) {
+            j.out.fill(j.payload.take());
+            return job::DecodeDone{};
+        }
+        auto out = tools_.pool->take_floats(count);
+        codec->decode(out.floats(), j.payload.bytes(), count, 0);
+        if (j.base.exists())
+            tensor::add(out.floats(), std::as_const(out).floats(), j.base.values());
+        j.out.fill(std::move(out));
+        return job::DecodeDone{};
+    }
+
+    Result<job::MixDone> perform(job::MixJob& j, const Pause&) const;
+
+    Result<job::AccumulateDone> perform(job::AccumulateJob& j, const Pause&) const {
+        GOSSAMER_TRY(auto codec, tools_.codecs->find(j.codec));
+        auto& slot = j.sum.slot();
+        if (slot.words.empty()) {
+            slot.words = tools_.pool->take(slot.count * sizeof(std::int64_t));
+            std::ranges::fill(slot.words.words(), 0);
+        }
+        auto added = codec::add_encoded(slot.words.words(), *codec, j.update.bytes(), j.weight,
+                                        j.scale);
+        if (!added) {
+            auto error = std::move(added).error();
+            error.what = "the update of " + j.from.short_string() + ": " + error.what;
+            return fail(std::move(error));
+        }
+        return job::AccumulateDone{};
+    }
+
+    Result<job::ComputeDone> perform(job::ComputeJob& j, const Pause&) const {
+        j.input.pool = tools_.pool;
+        GOSSAMER_TRY(auto out, j.run(j.input));
+        if (out.models.size() != j.out_models.size())
+            return fail(ErrorCode::kInternal, j.name + " made " +
+                                                  std::to_string(out.models.size()) +
+                                                  " models instead of " +
+                                                  std::to_string(j.out_models.size()));
+        for (std::size_t i = 0; i < out.models.size(); ++i) {
+            if (out.models[i].size_bytes() != j.out_models[i].layout()->byte_count())
+                return fail(ErrorCode::kInternal, j.name + " made a model of another size");
+            j.out_models[i].fill(std::move(out.models[i]));
+        }
+        return job::ComputeDone{std::move(out.state), std::move(out.result)};
+    }
+
+    Result<job::IdentifyDone> perform(job::IdentifyJob& j, const Pause&) const {
+        return job::IdentifyDone{tensor::model_identity(j.model.bytes(), *j.model.layout())};
+    }
+    Result<job::SignDone> perform(job::SignJob& j, const Pause&) const {
+        if (!tools_.sign) return fail(ErrorCode::kInternal, "this node holds no key");
+        GOSSAMER_TRY(auto signature, tools_.sign(j.text));
+        return job::SignDone{std::move(signature)};
+    }
+    Result<job::VerifyDone> perform(job::VerifyJob& j, const Pause&) const {
+        return job::VerifyDone{tools_.verify && tools_.verify(j.text, j.signature, j.public_key)};
+    }
+    Result<job::CheckpointDone> perform(job::CheckpointJob& j, const Pause&) const {
+        if (!tools_.checkpoint) return job::CheckpointDone{};
+        GOSSAMER_TRY(auto path, tools_.checkpoint(j));
+        return job::CheckpointDone{std::move(path)};
+    }
+
+    Tools tools_;
+};
+
+Result<job::TrainDone> Workshop::perform(job::TrainJob& j, const Pause& pause) const {
+    training::TrainRequest request;
+    request.start = std::move(j.start);
+    request.round = j.round;
+    request.who = tools_.self;
+    request.seed = tools_.seed;
+    request.epochs = j.epochs;
+    request.steps = j.steps;
+    request.proximal_mu = j.proximal_mu;
+    request.state = j.state;
+    request.pause = &pause;
+    GOSSAMER_TRY(auto product, tools_.trainer->train(std::move(request), *tools_.pool));
+    j.out.fill(std::move(product.weights));
+    return job::TrainDone{product.sample_count, product.step_count, product.loss,
+                          std::move(product.state)};
+}
+
+Result<job::MixDone> Workshop::perform(job::MixJob& j, const Pause&) const {
+    job::MixDone done;
+    auto count = j.self.layout()->parameter_count();
+    std::ranges::sort(j.inputs, {}, &job::MixInput::from);
+    std::vector<codec::CodecRef> codecs;  // keeps what the inputs point to
+    std::vector<codec::MixInput> parts;
+    double self_weight = j.self_weight, squares = 0;
+    std::size_t self_place = 0, heard = 0;
+    std::vector<float> block(codec::kBlock);
+    GOSSAMER_TRY(auto plain, codec::find_codec("f32"));
+    for (const auto& input : j.inputs) {
+        auto codec = tools_.codecs->find(input.codec);
+        auto good = codec ? good_codec(**codec, input.payload.bytes(), count, input.from)
+                          : Status(fail(codec.error()));
+        if (!good) {
+            self_weight += input.weight;
+            done.refused.emplace_back(input.from, std::move(good).error());
+            continue;
+        }
+        auto self = j.self.values();
+        for (std::size_t at = 0; at < count; at += codec::kBlock) {
+            auto size = std::min(codec::kBlock, count - at);
+            (*codec)->decode({block.data(), size}, input.payload.bytes(), count, at);
+            squares += tensor::squared_distance(self.subspan(at, size), {block.data(), size});
+        }
+        ++heard;
+        if (input.from < j.self_id) self_place = parts.size() + 1;
+        codecs.push_back(*codec);
+        parts.push_back({codec->get(), input.payload.bytes(), input.weight, {}});
+    }
+    auto self_bytes = j.self.bytes();
+    parts.insert(parts.begin() + static_cast<long>(self_place),
+                 {plain.get(), self_bytes, self_weight, {}});
+    auto out = j.self.sole() ? j.self.take() : tools_.pool->take_floats(count);
+    GOSSAMER_CHECK(codec::mix_encoded(out.floats(), parts));
+    j.out.fill(std::move(out));
+    if (heard > 0 && count > 0)
+        done.distance = std::sqrt(squares / (static_cast<double>(heard) * static_cast<double>(count)));
+    return done;
+}
+
+}  // namespace
+
+Perform make_perform(Tools tools) { return Workshop(std::move(tools)); }
+
+}  // namespace gossamer::work
