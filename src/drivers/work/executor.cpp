@@ -1,6 +1,7 @@
 #include "drivers/work/executor.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 
 namespace gossamer::work {
@@ -19,37 +20,38 @@ void add(std::vector<const Handle*>& list, const Handle& handle) {
     if (handle.exists()) list.push_back(&handle);
 }
 
-Ends ends_of(const Job& any) {
+struct FindEnds {
     Ends ends;
-    auto in = [&](const Handle& h) { add(ends.inputs, h); };
-    auto out = [&](const Handle& h) { add(ends.outputs, h); };
-    struct Visit {
-        decltype(in)& in;
-        decltype(out)& out;
-        Ends& ends;
-        void operator()(const job::InitialModelJob& j) { out(j.out); }
-        void operator()(const job::TrainJob& j) { in(j.start), out(j.out); }
-        void operator()(const job::EvaluateJob& j) { in(j.model); }
-        void operator()(const job::EncodeJob& j) { in(j.model), in(j.base), out(j.out); }
-        void operator()(const job::DecodeJob& j) { in(j.payload), in(j.base), out(j.out); }
-        void operator()(const job::MixJob& j) {
-            in(j.self), out(j.out);
-            for (const auto& input : j.inputs) in(input.payload);
-        }
-        void operator()(const job::AccumulateJob& j) { in(j.update), ends.sum = j.sum.key(); }
-        void operator()(const job::ComputeJob& j) {
-            for (const auto& m : j.input.models) in(m);
-            for (const auto& p : j.input.payloads) in(p);
-            for (const auto& m : j.out_models) out(m);
-            if (j.input.sum.exists()) ends.sum = j.input.sum.key();
-        }
-        void operator()(const job::IdentifyJob& j) { in(j.model); }
-        void operator()(const job::SignJob&) {}
-        void operator()(const job::VerifyJob&) {}
-        void operator()(const job::CheckpointJob& j) { in(j.model); }
-    };
-    std::visit(Visit{in, out, ends}, any);
-    return ends;
+
+    void in(const Handle& handle) { add(ends.inputs, handle); }
+    void out(const Handle& handle) { add(ends.outputs, handle); }
+
+    void operator()(const job::InitialModelJob& j) { out(j.out); }
+    void operator()(const job::TrainJob& j) { in(j.start), out(j.out); }
+    void operator()(const job::EvaluateJob& j) { in(j.model); }
+    void operator()(const job::EncodeJob& j) { in(j.model), in(j.base), out(j.out); }
+    void operator()(const job::DecodeJob& j) { in(j.payload), in(j.base), out(j.out); }
+    void operator()(const job::MixJob& j) {
+        in(j.self), out(j.out);
+        for (const auto& input : j.inputs) in(input.payload);
+    }
+    void operator()(const job::AccumulateJob& j) { in(j.update), ends.sum = j.sum.key(); }
+    void operator()(const job::ComputeJob& j) {
+        for (const auto& m : j.input.models) in(m);
+        for (const auto& p : j.input.payloads) in(p);
+        for (const auto& m : j.out_models) out(m);
+        if (j.input.sum.exists()) ends.sum = j.input.sum.key();
+    }
+    void operator()(const job::IdentifyJob& j) { in(j.model); }
+    void operator()(const job::SignJob&) {}
+    void operator()(const job::VerifyJob&) {}
+    void operator()(const job::CheckpointJob& j) { in(j.model); }
+};
+
+Ends ends_of(const Job& any) {
+    FindEnds find;
+    std::visit(find, any);
+    return std::move(find.ends);
 }
 
 }  // namespace
