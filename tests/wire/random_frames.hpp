@@ -33,7 +33,7 @@ public:
     }
     ErrorCode code() { return error_table()[below(error_table().size())].code; }
     message::Progress progress() {
-        return {{number()}, number(), static_cast<message::Phase>(below(4))};
+        return {{number()}, number(), static_cast<message::Phase>(below(4)), number(), number()};
     }
     std::vector<message::MemberRecord> news() {
         std::vector<message::MemberRecord> out(below(5));

@@ -71,8 +71,9 @@ struct TransferDelivered {};  // sender: it arrived whole
 struct TransferRefused {      // sender
     RefuseReason reason{};
 };
-struct TransferLost {  // either side: the link went down or progress stopped
+struct TransferLost {  // either side: the link went down, progress stopped, or it was withdrawn
     Error error;
+    bool incoming = false;  // told to the receiver: the id is the other side's
 };
 using TransferEvent = std::variant<TransferOffered, TransferArrived, TransferDelivered,
                                    TransferRefused, TransferLost>;

@@ -74,7 +74,8 @@ struct Reader {
     message::Progress progress(const fb::Progress* p) {
         need(p != nullptr);
         if (!p) return {};
-        return {{p->run()}, p->round(), choice(p->phase(), message::Phase::finished)};
+        return {{p->run()}, p->round(), choice(p->phase(), message::Phase::finished), p->stop(),
+                p->roster()};
     }
     std::vector<message::MemberRecord> news(
         const flatbuffers::Vector<flatbuffers::Offset<fb::MemberRecord>>* records);
