@@ -1,0 +1,199 @@
+// Weight gradients, updating in place (keep · w + scale · sum) at no further cost. Two ways:
+// with many rows (a convolution's pixels) a tile of up to kTileRows weights × 2 vectors stays in
+// registers while the rows pass by, and is written once; with few rows (a small dense batch) the
+// inputs of two weight rows stay in registers while these pass by, so that w is read and written
+// in the order it lies.
+#include "learning/model/maths/vec.hpp"
+
+namespace gossamer::model::maths {
+namespace {
+
+struct TileJob {
+    float* w;  // first weight row of the tile
+    Index n;
+    Index column[2], fresh[2];
+    const float* x;  // first element of the tile in row 0
+    Index lines, line_stride, pixels, pixel_stride;
+    const float* dy;
+    float keep, scale;
+};
+
+template <int W, int R, int N>
+void tile(const TileJob& job) {
+    using V = Vec<W>;
+    V sum[R][N];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 2
+        for (int j = 0; j < N; ++j) sum[r][j] = V{};
+    const float* d0 = job.dy + job.column[0];
+    const Index d1 = N == 2 ? job.column[1] - job.column[0] : 0;
+    for (Index line = 0; line < job.lines; ++line) {
+        const float* x = job.x + line * job.line_stride;
+        for (Index i = 0; i < job.pixels; ++i, x += job.pixel_stride, d0 += job.n) {
+            V d[N];
+            d[0] = load<W>(d0);
+            if constexpr (N == 2) d[1] = load<W>(d0 + d1);
+#pragma GCC unroll 16
+            for (int r = 0; r < R; ++r) {
+                V v = splat<W>(x[r]);
+#pragma GCC unroll 2
+                for (int j = 0; j < N; ++j) sum[r][j] += v * d[j];
+            }
+        }
+    }
+    // Lanes that another vector already wrote keep their value.
+    for (int j = 0; j < N; ++j) {
+        const V mask = lanes_from<W>(job.fresh[j]);
+        const V scale = splat<W>(job.scale) * mask;
+        const V keep = splat<W>(job.keep) * mask + (splat<W>(1.0f) - mask);
+        float* w = job.w + job.column[j];
+        const bool read = job.keep != 0.0f || job.fresh[j] != 0;
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+            V v = scale * sum[r][j];
+            if (read) v += keep * load<W>(w + r * job.n);
+            store<W>(w + r * job.n, v);
+        }
+    }
+}
+
+// Few rows: B of them, and the weights of K inputs at a time.
+constexpr int kFewRows = kTileRows >= 12 ? 10 : 8;
+constexpr int kInputs = kTileRows >= 12 ? 2 : 1;
+constexpr Index kPasses = 4;  // of few rows; beyond, tiles are faster
+
+template <int W, int B, int K>
+void stream(float* w, Index n, const float* x, Index stride, const float* dy, float keep,
+            float scale) {
+    using V = Vec<W>;
+    V in[B][K];
+#pragma GCC unroll 16
+    for (int b = 0; b < B; ++b)
+#pragma GCC unroll 2
+        for (int k = 0; k < K; ++k) in[b][k] = splat<W>(scale * x[b * stride + k]);
+    const V kept = splat<W>(keep);
+    auto add = [&](Index c, V mask, bool masked) {
+        V sum[K];
+#pragma GCC unroll 2
+        for (int k = 0; k < K; ++k) {
+            sum[k] = keep == 0.0f && !masked ? V{} : load<W>(w + k * n + c);
+            if (keep != 1.0f) sum[k] *= masked ? kept * mask + (splat<W>(1.0f) - mask) : kept;
+        }
+#pragma GCC unroll 16
+        for (int b = 0; b < B; ++b) {
+            V d = load<W>(dy + b * n + c);
+            if (masked) d *= mask;
+#pragma GCC unroll 2
+            for (int k = 0; k < K; ++k) sum[k] += in[b][k] * d;
+        }
+#pragma GCC unroll 2
+        for (int k = 0; k < K; ++k) store<W>(w + k * n + c, sum[k]);
+    };
+    const Columns<W> columns{n};
+    const Index last = columns.count() - 1;
+    for (Index c = 0; c < last; ++c) add(c * W, V{}, false);
+    if (columns.fresh(last) == 0)
+        add(last * W, V{}, false);
+    else
+        add(columns.start(last), lanes_from<W>(columns.fresh(last)), true);
+}
+
+template <int W, int K, int B = 1>
+void stream_of(Index rows, float* w, Index n, const float* x, Index stride, const float* dy,
+               float keep, float scale) {
+    if constexpr (B < kFewRows)
+        if (rows > B) return stream_of<W, K, B + 1>(rows, w, n, x, stride, dy, keep, scale);
+    stream<W, B, K>(w, n, x, stride, dy, keep, scale);
+}
+
+template <int W>
+void few_rows(float* w, const Rows& a, const float* dy, Index n, float keep, float scale) {
+    const EvenParts parts{a.pixels, kFewRows};
+    for (Index k = 0; k < a.run;) {
+        const bool both = kInputs == 2 && k + 1 < a.run;
+        for (Index i = 0; i < parts.count(); ++i) {
+            const Index row = parts.start(i), count = parts.start(i + 1) - row;
+            const float* x = a.data + row * a.pixel_stride + k;
+            const float* d = dy + row * n;
+            const float kept = i == 0 ? keep : 1.0f;
+            if (both)
+                stream_of<W, kInputs>(count, w + k * n, n, x, a.pixel_stride, d, kept, scale);
+            else
+                stream_of<W, 1>(count, w + k * n, n, x, a.pixel_stride, d, kept, scale);
+        }
+        k += both ? 2 : 1;
+    }
+}
+
+template <int W, int N, int R = 1>
+void tile_of(Index rows, const TileJob& job) {
+    if constexpr (R < kTileRows)
+        if (rows > R) return tile_of<W, N, R + 1>(rows, job);
+    tile<W, R, N>(job);
+}
+
+void scalar_tile(Index rows, const TileJob& job) {
+    for (Index r = 0; r < rows; ++r)
+        for (Index c = 0; c < job.n; ++c) {
+            float sum = 0;
+            const float* d = job.dy + c;
+            for (Index line = 0; line < job.lines; ++line)
+                for (Index i = 0; i < job.pixels; ++i, d += job.n)
+                    sum += job.x[line * job.line_stride + i * job.pixel_stride + r] * *d;
+            float& w = job.w[r * job.n + c];
+            w = job.keep != 0.0f ? job.keep * w + job.scale * sum : job.scale * sum;
+        }
+}
+
+}  // namespace
+
+void weight_gradient(float* w, const Rows& a, const float* dy, Index n, float keep, float scale) {
+    TileJob job{};
+    job.n = n, job.keep = keep, job.scale = scale;
+    job.lines = a.lines, job.line_stride = a.line_stride;
+    job.pixels = a.pixels, job.pixel_stride = a.pixel_stride;
+    if (a.images == 1 && a.lines == 1 && a.segments == 1 && a.pixels <= kPasses * kFewRows &&
+        n >= 4)
+        return with_width(n, [&]<int W>() {
+            if constexpr (W > 1) few_rows<W>(w, a, dy, n, keep, scale);
+        });
+    const EvenParts parts{a.run, kTileRows};
+    for (Index image = 0; image < a.images; ++image, job.keep = 1.0f) {
+        job.dy = dy + image * a.lines * a.pixels * n;
+        for (Index segment = 0; segment < a.segments; ++segment)
+            for (Index i = 0; i < parts.count(); ++i) {
+                const Index first = parts.start(i), count = parts.start(i + 1) - first;
+                job.x = a.data + image * a.image_stride + segment * a.segment_stride + first;
+                job.w = w + (segment * a.run + first) * n;
+                with_width(n, [&]<int W>() {
+                    if constexpr (W == 1) {
+                        scalar_tile(count, job);
+                    } else {
+                        const Columns<W> columns{n};
+                        for (Index c = 0; c < columns.count(); c += 2) {
+                            const bool pair = c + 1 < columns.count();
+                            for (int j = 0; j < (pair ? 2 : 1); ++j)
+                                job.column[j] = columns.start(c + j),
+                                job.fresh[j] = columns.fresh(c + j);
+                            pair ? tile_of<W, 2>(count, job) : tile_of<W, 1>(count, job);
+                        }
+                    }
+                });
+            }
+    }
+}
+
+void bias_gradient(float* b, const float* dy, Index rows, Index n, float keep, float scale) {
+    constexpr Index kBlock = 64;
+    for (Index c = 0; c < n; c += kBlock) {
+        const Index width = n - c < kBlock ? n - c : kBlock;
+        float sum[kBlock] = {};
+        for (Index r = 0; r < rows; ++r)
+            for (Index j = 0; j < width; ++j) sum[j] += dy[r * n + c + j];
+        for (Index j = 0; j < width; ++j)
+            b[c + j] = keep != 0.0f ? keep * b[c + j] + scale * sum[j] : scale * sum[j];
+    }
+}
+
+}  // namespace gossamer::model::maths
