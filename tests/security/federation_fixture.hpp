@@ -43,9 +43,9 @@ inline CertificateFields leaf_fields(const Federation& f, const IdentityKey& key
     CertificateFields fields;
     fields.key = key.public_key();
     fields.common_name = key.peer_id().to_string();
-    fields.uri = CertificateName{f.trust.federation(),
-                                 CertificateName::Holder{Role::peer, key.peer_id()}}
-                     .to_uri();
+    fields.uri =
+        CertificateName{f.trust.federation(), CertificateName::Holder{Role::peer, key.peer_id()}}
+            .to_uri();
     fields.not_before = kNow + -kBackDating;
     fields.not_after = kNow + 7 * kDay;
     return fields;

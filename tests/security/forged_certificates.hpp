@@ -22,7 +22,9 @@ inline Certificate oversized(const Certificate& leaf, const IdentityKey& issuing
     return Certificate::adopt(copy);
 }
 
-inline KeyHandle rsa_key() { return KeyHandle(EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", std::size_t{2048})); }
+inline KeyHandle rsa_key() {
+    return KeyHandle(EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", std::size_t{2048}));
+}
 
 // The same names and times over an RSA key.
 inline Certificate with_rsa_key(const Certificate& leaf, const IdentityKey& issuing_key,

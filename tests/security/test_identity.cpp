@@ -62,8 +62,8 @@ TEST_CASE("a signature counts for its key, its purpose and its message alone") {
     CHECK(verify_signature(key.public_key(), "membership-record", message, signature));
     CHECK_FALSE(verify_signature(other.public_key(), "membership-record", message, signature));
     CHECK_FALSE(verify_signature(key.public_key(), "membership-recorD", message, signature));
-    CHECK_FALSE(verify_signature(key.public_key(), "membership-record", as_bytes("peer 8"),
-                                 signature));
+    CHECK_FALSE(
+        verify_signature(key.public_key(), "membership-record", as_bytes("peer 8"), signature));
     auto changed = signature;
     changed[40] ^= std::byte{1};
     CHECK_FALSE(verify_signature(key.public_key(), "membership-record", message, changed));

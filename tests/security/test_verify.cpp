@@ -43,9 +43,9 @@ TEST_CASE("a certificate before and after its time is told apart") {
 }
 
 TEST_CASE("an expired issuing certificate is named as the authority's") {
-    auto f = create_federation({.name = "meadow", .now = kNow, .issuing_validity = kDay},
-                               seed_of(1))
-                 .value();
+    auto f =
+        create_federation({.name = "meadow", .now = kNow, .issuing_validity = kDay}, seed_of(1))
+            .value();
     auto fields = leaf_fields(f, IdentityKey::from_seed(seed_of(3)));
     const auto leaf = build_certificate(fields, f.issuing, f.issuing_key);
     const auto result =
@@ -61,12 +61,12 @@ TEST_CASE("another federation, and a forged chain that names this one, are told 
     CHECK(refusal(stranger.chain, here.trust) == ErrorCode::kTlsFederation);
 
     const auto key = IdentityKey::from_seed(seed_of(3));
-    const auto forged = build_certificate(leaf_fields(here, key), elsewhere.issuing,
-                                          elsewhere.issuing_key);
+    const auto forged =
+        build_certificate(leaf_fields(here, key), elsewhere.issuing, elsewhere.issuing_key);
     CHECK(refusal({forged, elsewhere.issuing}, here.trust) == ErrorCode::kTlsUntrusted);
     // Signed by a stranger, but with the true issuing certificate beside it.
-    const auto posing = build_certificate(leaf_fields(here, key), here.issuing,
-                                          elsewhere.issuing_key);
+    const auto posing =
+        build_certificate(leaf_fields(here, key), here.issuing, elsewhere.issuing_key);
     CHECK(refusal({posing, here.issuing}, here.trust) == ErrorCode::kTlsUntrusted);
 }
 
@@ -101,11 +101,10 @@ TEST_CASE("another peer than expected, a banned one, and a wrong role have codes
           ErrorCode::kTlsBanned);
     CHECK(verify_chain(member.chain, f.trust,
                        {.now = kNow, .banned = std::make_shared<const BanList>(1, other)}));
-    CHECK(refusal(member.chain, f.trust,
-                  {.now = kNow, .roles = RoleSet::only(Role::aggregator)}) == ErrorCode::kTlsRole);
-    CHECK(verify_chain(
-        member.chain, f.trust,
-        {.now = kNow, .roles = RoleSet::only(Role::aggregator).with(Role::peer)}));
+    CHECK(refusal(member.chain, f.trust, {.now = kNow, .roles = RoleSet::only(Role::aggregator)}) ==
+          ErrorCode::kTlsRole);
+    CHECK(verify_chain(member.chain, f.trust,
+                       {.now = kNow, .roles = RoleSet::only(Role::aggregator).with(Role::peer)}));
 }
 
 TEST_CASE("a ban holds for a renewed certificate of the same key") {

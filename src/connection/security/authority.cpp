@@ -34,10 +34,10 @@ Result<CertificateInfo> check_signer(const IdentityKey& key, const Certificate& 
                     fmt::format("the {} certificate is valid only from {}", name,
                                 format_wall_time(info.not_before)));
     if (now >= info.not_after)
-        return fail(ErrorCode::kTlsExpired,
-                    fmt::format("the {} certificate expired on {}", name,
-                                format_wall_time(info.not_after)),
-                    "Renew it with the root key.");
+        return fail(
+            ErrorCode::kTlsExpired,
+            fmt::format("the {} certificate expired on {}", name, format_wall_time(info.not_after)),
+            "Renew it with the root key.");
     return info;
 }
 
@@ -125,10 +125,9 @@ Result<CertificateRequest> parse_request(ByteView input) {
     EVP_PKEY* key = X509_REQ_get0_pubkey(request.get());
     CertificateRequest result;
     std::size_t size = result.key.size();
-    const bool ed25519 =
-        key != nullptr && EVP_PKEY_get_id(key) == EVP_PKEY_ED25519 &&
-        EVP_PKEY_get_raw_public_key(key, reinterpret_cast<unsigned char*>(result.key.data()),
-                                    &size) == 1;
+    const bool ed25519 = key != nullptr && EVP_PKEY_get_id(key) == EVP_PKEY_ED25519 &&
+                         EVP_PKEY_get_raw_public_key(
+                             key, reinterpret_cast<unsigned char*>(result.key.data()), &size) == 1;
     ERR_clear_error();
     if (!ed25519 || X509_REQ_get_signature_nid(request.get()) != NID_ED25519)
         return bad("its key is not Ed25519");
@@ -150,9 +149,9 @@ Result<Certificate> sign_request(const IdentityKey& issuing_key, const Certifica
     fields.kind = CertificateKind::leaf;
     fields.key = request.key;
     fields.common_name = request.peer.to_string();
-    fields.uri = CertificateName{signer.name.federation,
-                                 CertificateName::Holder{options.role, request.peer}}
-                     .to_uri();
+    fields.uri =
+        CertificateName{signer.name.federation, CertificateName::Holder{options.role, request.peer}}
+            .to_uri();
     fields.not_before = options.now + -kBackDating;
     fields.not_after = std::min(options.now + options.validity, signer.not_after);
     return build_certificate(fields, issuing, issuing_key);

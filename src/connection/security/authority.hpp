@@ -52,8 +52,8 @@ struct CertificateRequest {
     PublicKey key;
     PeerId peer;
 };
-std::string make_request(const IdentityKey& key);                  // PEM
-Result<CertificateRequest> parse_request(ByteView pem_or_der);     // errors: kRequestForm
+std::string make_request(const IdentityKey& key);               // PEM
+Result<CertificateRequest> parse_request(ByteView pem_or_der);  // errors: kRequestForm
 
 struct LeafOptions {
     Role role = Role::peer;

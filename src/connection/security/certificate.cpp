@@ -49,9 +49,9 @@ std::optional<CertificateName> name_of(const X509* certificate) {
         const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, 0);
         if (name->type == GEN_URI) {
             const ASN1_IA5STRING* uri = name->d.uniformResourceIdentifier;
-            result = CertificateName::parse(
-                {reinterpret_cast<const char*>(ASN1_STRING_get0_data(uri)),
-                 static_cast<std::size_t>(ASN1_STRING_length(uri))});
+            result =
+                CertificateName::parse({reinterpret_cast<const char*>(ASN1_STRING_get0_data(uri)),
+                                        static_cast<std::size_t>(ASN1_STRING_length(uri))});
         }
     }
     GENERAL_NAMES_free(names);
@@ -82,8 +82,7 @@ bool usage_fits(X509* certificate, CertificateKind kind) {
         return usage != UINT32_MAX && (usage & KU_KEY_CERT_SIGN) != 0;
     constexpr std::uint32_t kBoth = XKU_SSL_SERVER | XKU_SSL_CLIENT;
     return usage != UINT32_MAX && (usage & KU_DIGITAL_SIGNATURE) != 0 &&
-           (usage & KU_KEY_CERT_SIGN) == 0 && extended != UINT32_MAX &&
-           (extended & kBoth) == kBoth;
+           (usage & KU_KEY_CERT_SIGN) == 0 && extended != UINT32_MAX && (extended & kBoth) == kBoth;
 }
 
 }  // namespace

@@ -62,7 +62,7 @@ Certificate build_certificate(const CertificateFields& fields,
     X509V3_set_ctx(&context, signer, x.get(), nullptr, nullptr, 0);
     const bool leaf = fields.kind == CertificateKind::leaf;
     add_extension(x.get(), &context, NID_basic_constraints,
-                  leaf                                           ? "critical,CA:FALSE"
+                  leaf                                      ? "critical,CA:FALSE"
                   : fields.kind == CertificateKind::issuing ? "critical,CA:TRUE,pathlen:0"
                                                             : "critical,CA:TRUE,pathlen:1");
     add_extension(x.get(), &context, NID_key_usage,

@@ -19,10 +19,10 @@ Result<TrustBundle> TrustBundle::from_certificates(const std::vector<Certificate
         if (bundle.roots_.empty() && bundle.issuing_.empty())
             bundle.federation_ = info.name.federation;
         if (info.name.federation != bundle.federation_)
-            return fail(ErrorCode::kTlsFederation,
-                        fmt::format("trust bundle: mixes federations {} and {}",
-                                    bundle.federation_.to_string(),
-                                    info.name.federation.to_string()));
+            return fail(
+                ErrorCode::kTlsFederation,
+                fmt::format("trust bundle: mixes federations {} and {}",
+                            bundle.federation_.to_string(), info.name.federation.to_string()));
         if (info.kind == CertificateKind::issuing) {
             bundle.issuing_.push_back(certificate);
             continue;

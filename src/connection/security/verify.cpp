@@ -108,8 +108,8 @@ Status check_path(std::span<const Certificate> chain, const Chain& info, const T
 
 }  // namespace
 
-Result<AuthenticatedPeer> verify_chain(std::span<const Certificate> chain,
-                                       const TrustBundle& trust, const VerifyPolicy& policy) {
+Result<AuthenticatedPeer> verify_chain(std::span<const Certificate> chain, const TrustBundle& trust,
+                                       const VerifyPolicy& policy) {
     GOSSAMER_TRY(const auto info, check_form(chain));
     GOSSAMER_CHECK(check_path(chain, info, trust, policy.now));
 
@@ -125,11 +125,10 @@ Result<AuthenticatedPeer> verify_chain(std::span<const Certificate> chain,
                                 holder.peer.short_string(), actual.short_string()));
     if (policy.expected_peer && *policy.expected_peer != actual)
         return fail(ErrorCode::kTlsPeerId,
-                    fmt::format("expected peer {}, found {}",
-                                policy.expected_peer->short_string(), actual.short_string()));
+                    fmt::format("expected peer {}, found {}", policy.expected_peer->short_string(),
+                                actual.short_string()));
     if (policy.banned && std::binary_search(policy.banned->begin(), policy.banned->end(), actual))
-        return fail(ErrorCode::kTlsBanned,
-                    fmt::format("peer {} is banned", actual.short_string()));
+        return fail(ErrorCode::kTlsBanned, fmt::format("peer {} is banned", actual.short_string()));
     if (!policy.roles.contains(holder.role))
         return fail(ErrorCode::kTlsRole,
                     fmt::format("peer {} has the role {}, which is not allowed here",

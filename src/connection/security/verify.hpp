@@ -47,7 +47,7 @@ struct AuthenticatedPeer {
 // kTlsNoCertificate, kTlsCertificateForm, kTlsFederation (names another federation), kTlsUntrusted,
 // kTlsNotYetValid, kTlsExpired, kTlsKeyMismatch (named peer id and key), kTlsPeerId (another peer
 // than expected), kTlsBanned, kTlsRole.
-Result<AuthenticatedPeer> verify_chain(std::span<const Certificate> chain,
-                                       const TrustBundle& trust, const VerifyPolicy& policy);
+Result<AuthenticatedPeer> verify_chain(std::span<const Certificate> chain, const TrustBundle& trust,
+                                       const VerifyPolicy& policy);
 
 }  // namespace gossamer::security
