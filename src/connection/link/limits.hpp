@@ -1,0 +1,25 @@
+// What one link may cost before and after the other side has shown who it is.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "gossamer/base/time.hpp"
+
+namespace gossamer::link {
+
+struct LinkLimits {
+    Duration hello_deadline = 5s;         // from start() to HELLO or WELCOME
+    std::size_t offers_max = 64;          // unfinished transfers in each direction
+    std::size_t queue_frames_max = 1024;  // control and round frames waiting to go out, each
+    std::uint64_t credit_window_bytes = 16ull << 20;  // of one transfer, sent but not acknowledged
+    std::uint32_t chunk_bytes = 64 * 1024;
+    // A transfer is given up when it makes no progress for 16 chunks' worth of the measured rate,
+    // within these bounds. Progress is at least 1 KiB a second.
+    Duration stall_least = 10s, stall_most = 60s;
+    double least_rate = 1024;
+    // Control and round frames accepted: a bucket of `burst`, refilled at this rate.
+    double frames_per_second = 2000, frames_burst = 4000;
+};
+
+}  // namespace gossamer::link

@@ -1,0 +1,364 @@
+#include "connection/link/link.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "connection/wire/wire.hpp"
+#include "gossamer/base/options.hpp"
+
+namespace gossamer::link {
+
+namespace {
+
+constexpr Duration kRoomRetry = 50ms;  // room may be freed by a link on another I/O thread
+constexpr std::size_t kRoomLeast = 64 * 1024, kRoomMost = 256 * 1024;
+
+Error error_of(const wire::Reject& reject) {
+    const auto code = [&] {
+        switch (reject.reason) {
+            case wire::RejectReason::version: return ErrorCode::kLinkVersion;
+            case wire::RejectReason::federation: return ErrorCode::kTlsFederation;
+            case wire::RejectReason::role: return ErrorCode::kTlsRole;
+            case wire::RejectReason::banned: return ErrorCode::kTlsBanned;
+            case wire::RejectReason::duplicate: return ErrorCode::kLinkDuplicate;
+            case wire::RejectReason::busy: return ErrorCode::kLinkBusy;
+            case wire::RejectReason::stopping: return ErrorCode::kLinkRejected;
+        }
+        return ErrorCode::kLinkRejected;
+    }();
+    std::string what = "the other side refused: " + std::string(to_string(reject.reason));
+    if (!reject.what.empty()) what += " (" + reject.what + ")";
+    return {code, std::move(what), {}};
+}
+
+}  // namespace
+
+Link::Link(LinkConfig config, Instant now)
+    : config_(std::move(config)),
+      opened_(now),
+      last_received_(now),
+      outgoing_(config_.limits),
+      incoming_(config_.limits, config_.staging, config_.pool),
+      bucket_(config_.limits.frames_burst),
+      bucket_time_(now) {
+    if (!config_.dialled) return;
+    const auto& local = config_.local;
+    queue(wire::Hello{wire::kProtocolMajor, wire::kProtocolMinor, local.features, local.role,
+                      local.codecs, local.federation, local.software});
+}
+
+// ---- opening and closing ----
+
+void Link::on_hello(Instant now, const wire::Hello& hello) {
+    if (config_.dialled || state_ != State::greeting)
+        return fail_link({ErrorCode::kFrameOrder, "HELLO out of place", {}});
+    if (hello.major != wire::kProtocolMajor)
+        return reject(now, wire::RejectReason::version,
+                      fmt::format("{}.{} here, {}.{} there", wire::kProtocolMajor,
+                                  wire::kProtocolMinor, hello.major, hello.minor));
+    if (hello.federation != config_.local.federation)
+        return reject(now, wire::RejectReason::federation, "");
+    remote_ = {hello.role, hello.codecs, hello.features & config_.local.features,
+               std::min(hello.minor, wire::kProtocolMinor), hello.software};
+    state_ = State::deciding;
+    events_.push_back(Greeted{remote_});
+}
+
+void Link::welcome(Instant) {
+    if (state_ != State::deciding) return;
+    const auto& local = config_.local;
+    queue(wire::Welcome{remote_.minor, remote_.features, local.role, local.codecs, local.software});
+    state_ = State::up;
+    events_.push_back(Up{remote_});
+}
+
+void Link::on_welcome(const wire::Welcome& welcome) {
+    if (!config_.dialled || state_ != State::greeting)
+        return fail_link({ErrorCode::kFrameOrder, "WELCOME out of place", {}});
+    if (welcome.minor > wire::kProtocolMinor)
+        return fail_link({ErrorCode::kLinkVersion, "WELCOME with a newer minor version", {}});
+    remote_ = {welcome.role, welcome.codecs, welcome.features & config_.local.features,
+               welcome.minor, welcome.software};
+    state_ = State::up;
+    events_.push_back(Up{remote_});
+}
+
+void Link::reject(Instant, wire::RejectReason reason, std::string what) {
+    if (state_ == State::closed) return;
+    wire::Reject frame{reason, std::move(what)};
+    auto error = error_of(frame);
+    error.what = "refused here: " + std::string(to_string(reason)) +
+                 (frame.what.empty() ? "" : " (" + frame.what + ")");
+    finish(std::move(error), !wire::retry_can_help(reason));
+    control_.push_back({wire::Lane::control, std::move(frame)});
+}
+
+void Link::on_reject(const wire::Reject& reject) {
+    if (!config_.dialled || state_ != State::greeting)
+        return fail_link({ErrorCode::kFrameOrder, "REJECT out of place", {}});
+    finish(error_of(reject), !wire::retry_can_help(reject.reason));
+}
+
+void Link::close(Instant, Error error) {
+    if (state_ == State::closed) return;
+    wire::Goodbye frame{error.code, error.what};
+    finish(std::move(error), false);
+    control_.push_back({wire::Lane::control, std::move(frame)});
+}
+
+void Link::fail_link(Error error) { close(last_received_, std::move(error)); }
+
+void Link::on_goodbye(const wire::Goodbye& goodbye) {
+    finish({goodbye.code, goodbye.what.empty() ? "closed by the other side" : goodbye.what, {}},
+           goodbye.code == ErrorCode::kTlsBanned);
+}
+
+void Link::on_broken(Instant, Error error) {
+    if (state_ == State::closed) return;
+    finish(std::move(error), false);
+}
+
+void Link::finish(Error error, bool permanent) {
+    state_ = State::closed;
+    control_.clear();
+    round_.clear();
+    TransferOutput lost;
+    outgoing_.lose_all(error, lost);
+    incoming_.lose_all(error, lost);
+    for (auto& news : lost.news) events_.push_back(std::move(news));
+    events_.push_back(Closed{std::move(error), permanent});
+}
+
+// ---- frames in ----
+
+bool Link::admit(Instant now) {
+    const auto& limits = config_.limits;
+    bucket_ = std::min(limits.frames_burst,
+                       bucket_ + seconds(now - bucket_time_) * limits.frames_per_second);
+    bucket_time_ = now;
+    if (bucket_ < 1) return false;
+    bucket_ -= 1;
+    return true;
+}
+
+void Link::on_frame(Instant now, wire::Frame frame) {
+    last_received_ = now;
+    if (state_ == State::closed) return;
+    auto& body = frame.body;
+    if (frame.lane != wire::Lane::bulk && !admit(now))
+        return fail_link({ErrorCode::kLinkFlood, "more frames than a peer has reason to send", {}});
+    if (const auto* hello = std::get_if<wire::Hello>(&body)) return on_hello(now, *hello);
+    if (const auto* welcome = std::get_if<wire::Welcome>(&body)) return on_welcome(*welcome);
+    if (const auto* reject = std::get_if<wire::Reject>(&body)) return on_reject(*reject);
+    if (const auto* goodbye = std::get_if<wire::Goodbye>(&body)) return on_goodbye(*goodbye);
+    if (state_ != State::up)
+        return fail_link({ErrorCode::kFrameOrder,
+                          fmt::format("{} before the link was up", wire::name_of(body)),
+                          {}});
+    if (auto* message = std::get_if<message::Message>(&body)) {
+        events_.push_back(Received{std::move(*message)});
+        return;
+    }
+    if (auto status = on_transfer_frame(now, body); !status) fail_link(std::move(status).error());
+}
+
+Status Link::on_transfer_frame(Instant now, const wire::Body& body) {
+    TransferOutput out;
+    Status status;
+    if (const auto* f = std::get_if<wire::Offer>(&body)) status = incoming_.on_offer(*f, out);
+    if (const auto* f = std::get_if<wire::Withdraw>(&body)) status = incoming_.on_withdraw(*f, out);
+    if (const auto* f = std::get_if<wire::TransferEnd>(&body)) {
+        status = incoming_.on_end(*f, out);
+        receiving_.end();
+    }
+    if (const auto* f = std::get_if<wire::Grant>(&body)) status = outgoing_.on_grant(now, *f);
+    if (const auto* f = std::get_if<wire::Refuse>(&body)) status = outgoing_.on_refuse(*f, out);
+    if (const auto* f = std::get_if<wire::Credit>(&body)) status = outgoing_.on_credit(*f);
+    if (const auto* f = std::get_if<wire::Delivered>(&body))
+        status = outgoing_.on_delivered(*f, out);
+    if (const auto* f = std::get_if<wire::TransferFailed>(&body))
+        status = outgoing_.on_failed(*f, out);
+    if (const auto* f = std::get_if<wire::Chunk>(&body)) {
+        if (auto space = chunk_space(now, f->stream, f->length); !space)
+            status = fail(space.error());
+        else
+            chunk_landed(now, f->stream, f->length);
+    }
+    if (incoming_.waits_for_room()) incoming_.retry_grants(now, out);
+    take(std::move(out));
+    return status;
+}
+
+Result<std::span<std::byte>> Link::chunk_space(Instant now, wire::StreamId stream,
+                                               std::uint32_t length) {
+    last_received_ = now;
+    if (state_ == State::closed) return std::span<std::byte>{};
+    if (state_ != State::up) return fail(ErrorCode::kFrameOrder, "a chunk before the link was up");
+    receiving_.begin(now);
+    return incoming_.space_for(stream, length);
+}
+
+void Link::chunk_landed(Instant now, wire::StreamId stream, std::uint32_t length) {
+    last_received_ = now;
+    if (state_ != State::up) return;
+    bulk_moved_ = true;
+    receiving_.moved(now, length);
+    TransferOutput out;
+    incoming_.landed(now, stream, length, out);
+    take(std::move(out));
+}
+
+// ---- what cores ask for ----
+
+Status Link::send(Instant, message::Message message, wire::Lane lane) {
+    if (state_ != State::up) return {};
+    GOSSAMER_CHECK(wire::check(message));
+    auto& lane_queue = lane == wire::Lane::control ? control_ : round_;
+    lane_queue.push_back({lane, std::move(message)});
+    if (lane_queue.size() > config_.limits.queue_frames_max)
+        fail_link({ErrorCode::kLinkTimeout, "the other side does not read", {}});
+    return {};
+}
+
+void Link::offer(Instant now, TransferId id, message::Manifest manifest, tensor::Payload payload) {
+    TransferOutput out;
+    if (state_ != State::up) {
+        out.news.push_back(
+            {id, false, message::TransferLost{{ErrorCode::kLinkClosed, "the link is not up", {}}}});
+    } else if (!wire::check(manifest)) {
+        out.news.push_back({id, false, message::TransferRefused{message::RefuseReason::size}});
+    } else {
+        outgoing_.offer(now, id, std::move(manifest), std::move(payload), out);
+    }
+    take(std::move(out));
+}
+
+void Link::withdraw(Instant, TransferId id) {
+    TransferOutput out;
+    outgoing_.withdraw(id, out);
+    take(std::move(out));
+}
+
+void Link::grant(Instant now, TransferId id) {
+    TransferOutput out;
+    incoming_.grant(now, id, out);
+    if (incoming_.waits_for_room()) room_retry_ = now + kRoomRetry;
+    take(std::move(out));
+}
+
+void Link::refuse(Instant, TransferId id, message::RefuseReason reason) {
+    TransferOutput out;
+    incoming_.refuse(id, reason, out);
+    take(std::move(out));
+}
+
+void Link::retry_grants(Instant now) {
+    TransferOutput out;
+    incoming_.retry_grants(now, out);
+    room_retry_ = incoming_.waits_for_room() ? now + kRoomRetry : Instant::never();
+    take(std::move(out));
+}
+
+// ---- frames and events out ----
+
+void Link::queue(wire::Body body) {
+    const auto lane = wire::lane_of(body);
+    (lane == wire::Lane::control ? control_ : round_).push_back({lane, std::move(body)});
+}
+
+void Link::take(TransferOutput output) {
+    for (auto& news : output.news) events_.push_back(std::move(news));
+    if (state_ == State::closed) return;
+    for (auto& frame : output.frames) queue(std::move(frame));
+    if (control_.size() > 2 * config_.limits.queue_frames_max)
+        fail_link({ErrorCode::kLinkTimeout, "the other side does not read", {}});
+}
+
+std::optional<wire::Frame> Link::next_frame(Instant now, bool room) {
+    if (!control_.empty()) {
+        auto frame = std::move(control_.front());
+        control_.pop_front();
+        // Round trips measured beside bulk say nothing about the network: mark them.
+        if (auto* m = std::get_if<message::Message>(&frame.body)) {
+            auto* beat = std::get_if<message::Heartbeat>(m);
+            auto* reply = std::get_if<message::HeartbeatReply>(m);
+            if (beat) beat->busy |= bulk_moved_;
+            if (reply) reply->busy |= bulk_moved_;
+            if (beat || reply) bulk_moved_ = false;
+        }
+        return frame;
+    }
+    if (!room || state_ != State::up) return std::nullopt;
+    if (!round_.empty()) {
+        auto frame = std::move(round_.front());
+        round_.pop_front();
+        return frame;
+    }
+    auto body = outgoing_.next(now, config_.pool == nullptr);
+    if (!body) {
+        sending_.end();
+        return std::nullopt;
+    }
+    sending_.begin(now);
+    bulk_moved_ = true;
+    return wire::Frame{wire::Lane::bulk, std::move(*body)};
+}
+
+bool Link::has_frames() const {
+    if (!control_.empty()) return true;
+    return state_ == State::up && (!round_.empty() || outgoing_.has_next());
+}
+
+std::size_t Link::room_bytes() const {
+    const double wanted = sending_.bytes_per_second() * 0.020;
+    return static_cast<std::size_t>(
+        std::clamp(wanted, static_cast<double>(kRoomLeast), static_cast<double>(kRoomMost)));
+}
+
+std::optional<Event> Link::next_event() {
+    if (events_.empty()) return std::nullopt;
+    auto event = std::move(events_.front());
+    events_.pop_front();
+    return event;
+}
+
+// ---- time ----
+
+Duration Link::stall_limit() const {
+    const auto& limits = config_.limits;
+    const double rate =
+        std::min(sending_.bytes_per_second() > 0 ? sending_.bytes_per_second() : 1e12,
+                 receiving_.bytes_per_second() > 0 ? receiving_.bytes_per_second() : 1e12);
+    if (rate == 1e12) return std::min(2 * limits.stall_least, limits.stall_most);
+    const auto derived = std::chrono::duration<double>(16.0 * limits.chunk_bytes / rate);
+    return std::clamp(std::chrono::duration_cast<Duration>(
+                          std::min(derived, std::chrono::duration<double>(3600.0))),
+                      limits.stall_least, limits.stall_most);
+}
+
+Instant Link::next_deadline() const {
+    if (state_ == State::closed) return Instant::never();
+    if (state_ != State::up) return opened_ + config_.limits.hello_deadline;
+    const auto stall = stall_limit();
+    return std::min({outgoing_.deadline(stall), incoming_.deadline(stall), room_retry_});
+}
+
+void Link::on_deadline(Instant now) {
+    if (state_ == State::closed || now < next_deadline()) return;
+    if (state_ != State::up) {
+        const char* missing = config_.dialled ? "no WELCOME" : "no HELLO";
+        return close(now, {ErrorCode::kLinkTimeout,
+                           fmt::format("{} within {}", missing,
+                                       format_duration(config_.limits.hello_deadline)),
+                           {}});
+    }
+    TransferOutput out;
+    const auto stall = stall_limit();
+    incoming_.give_up_stalled(now, stall, out);
+    outgoing_.give_up_stalled(now, stall, out);
+    take(std::move(out));
+    if (room_retry_ <= now || incoming_.waits_for_room()) retry_grants(now);
+}
+
+}  // namespace gossamer::link

@@ -1,0 +1,149 @@
+// One link between two peers as a state machine: frames in, frames and events out. No socket, no
+// cryptography, no clock: time is told. `session` runs it over bytes, the simulator over handles.
+//
+// The contract: call one function per thing that happened, then drain next_event() and, as far as
+// there is room below, next_frame(); call on_deadline() when next_deadline() has come. After
+// Closed nothing more happens but the last frame, which says why.
+//
+// Lanes have strict priority: control is handed out always, round and bulk only when the caller has
+// room, bulk after round. Back-pressure is credit alone; the receiver never stops reading.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "connection/link/limits.hpp"
+#include "connection/link/rate.hpp"
+#include "connection/link/staging.hpp"
+#include "connection/link/transfers.hpp"
+#include "connection/wire/frame.hpp"
+
+namespace gossamer::link {
+
+// What this node says about itself on every link.
+struct LocalInfo {
+    Role role = Role::peer;
+    std::string federation;
+    std::vector<std::uint8_t> codecs;  // it can decode
+    std::uint64_t features = 0;
+    std::string software;
+};
+// What the other side said, and what both agreed on.
+struct RemoteInfo {
+    Role role = Role::peer;
+    std::vector<std::uint8_t> codecs;
+    std::uint64_t features = 0;
+    std::uint16_t minor = 0;
+    std::string software;
+};
+
+// The listening side read a HELLO it could accept: its owner calls welcome() or reject().
+struct Greeted {
+    RemoteInfo remote;
+};
+struct Up {
+    RemoteInfo remote;
+};
+struct Received {
+    message::Message message;
+};
+struct Closed {              // the last event
+    Error error;             // kLinkClosed for an orderly close
+    bool permanent = false;  // dialling again cannot help
+};
+using Event = std::variant<Greeted, Up, Received, TransferNews, Closed>;
+
+struct LinkConfig {
+    bool dialled = false;  // by this side
+    LocalInfo local;
+    LinkLimits limits;
+    std::shared_ptr<Staging> staging;
+    tensor::PoolRef pool;  // null: over handles, no bytes are made or checked
+};
+
+class Link {
+public:
+    Link(LinkConfig config, Instant now);  // a dialler's HELLO is the first frame
+    Link(const Link&) = delete;
+    Link& operator=(const Link&) = delete;
+
+    void welcome(Instant now);
+    void reject(Instant now, wire::RejectReason reason, std::string what);
+    // Says goodbye with the error's code; all transfers are lost.
+    void close(Instant now, Error error);
+    // The connection below is gone: nothing more can be said.
+    void on_broken(Instant now, Error error);
+
+    // Refused when the message breaks the bounds of the wire (a user's algorithm may).
+    Status send(Instant now, message::Message message, wire::Lane lane);
+    void offer(Instant now, TransferId id, message::Manifest manifest, tensor::Payload payload);
+    void withdraw(Instant now, TransferId id);
+    void grant(Instant now, TransferId id);
+    void refuse(Instant now, TransferId id, message::RefuseReason reason);
+    // After room in the staging was given back by any link.
+    void retry_grants(Instant now);
+    bool waits_for_room() const { return incoming_.waits_for_room(); }
+
+    void on_frame(Instant now, wire::Frame frame);
+    // Chunks with bytes bypass on_frame: where do the next `length` bytes of this stream belong?
+    // Empty: drop them. Then say how many have landed, in as many pieces as they came.
+    Result<std::span<std::byte>> chunk_space(Instant now, wire::StreamId stream,
+                                             std::uint32_t length);
+    void chunk_landed(Instant now, wire::StreamId stream, std::uint32_t length);
+    void note_received(Instant now) { last_received_ = now; }  // any byte is a sign of life
+
+    std::optional<wire::Frame> next_frame(Instant now, bool room);
+    bool has_frames() const;
+    void note_sent(Instant now, std::uint64_t bytes) { sending_.moved(now, bytes); }
+    // Unsent bytes below up to which there is room: 20 ms of the measured rate, within bounds.
+    std::size_t room_bytes() const;
+
+    std::optional<Event> next_event();
+    void on_deadline(Instant now);
+    Instant next_deadline() const;
+
+    bool is_up() const { return state_ == State::up; }
+    bool is_closed() const { return state_ == State::closed; }
+    bool dialled() const { return config_.dialled; }
+    Instant last_received() const { return last_received_; }
+
+private:
+    enum class State : std::uint8_t {
+        greeting,  // waiting for HELLO or WELCOME
+        deciding,  // HELLO read, the owner decides
+        up,
+        closed,
+    };
+    void on_hello(Instant now, const wire::Hello& hello);
+    void on_welcome(const wire::Welcome& welcome);
+    void on_reject(const wire::Reject& reject);
+    void on_goodbye(const wire::Goodbye& goodbye);
+    Status on_transfer_frame(Instant now, const wire::Body& body);
+    bool admit(Instant now);
+    void queue(wire::Body body);
+    void take(TransferOutput output);
+    void finish(Error error, bool permanent);
+    void fail_link(Error error);
+    Duration stall_limit() const;
+
+    LinkConfig config_;
+    State state_ = State::greeting;
+    Instant opened_, last_received_;
+    RemoteInfo remote_;
+    std::deque<wire::Frame> control_, round_;
+    std::deque<Event> events_;
+    OutgoingTransfers outgoing_;
+    IncomingTransfers incoming_;
+    RateMeter sending_, receiving_;
+    bool bulk_moved_ = false;  // since the last heartbeat went out
+    double bucket_ = 0;
+    Instant bucket_time_;
+    Instant room_retry_ = Instant::never();
+};
+
+}  // namespace gossamer::link
