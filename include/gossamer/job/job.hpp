@@ -46,6 +46,16 @@ public:
 };
 using State = std::shared_ptr<const StateValue>;
 
+// State as a checkpoint gave it back; whoever it belongs to reads it from save().
+class SavedState final : public StateValue {
+public:
+    explicit SavedState(Bytes bytes) : bytes_(std::move(bytes)) {}
+    Bytes save() const override { return bytes_; }
+
+private:
+    Bytes bytes_;
+};
+
 // ---- learning -----------------------------------------------------------------------------------
 
 struct InitialModelJob {  // the run's first model, from the run's seed

@@ -1,0 +1,57 @@
+// Models that neighbours offered or delivered for the steps that matter: the one being done and the
+// next. Later ones are held, without a grant and so without memory, until their step comes.
+//
+// At most one model counts per (step, peer). The core checks who may offer what; the inbox only
+// keeps order.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "gossamer/job/turn.hpp"
+
+namespace gossamer::gossip {
+
+struct Arrival {
+    PeerId from;
+    message::Manifest manifest;
+    tensor::Payload payload;
+    Instant at;
+};
+
+class Inbox {
+public:
+    // Grants, holds or refuses an offer for manifest.round, already found acceptable.
+    void offered(job::Turn& turn, const PeerId& from, job::TransferId id,
+                 const message::Manifest& manifest);
+    // True when it was granted here and its step is not over.
+    bool arrived(const PeerId& from, job::TransferId id, const message::Manifest& manifest,
+                 tensor::Payload payload, Instant now);
+    void lost(const PeerId& from, job::TransferId id);
+    void link_down(const PeerId& from);  // what had not arrived will not
+
+    // Step `step` is being done now: forgets older ones, grants what was held for it and the next.
+    void open(job::Turn& turn, std::uint64_t step);
+    bool has(std::uint64_t step, const PeerId& from) const;
+    std::vector<Arrival> take(std::uint64_t step);  // in PeerId order; the step takes no more
+    void digest_into(ByteWriter& out) const;
+
+private:
+    enum class State : std::uint8_t { held, granted, arrived };
+    struct Entry {
+        job::TransferId id;
+        State state = State::held;
+        message::Manifest manifest;
+        tensor::Payload payload;
+        Instant at;
+    };
+    using Key = std::pair<std::uint64_t, PeerId>;
+    bool grantable(std::uint64_t step) const { return step >= open_ && step <= open_ + 1; }
+
+    std::uint64_t open_ = 0;  // the oldest step that still takes models; 0 = none yet
+    std::map<Key, Entry> entries_;
+};
+
+}  // namespace gossamer::gossip
