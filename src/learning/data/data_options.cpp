@@ -1,0 +1,178 @@
+#include "gossamer/data/load.hpp"
+
+namespace gossamer::data {
+namespace {
+
+using K = OptionKind;
+
+Option text(const char* key, const char* reason, const char* fallback = "") {
+    return {.key = key, .kind = K::text, .fallback = std::string(fallback), .reason = reason};
+}
+Option choice(const char* key, std::vector<std::string> choices, const char* reason) {
+    auto fallback = choices.front();
+    return {.key = key,
+            .kind = K::choice,
+            .fallback = fallback,
+            .reason = reason,
+            .choices = std::move(choices)};
+}
+Option count(const char* key, std::int64_t fallback, const char* unit, double least, double most,
+             const char* reason) {
+    return {.key = key,
+            .kind = K::integer,
+            .fallback = fallback,
+            .unit = unit,
+            .reason = reason,
+            .least = least,
+            .most = most};
+}
+Option real(const char* key, double fallback, double least, double most, const char* reason) {
+    return {.key = key,
+            .kind = K::real,
+            .fallback = fallback,
+            .unit = "",
+            .reason = reason,
+            .least = least,
+            .most = most};
+}
+
+void add_files(OptionTable& table) {
+    table.push_back(choice("data.format", {"fashion-mnist", "idx", "csv", "npy", "synthetic"},
+                           "What the data files are. synthetic needs no files: Gaussian clusters "
+                           "from the run's seed."));
+    table.push_back(text("data.folder",
+                         "Where the files named below lie; empty: the format's "
+                         "usual folder, or the working folder."));
+    table.push_back(text("data.train",
+                         "The training samples; empty for the MNIST family: "
+                         "train-images-idx3-ubyte, with or without .gz."));
+    table.push_back(text("data.train_labels", "Their labels, for idx and npy."));
+    table.push_back(text("data.test",
+                         "The test samples; empty for csv and npy: test_fraction of "
+                         "the training samples are held out."));
+    table.push_back(text("data.test_labels", "Their labels, for idx and npy."));
+    table.push_back(choice("data.task", {"classes", "values"},
+                           "What is learnt: class labels (whole numbers from 0), or values "
+                           "(regression)."));
+    table.push_back(count("data.classes", 0, "classes", 0, kClassesMax,
+                          "How many classes there are; 0: as many as the labels name. Set it where "
+                          "a peer's own files may lack the last classes."));
+    table.push_back(real("data.test_fraction", 0.2, 0.001, 0.9,
+                         "Share of the samples held out for testing where no test file is named."));
+    table.push_back(count("data.train_max", 0, "samples", 0, 4e9,
+                          "Takes so many of the training samples, chosen by the seed; 0: all."));
+    table.push_back(count("data.test_max", 0, "samples", 0, 4e9,
+                          "Takes so many of the test samples; 0: all. Fewer make evaluation "
+                          "faster and its accuracy coarser."));
+}
+
+void add_csv(OptionTable& table) {
+    table.push_back(text("data.csv_separator", "One character between columns.", ","));
+    table.push_back(choice("data.csv_header", {"automatic", "present", "absent"},
+                           "Whether the first line names the columns; automatic: it does when one "
+                           "of its fields is no number."));
+    table.push_back(text("data.csv_label",
+                         "Which column is the label: last, first, a column's "
+                         "name, or its number from 1.",
+                         "last"));
+}
+
+void add_partition(OptionTable& table) {
+    table.push_back(choice("data.partition", {"iid", "dirichlet", "shards", "explicit", "whole"},
+                           "Who holds which samples. iid: a random even division; dirichlet and "
+                           "shards: skewed by label, as real data is; explicit: from a file; "
+                           "whole: this peer's files are its own."));
+    table.push_back(count("data.parts", 0, "parts", 0, 1e7,
+                          "Into how many parts the data is divided; 0: one a peer."));
+    table.push_back(count("data.part", -1, "", -1, 1e7,
+                          "Which part is this peer's, from 0; -1: by its place among the peers."));
+    table.push_back(real("data.alpha", 0.5, 1e-3, 1e6,
+                         "Of the Dirichlet distribution: 0.1 gives each peer a few classes, 0.5 an "
+                         "uneven mixture, 100 nearly iid."));
+    table.push_back(count("data.least_samples", 10, "samples", 1, 4e9,
+                          "A part with fewer takes from the largest; for iid and dirichlet."));
+    table.push_back(count("data.shards", 2, "shards", 1, 1e6,
+                          "Label shards a part; fewer mean fewer classes a peer."));
+    table.push_back(text("data.partition_file",
+                         "For partition = \"explicit\": a line a part, of "
+                         "row numbers from 0."));
+}
+
+void add_synthetic(OptionTable& table) {
+    table.push_back(count("data.synthetic_train", 2000, "samples", 1, 1e8,
+                          "Training samples made by format = \"synthetic\"."));
+    table.push_back(count("data.synthetic_test", 500, "samples", 1, 1e8, "Test samples made."));
+    table.push_back(count("data.synthetic_features", 20, "features", 1, 1e5,
+                          "Features of a synthetic sample."));
+    table.push_back(
+        count("data.synthetic_classes", 4, "classes", 1, 1e5, "Clusters, one a class."));
+    table.push_back(real("data.synthetic_spread", 1.0, 0, 1e3,
+                         "Of a cluster, where centres' coordinates have deviation 1: larger is "
+                         "harder to learn."));
+}
+
+template <class T>
+T as(const OptionSource& source, std::string_view key) {
+    return static_cast<T>(source.integer(key));
+}
+
+}  // namespace
+
+OptionTable data_options() {
+    OptionTable table;
+    add_files(table);
+    add_csv(table);
+    add_partition(table);
+    add_synthetic(table);
+    return table;
+}
+
+DataConfig data_config(const OptionSource& source) {
+    DataConfig config;
+    auto pick = [&](std::string_view key, const auto& names, auto& into) {
+        std::size_t i = 0;
+        for (auto name : names) {
+            if (source.text(key) == name)
+                into = static_cast<std::remove_reference_t<decltype(into)>>(i);
+            ++i;
+        }
+    };
+    using Names = std::initializer_list<std::string_view>;
+    pick("data.format", Names{"fashion-mnist", "idx", "csv", "npy", "synthetic"}, config.format);
+    pick("data.task", Names{"classes", "values"}, config.task);
+    config.folder = source.text("data.folder");
+    config.train = source.text("data.train");
+    config.train_labels = source.text("data.train_labels");
+    config.test = source.text("data.test");
+    config.test_labels = source.text("data.test_labels");
+    config.class_count = as<std::uint32_t>(source, "data.classes");
+    config.test_fraction = source.real("data.test_fraction");
+    config.train_max = as<std::size_t>(source, "data.train_max");
+    config.test_max = as<std::size_t>(source, "data.test_max");
+
+    const auto& separator = source.text("data.csv_separator");
+    config.csv.separator = separator.empty() ? ',' : separator == "\\t" ? '\t' : separator.front();
+    pick("data.csv_header", Names{"automatic", "present", "absent"}, config.csv.header);
+    config.csv.label_column = source.text("data.csv_label");
+    config.csv.task = config.task;
+
+    for (auto kind : {PartitionKind::whole, PartitionKind::iid, PartitionKind::dirichlet,
+                      PartitionKind::shards, PartitionKind::explicit_})
+        if (source.text("data.partition") == to_string(kind)) config.partition.kind = kind;
+    config.partition.part_count = as<std::size_t>(source, "data.parts");
+    config.partition.alpha = source.real("data.alpha");
+    config.partition.least_samples = as<std::size_t>(source, "data.least_samples");
+    config.partition.shards_per_part = as<std::size_t>(source, "data.shards");
+    config.partition_file = source.text("data.partition_file");
+    config.part = source.integer("data.part");
+
+    config.synthetic.train_count = as<std::size_t>(source, "data.synthetic_train");
+    config.synthetic.test_count = as<std::size_t>(source, "data.synthetic_test");
+    config.synthetic.feature_count = as<std::uint32_t>(source, "data.synthetic_features");
+    config.synthetic.class_count = as<std::uint32_t>(source, "data.synthetic_classes");
+    config.synthetic.spread = source.real("data.synthetic_spread");
+    config.synthetic.task = config.task;
+    return config;
+}
+
+}  // namespace gossamer::data
