@@ -36,8 +36,8 @@ std::size_t arc_count(const Schedule& schedule, std::uint64_t step = 0) {
 }  // namespace
 
 TEST_CASE("A roster sorts its members and finds their places") {
-    auto roster = Roster::of(
-        3, {PeerId::of_number(9), PeerId::of_number(2), PeerId::of_number(5), PeerId::of_number(2)});
+    auto roster = Roster::of(3, {PeerId::of_number(9), PeerId::of_number(2), PeerId::of_number(5),
+                                 PeerId::of_number(2)});
     CHECK(roster.size() == 3);
     CHECK(roster.at(0) == PeerId::of_number(2));
     CHECK(roster.place_of(PeerId::of_number(9)) == 2u);
@@ -141,8 +141,7 @@ TEST_CASE("Random regular graphs are regular, connected, and the same for the sa
         CHECK(is_connected(*graph));
         CHECK(make_graph(options, n, RunSeed{seed})->phases == graph->phases);
         auto schedule = Schedule(*graph, Weights::metropolis);
-        for (std::uint32_t i = 0; i < n; ++i)
-            CHECK(schedule.out_neighbours(i, 0).size() == degree);
+        for (std::uint32_t i = 0; i < n; ++i) CHECK(schedule.out_neighbours(i, 0).size() == degree);
     }
 }
 
@@ -167,7 +166,8 @@ TEST_CASE("Graphs that cannot be built say why") {
         CHECK(graph.error().code == ErrorCode::kTopology);
         return graph.error().what;
     };
-    CHECK(error({.kind = GraphKind::hypercube}, 12) == "hypercube: 12 peers are not a power of two");
+    CHECK(error({.kind = GraphKind::hypercube}, 12) ==
+          "hypercube: 12 peers are not a power of two");
     CHECK(error({.kind = GraphKind::torus}, 13) == "torus: 13 peers do not fill a grid");
     error({.kind = GraphKind::torus, .rows = 5}, 12);
     error({.kind = GraphKind::random_regular, .degree = 3}, 9);

@@ -16,8 +16,8 @@ namespace {
 constexpr double kExact = 1e-6;  // weights are rounded to 2^-24
 
 Schedule make(GraphKind kind, std::uint32_t n, std::uint32_t degree = 4) {
-    auto schedule = make_schedule({{.kind = kind, .degree = degree}, Weights::metropolis}, n,
-                                  RunSeed{7});
+    auto schedule =
+        make_schedule({{.kind = kind, .degree = degree}, Weights::metropolis}, n, RunSeed{7});
     REQUIRE(schedule.has_value());
     return *schedule;
 }
@@ -119,7 +119,8 @@ TEST_CASE("Other numbers of places leave a little disagreement after one period"
 TEST_CASE("Rounds to agreement are those published") {
     CHECK(rounds_until(make(GraphKind::ring, 16), 1e-10) == doctest::Approx(202).epsilon(.1));
     CHECK(rounds_until(make(GraphKind::torus, 16), 1e-10) == doctest::Approx(22).epsilon(.15));
-    CHECK(rounds_until(make(GraphKind::exponential, 16), 1e-10) == doctest::Approx(20).epsilon(.15));
+    CHECK(rounds_until(make(GraphKind::exponential, 16), 1e-10) ==
+          doctest::Approx(20).epsilon(.15));
     CHECK(rounds_until(make(GraphKind::star, 16), 1e-10) == doctest::Approx(178).epsilon(.1));
     CHECK(rounds_until(make(GraphKind::random_regular, 96), 1e-10) ==
           doctest::Approx(63).epsilon(.4));  // it depends on the graph drawn

@@ -19,7 +19,7 @@ enum class GraphKind : std::uint8_t {
     ring,
     torus,
     complete,
-    star,   // place 0 is the centre
+    star,  // place 0 is the centre
     chain,
     hypercube,
     exponential,           // i sends to i + 1, i + 2, i + 4, ... (directed)
@@ -42,10 +42,10 @@ struct Graph {
 
 struct GraphOptions {
     GraphKind kind = GraphKind::one_peer_exponential;
-    std::uint32_t degree = 4;         // of random_regular and small_world
-    std::uint32_t rows = 0;           // of torus; 0 = as square as n allows
-    double rewire = 0.1;              // of small_world: chance of each edge
-    std::vector<std::string> edges;   // "0-3" both ways, "0>3" one way; places in PeerId order
+    std::uint32_t degree = 4;        // of random_regular and small_world
+    std::uint32_t rows = 0;          // of torus; 0 = as square as n allows
+    double rewire = 0.1;             // of small_world: chance of each edge
+    std::vector<std::string> edges;  // "0-3" both ways, "0>3" one way; places in PeerId order
 };
 
 // kTopology when n places cannot be joined in this way. Random kinds are drawn from the seed, again

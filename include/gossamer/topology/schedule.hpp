@@ -60,8 +60,8 @@ private:
 // By Lanczos with full reorthogonalisation: good to about 1e-8 up to some hundred places.
 struct Spectrum {
     double second = 0;
-    double gap = 1;               // 1 - second
-    std::uint64_t period = 1;     // steps that `second` stands for
+    double gap = 1;            // 1 - second
+    std::uint64_t period = 1;  // steps that `second` stands for
 };
 Spectrum spectrum(const Schedule& schedule);
 

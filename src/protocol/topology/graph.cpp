@@ -25,10 +25,9 @@ std::optional<std::uint32_t> Roster::place_of(const PeerId& id) const {
 namespace {
 
 constexpr std::array<std::string_view, 11> kKindNames = {
-    "ring",        "torus",       "complete",
-    "star",        "chain",       "hypercube",
-    "exponential", "one-peer-exponential", "random-regular",
-    "small-world", "edges"};
+    "ring",           "torus",       "complete",    "star",
+    "chain",          "hypercube",   "exponential", "one-peer-exponential",
+    "random-regular", "small-world", "edges"};
 
 // Collects arcs of one phase; doubles and loops vanish in take().
 class Arcs {

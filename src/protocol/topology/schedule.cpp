@@ -59,7 +59,8 @@ std::span<const std::uint32_t> Schedule::out_neighbours(std::uint32_t place,
                                                         std::uint64_t step) const {
     GOSSAMER_ASSERT(place < place_count_, "a place of the graph");
     const Phase& p = phase(step);
-    return std::span(p.out).subspan(p.out_start[place], p.out_start[place + 1] - p.out_start[place]);
+    return std::span(p.out).subspan(p.out_start[place],
+                                    p.out_start[place + 1] - p.out_start[place]);
 }
 
 std::span<const Neighbour> Schedule::in_neighbours(std::uint32_t place, std::uint64_t step) const {
@@ -104,44 +105,59 @@ std::vector<Error> check(const Schedule& schedule) {
     }
     if (!is_connected(graph))
         warnings.push_back({ErrorCode::kTopologyDisconnected,
-                            "what some peers learn never reaches some others", {}});
+                            "what some peers learn never reaches some others",
+                            {}});
     if (biased)
         warnings.push_back({ErrorCode::kTopologyBiased,
-                            "some peers count more than others in the common model", {}});
+                            "some peers count more than others in the common model",
+                            {}});
     return warnings;
 }
 
 OptionTable topology_options() {
     OptionTable table;
-    Option graph{.key = "topology.graph", .kind = OptionKind::choice,
+    Option graph{.key = "topology.graph",
+                 .kind = OptionKind::choice,
                  .fallback = std::string("one-peer-exponential"),
-                 .reason = "Who exchanges with whom. one-peer-exponential sends one model a step "
-                           "and agrees fastest for the bytes; ring is gentlest on links but needs "
-                           "some n*n steps to agree; complete agrees at once and sends n - 1 "
-                           "models a step."};
+                 .reason =
+                     "Who exchanges with whom. one-peer-exponential sends one model a step "
+                     "and agrees fastest for the bytes; ring is gentlest on links but needs "
+                     "some n*n steps to agree; complete agrees at once and sends n - 1 "
+                     "models a step."};
     for (int kind = 0; kind <= static_cast<int>(GraphKind::edges); ++kind)
         graph.choices.emplace_back(to_string(static_cast<GraphKind>(kind)));
     table.push_back(graph);
-    table.push_back({.key = "topology.degree", .kind = OptionKind::integer,
-                     .fallback = std::int64_t{4}, .unit = "neighbours",
+    table.push_back({.key = "topology.degree",
+                     .kind = OptionKind::integer,
+                     .fallback = std::int64_t{4},
+                     .unit = "neighbours",
                      .reason = "Neighbours of each peer in random-regular and small-world; more "
                                "agree faster and send as many models more.",
-                     .least = 1, .most = 4096});
-    table.push_back({.key = "topology.rows", .kind = OptionKind::integer,
-                     .fallback = std::int64_t{0}, .unit = "rows",
+                     .least = 1,
+                     .most = 4096});
+    table.push_back({.key = "topology.rows",
+                     .kind = OptionKind::integer,
+                     .fallback = std::int64_t{0},
+                     .unit = "rows",
                      .reason = "Rows of a torus; 0 makes it as square as the number of peers "
                                "allows.",
-                     .least = 0, .most = 65536});
-    table.push_back({.key = "topology.rewire", .kind = OptionKind::real, .fallback = 0.1,
+                     .least = 0,
+                     .most = 65536});
+    table.push_back({.key = "topology.rewire",
+                     .kind = OptionKind::real,
+                     .fallback = 0.1,
                      .unit = "probability",
                      .reason = "Chance that an edge of a small world becomes a shortcut; 0 is a "
                                "ring lattice, 1 nearly a random graph.",
-                     .least = 0, .most = 1});
-    table.push_back({.key = "topology.edges", .kind = OptionKind::text_list,
+                     .least = 0,
+                     .most = 1});
+    table.push_back({.key = "topology.edges",
+                     .kind = OptionKind::text_list,
                      .fallback = std::vector<std::string>{},
                      .reason = "For graph = \"edges\": \"0-3\" joins both ways, \"0>3\" one way; "
                                "peers count from 0 in the order of their ids."});
-    table.push_back({.key = "topology.weights", .kind = OptionKind::choice,
+    table.push_back({.key = "topology.weights",
+                     .kind = OptionKind::choice,
                      .fallback = std::string("metropolis"),
                      .reason = "How much a neighbour's model counts. metropolis keeps the mean on "
                                "any undirected graph; uniform favours well-connected peers when "
@@ -160,8 +176,8 @@ TopologyConfig topology_config(const OptionSource& source) {
     config.graph.rows = static_cast<std::uint32_t>(source.integer("topology.rows"));
     config.graph.rewire = source.real("topology.rewire");
     config.graph.edges = source.text_list("topology.edges");
-    config.weights = source.text("topology.weights") == "uniform" ? Weights::uniform
-                                                                  : Weights::metropolis;
+    config.weights =
+        source.text("topology.weights") == "uniform" ? Weights::uniform : Weights::metropolis;
     return config;
 }
 

@@ -61,8 +61,8 @@ Vector apply(const Schedule& schedule, Vector x) {  // B'B x
 double largest_eigenvalue(const Vector& diagonal, const Vector& beside) {
     double low = 0, high = 0;
     for (std::size_t i = 0; i < diagonal.size(); ++i) {
-        double radius = (i > 0 ? std::abs(beside[i - 1]) : 0) +
-                        (i < beside.size() ? std::abs(beside[i]) : 0);
+        double radius =
+            (i > 0 ? std::abs(beside[i - 1]) : 0) + (i < beside.size() ? std::abs(beside[i]) : 0);
         high = std::max(high, diagonal[i] + radius);
     }
     for (int round = 0; round < 100; ++round) {

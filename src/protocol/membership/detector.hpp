@@ -1,0 +1,58 @@
+// How long one member may be silent before it is suspected, learned from its own link.
+//
+// Its heartbeats come at intervals with some jitter; both are estimated as TCP estimates its round
+// trip (RFC 6298: a mean and a mean deviation, exponentially weighted), here of the gaps between
+// arrivals, in the spirit of NFD-E (Chen, Toueg and Aguilera, "On the Quality of Service of Failure
+// Detectors", 2002). The limit is two gaps and six deviations within the bounds of the profile, so
+// that one late beat accuses nobody. Any byte heard is a sign of life; only heartbeats teach.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "gossamer/base/time.hpp"
+#include "protocol/membership/config.hpp"
+
+namespace gossamer::membership {
+
+// Mean and mean deviation, exponentially weighted; the first sample sets both.
+class Estimate {
+public:
+    void add(Duration sample);
+    bool known() const { return known_; }
+    Duration mean() const { return mean_; }
+    Duration deviation() const { return deviation_; }
+
+private:
+    Duration mean_{}, deviation_{};
+    bool known_ = false;
+};
+
+class Detector {
+public:
+    void reset(Instant now) { *this = Detector{}, heard_ = now; }
+    void on_sign_of_life(Instant now) { heard_ = std::max(heard_, now); }
+    void on_heartbeat(Instant now);  // one of theirs came
+
+    // Ours went out; its answer gives a round trip, unless bulk was on the link at either moment.
+    void on_sent(std::uint64_t sequence, Instant now, bool busy);
+    void on_answer(std::uint64_t sequence, Instant now, bool busy);
+
+    Instant heard() const { return heard_; }
+    Duration limit(const Timings& t) const;  // of silence
+    Instant suspect_at(const Timings& t) const { return heard_ + limit(t); }
+    const Estimate& round_trip() const { return round_trip_; }
+
+private:
+    struct Sent {
+        std::uint64_t sequence = 0;
+        Instant at;
+        bool busy = true;
+    };
+    Instant heard_{}, last_beat_{};
+    bool beat_seen_ = false;
+    Estimate gap_, round_trip_;
+    std::array<Sent, 8> sent_{};
+};
+
+}  // namespace gossamer::membership

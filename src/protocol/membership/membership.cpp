@@ -1,0 +1,229 @@
+#include "protocol/membership/membership.hpp"
+
+#include <algorithm>
+
+namespace gossamer::membership {
+
+namespace {
+
+constexpr unsigned kEpochShift = 20;  // incarnation = boot epoch and a counter of this many bits
+
+}  // namespace
+
+Membership::Membership(MembershipConfig config, MemberRecord self, std::uint64_t boot_epoch,
+                       std::vector<MemberRecord> known)
+    : config_(std::move(config)), times_(timings(config_.profile)), self_(std::move(self)) {
+    timers_.fill(Instant::never());
+    self_.state = MemberState::alive;
+    self_.incarnation = boot_epoch << kEpochShift;
+    versions_[next_version_] = self_.id;
+    self_version_ = next_version_++;
+    for (MemberRecord& record : known) {
+        if (record.id == self_.id || members_.size() >= kMembersMax) continue;
+        Member& member = members_[record.id];
+        member.record = std::move(record);
+        member.reason = "from the peer book";
+        member.judged = true;
+        touch(member, PeerId{});
+    }
+    for (const Seed& seed : config_.seeds) {
+        const auto& own = self_.addresses;
+        if (std::find(own.begin(), own.end(), seed.address) != own.end()) continue;
+        if (seed.expected && *seed.expected == self_.id) continue;
+        seeds_.push_back({seed, std::nullopt, {}, {}});
+    }
+}
+
+void Membership::on_start(job::Turn& turn) {
+    for (auto& [id, member] : members_) {
+        member.detector.reset(turn.now);
+        member.dial.next = turn.now;
+        changes_.push_back({id, member.record.state});
+        if (member.record.state == MemberState::suspect) {
+            member.bury_at = turn.now + times_.limit_cap;
+            arm(Timer::bury, member.bury_at);
+        }
+    }
+    for (SeedState& seed : seeds_) seed.dial.next = seed.since = turn.now;
+    arm(Timer::dial, turn.now);
+    arm(Timer::beat, turn.now + times_.heartbeat_every);
+    arm(Timer::suspect, turn.now + times_.limit_cap);
+    if (!seeds_.empty()) arm(Timer::tell, turn.now + times_.limit_cap);
+    dial_due(turn);
+}
+
+void Membership::on_heartbeat(job::Turn& turn, const PeerId& from,
+                              const message::Heartbeat& heartbeat) {
+    Member* member = find(from);
+    if (stopped_ || !member || !member->linked) return;
+    member->detector.on_heartbeat(turn.now);
+    member->progress = heartbeat.progress;
+    hear_directly(turn, from, heartbeat.incarnation);
+    learn(turn, from, heartbeat.news);
+    message::HeartbeatReply reply{heartbeat.sequence, self_.incarnation,
+                                  heartbeat.busy || member->busy, progress_, news_for(*member)};
+    turn.send(from, std::move(reply));
+}
+
+void Membership::on_reply(job::Turn& turn, const PeerId& from,
+                          const message::HeartbeatReply& reply) {
+    Member* member = find(from);
+    if (stopped_ || !member || !member->linked) return;
+    member->detector.on_sign_of_life(turn.now);
+    member->detector.on_answer(reply.sequence, turn.now, reply.busy || member->busy);
+    member->progress = reply.progress;
+    hear_directly(turn, from, reply.incarnation);
+    learn(turn, from, reply.news);
+}
+
+void Membership::on_leave(job::Turn& turn, const PeerId& from, const message::Leave& leave) {
+    Member* member = find(from);
+    if (stopped_ || !member || leave.incarnation < member->record.incarnation) return;
+    member->record.incarnation = leave.incarnation;
+    change(turn, *member, MemberState::left, "it left: " + leave.reason, PeerId{});
+}
+
+void Membership::on_sign_of_life(Instant now, const PeerId& from) {
+    if (Member* member = find(from); member && member->linked)
+        member->detector.on_sign_of_life(now);
+}
+
+void Membership::on_resume(job::Turn& turn, Duration) {
+    if (stopped_) return;
+    doubt(turn.now, true);
+    for (auto& [id, member] : members_) member.dial.next = std::min(member.dial.next, turn.now);
+    for (SeedState& seed : seeds_) seed.dial.next = std::min(seed.dial.next, turn.now);
+    arm(Timer::dial, turn.now);
+    arm(Timer::beat, turn.now);
+}
+
+void Membership::on_deadline(job::Turn& turn) {
+    if (stopped_) return;
+    if (turn.now - next_deadline() > kLate) doubt(turn.now, false);
+    if (at(Timer::suspect) <= turn.now) suspect_silent(turn);
+    if (at(Timer::bury) <= turn.now) bury_overdue(turn);
+    if (at(Timer::beat) <= turn.now) beat_all(turn);
+    if (at(Timer::dial) <= turn.now) dial_due(turn);
+    if (at(Timer::tell) <= turn.now) tell_waiting(turn);
+}
+
+Instant Membership::next_deadline() const {
+    return stopped_ ? Instant::never() : *std::min_element(timers_.begin(), timers_.end());
+}
+
+void Membership::on_stop(job::Turn& turn, const std::string& reason) {
+    if (stopped_) return;
+    for (auto& [id, member] : members_)
+        if (member.linked) turn.send(id, message::Leave{self_.incarnation, reason});
+    stopped_ = true;
+}
+
+void Membership::block(job::Turn& turn, const PeerId& peer, const Error& why) {
+    Member* member = find(peer);
+    if (!member) return;
+    member->dial.blocked = true;
+    member->judged = false;  // without a link by our own will
+    member->dial.last = why;
+    if (member->linked) turn.close(peer, why.what);
+}
+
+void Membership::set_busy(const PeerId& peer, bool busy) {
+    if (Member* member = find(peer)) member->busy = busy;
+}
+
+void Membership::want(const std::vector<PeerId>& peers) { wanted_ = {peers.begin(), peers.end()}; }
+
+void Membership::beat_all(job::Turn& turn) {
+    last_beat_ = turn.now;
+    at(Timer::beat) = turn.now + jittered(turn, times_.heartbeat_every, 0.1);
+    for (auto& [id, member] : members_)
+        if (member.linked) beat(turn, member);
+}
+
+void Membership::beat(job::Turn& turn, Member& member) {
+    const std::uint64_t sequence = ++member.sequence;
+    member.detector.on_sent(sequence, turn.now, member.busy);
+    turn.send(member.record.id, message::Heartbeat{sequence, self_.incarnation, member.busy,
+                                                   progress_, news_for(member)});
+    if (has_news_for(member)) soon(turn);
+}
+
+// Not more often than five times an interval: a storm of changes must not become one of messages.
+void Membership::soon(job::Turn& turn) {
+    arm(Timer::beat, std::max(turn.now, last_beat_ + times_.heartbeat_every / 5));
+}
+
+Duration Membership::jittered(job::Turn& turn, Duration d, double part) {
+    auto rng = stream(turn.seed, Purpose::jitter, draws_++, self_.id);
+    return Duration{
+        static_cast<std::int64_t>(static_cast<double>(d.count()) * (1 - part * rng.uniform()))};
+}
+
+Membership::Member* Membership::find(const PeerId& peer) {
+    auto found = members_.find(peer);
+    return found == members_.end() ? nullptr : &found->second;
+}
+const Membership::Member* Membership::find(const PeerId& peer) const {
+    auto found = members_.find(peer);
+    return found == members_.end() ? nullptr : &found->second;
+}
+
+bool Membership::linked(const PeerId& peer) const {
+    const Member* member = find(peer);
+    return member && member->linked;
+}
+
+std::vector<PeerId> Membership::linked_peers() const {
+    std::vector<PeerId> peers;
+    for (const auto& [id, member] : members_)
+        if (member.linked) peers.push_back(id);
+    return peers;
+}
+
+MemberState Membership::state_of(const PeerId& peer) const {
+    const Member* member = find(peer);
+    return member ? member->record.state : MemberState::dead;
+}
+
+Duration Membership::patient_round_trip(const PeerId& peer) const {
+    const Member* member = find(peer);
+    if (!member || !member->detector.round_trip().known()) return times_.round_trip_guess;
+    const Estimate& trip = member->detector.round_trip();
+    return trip.mean() + 4 * trip.deviation();
+}
+
+std::vector<View> Membership::views() const {
+    std::vector<View> views;
+    for (const auto& [id, member] : members_)
+        views.push_back({member.record, member.linked, member.detector.round_trip().mean(),
+                         member.detector.heard(), member.progress, member.reason});
+    return views;
+}
+
+Digest128 Membership::digest() const {
+    ByteWriter out;
+    auto put = [&out](const MemberRecord& record) {
+        out.put(record.id.bytes);
+        out.put(record.role);
+        out.put(record.state);
+        out.put(record.incarnation);
+        for (const std::string& address : record.addresses) out.put_text(address);
+    };
+    put(self_);
+    for (const auto& [id, member] : members_) {
+        put(member.record);
+        out.put(member.linked);
+        out.put(member.judged);
+        out.put(member.told);
+        out.put(member.version);
+        out.put(member.detector.heard().ns);
+        out.put(member.bury_at.ns);
+        out.put(member.dial.failures);
+        out.put(member.dial.next.ns);
+    }
+    for (Instant timer : timers_) out.put(timer.ns);
+    out.put(draws_);
+    return digest128(out.view());
+}
+
+}  // namespace gossamer::membership
