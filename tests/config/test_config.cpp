@@ -14,29 +14,56 @@ namespace {
 
 OptionTable gossip_table() {
     return {
-        {.key = "gossip.local_steps", .kind = OptionKind::integer, .fallback = std::int64_t{5},
-         .unit = "steps", .reason = "Steps between two exchanges.", .least = 1, .most = 1000},
-        {.key = "gossip.order", .kind = OptionKind::choice, .fallback = std::string("mix-first"),
-         .reason = "Which comes first.", .choices = {"mix-first", "step-first"}},
-        {.key = "gossip.patience", .kind = OptionKind::duration, .fallback = Duration{2s},
-         .unit = "s", .reason = "How long to wait.", .least = 0.001, .most = 3600},
+        {.key = "gossip.local_steps",
+         .kind = OptionKind::integer,
+         .fallback = std::int64_t{5},
+         .unit = "steps",
+         .reason = "Steps between two exchanges.",
+         .least = 1,
+         .most = 1000},
+        {.key = "gossip.order",
+         .kind = OptionKind::choice,
+         .fallback = std::string("mix-first"),
+         .reason = "Which comes first.",
+         .choices = {"mix-first", "step-first"}},
+        {.key = "gossip.patience",
+         .kind = OptionKind::duration,
+         .fallback = Duration{2s},
+         .unit = "s",
+         .reason = "How long to wait.",
+         .least = 0.001,
+         .most = 3600},
     };
 }
 
 OptionTable run_table() {
     return {
-        {.key = "run.name", .kind = OptionKind::text, .fallback = std::string("run"),
+        {.key = "run.name",
+         .kind = OptionKind::text,
+         .fallback = std::string("run"),
          .reason = "Its name."},
-        {.key = "run.rate", .kind = OptionKind::real, .fallback = 0.05, .reason = "Step size.",
+        {.key = "run.rate",
+         .kind = OptionKind::real,
+         .fallback = 0.05,
+         .reason = "Step size.",
          .least = 0},
-        {.key = "run.staging", .kind = OptionKind::bytes, .fallback = std::int64_t{64 << 20},
-         .unit = "bytes", .reason = "Room for what arrives."},
+        {.key = "run.staging",
+         .kind = OptionKind::bytes,
+         .fallback = std::int64_t{64 << 20},
+         .unit = "bytes",
+         .reason = "Room for what arrives."},
         {.key = "run.resume", .kind = OptionKind::boolean, .fallback = false, .reason = "Go on."},
-        {.key = "run.peers", .kind = OptionKind::text_list,
-         .fallback = std::vector<std::string>{}, .reason = "Whom to dial."},
-        {.key = "run.milestones", .kind = OptionKind::real_list, .fallback = std::vector<double>{},
+        {.key = "run.peers",
+         .kind = OptionKind::text_list,
+         .fallback = std::vector<std::string>{},
+         .reason = "Whom to dial."},
+        {.key = "run.milestones",
+         .kind = OptionKind::real_list,
+         .fallback = std::vector<double>{},
          .reason = "When the rate falls."},
-        {.key = "run.limits.rounds", .kind = OptionKind::integer, .fallback = std::int64_t{10},
+        {.key = "run.limits.rounds",
+         .kind = OptionKind::integer,
+         .fallback = std::int64_t{10},
          .reason = "How many rounds."},
     };
 }
@@ -49,8 +76,8 @@ SchemaRef schema() {
 }
 
 Error error_of(std::string text, Environment environment = {}, std::vector<std::string> sets = {}) {
-    auto config = Config::resolve(schema(), {"peer.toml", std::move(text), std::move(environment),
-                                             std::move(sets)});
+    auto config = Config::resolve(
+        schema(), {"peer.toml", std::move(text), std::move(environment), std::move(sets)});
     REQUIRE_FALSE(config);
     return config.error();
 }
@@ -60,8 +87,9 @@ Error error_of(std::string text, Environment environment = {}, std::vector<std::
 TEST_CASE("flags win over environment, environment over file, file over defaults") {
     Layers layers{
         .file_name = "peer.toml",
-        .file_text = "[gossip]\nlocal_steps = 2\npatience = \"1.5s\"\n[run]\nrate = 1\n"
-                     "name = \"from file\"\n",
+        .file_text =
+            "[gossip]\nlocal_steps = 2\npatience = \"1.5s\"\n[run]\nrate = 1\n"
+            "name = \"from file\"\n",
         .environment = {{"GOSSAMER_GOSSIP_LOCAL_STEPS", "3"}, {"GOSSAMER_RUN_RATE", "0.25"}},
         .sets = {"gossip.local_steps=4", "run.peers=a:1, b:2"}};
     auto config = Config::resolve(schema(), layers);
@@ -97,11 +125,12 @@ TEST_CASE("an ill-typed value is named with line, column and the form wanted") {
     auto error = error_of("[gossip]\npatience = 5\n");
     CHECK(error.code == ErrorCode::kConfigType);
     CHECK(error.what.starts_with("peer.toml:2:1: gossip.patience is the number 5, not a duration"));
-    for (auto text : {"[gossip]\nlocal_steps = \"3\"\n", "[gossip]\nlocal_steps = 3.5\n",
-                      "[run]\nname = 3\n", "[run]\nresume = \"yes\"\n", "[run]\nstaging = \"1XB\"\n",
-                      "[run]\npeers = \"a\"\n", "[run]\npeers = [1]\n", "[run]\nrate = nan\n",
-                      "[run]\nmilestones = [1, \"a\"]\n", "[run]\nname = 2020-01-01\n",
-                      "[run]\nrate = [[1]]\n", "gossip = 3\n", "run.name.x = 3\n"}) {
+    for (auto text :
+         {"[gossip]\nlocal_steps = \"3\"\n", "[gossip]\nlocal_steps = 3.5\n", "[run]\nname = 3\n",
+          "[run]\nresume = \"yes\"\n", "[run]\nstaging = \"1XB\"\n", "[run]\npeers = \"a\"\n",
+          "[run]\npeers = [1]\n", "[run]\nrate = nan\n", "[run]\nmilestones = [1, \"a\"]\n",
+          "[run]\nname = 2020-01-01\n", "[run]\nrate = [[1]]\n", "gossip = 3\n",
+          "run.name.x = 3\n"}) {
         CAPTURE(text);
         auto code = error_of(text).code;
         CHECK((code == ErrorCode::kConfigType || code == ErrorCode::kConfigUnknownKey));
@@ -125,6 +154,12 @@ TEST_CASE("a file that is no TOML is refused with line and column") {
     auto error = error_of("[gossip]\nlocal_steps = = 2\n");
     CHECK(error.code == ErrorCode::kConfigSyntax);
     CHECK(error.what.starts_with("peer.toml:2:"));
+    for (auto text : {"[=", "[= 1.5\n", "[\x01]\n", "a = \"", "\x7f = 1\n", "é = 1\n",
+                      "a = 1.b\xef\xbb\xbc\n"}) {
+        CAPTURE(text);
+        CHECK(error_of(text).code == ErrorCode::kConfigSyntax);
+    }
+    CHECK(error_of(std::string("[\0]\n, \".6]\n", 11)).code == ErrorCode::kConfigSyntax);
     CHECK(error_of("a = \"\xff\"\n").code == ErrorCode::kConfigSyntax);
 }
 
@@ -139,12 +174,19 @@ TEST_CASE("size and nesting of a file are bounded") {
     for (int i = 0; i < 100; ++i) dotted += ".a";
     CHECK(error_of(dotted + " = 1\n").code == ErrorCode::kConfigSyntax);
     CHECK(Config::resolve(schema(), {"p", "# " + std::string(5000, '.') + "\n", {}, {}}));
+    deep.resize(2000);
+    std::string texts = "[run]\nname = \"\"\"" + deep + "é\\\"\"\"\"\"\npeers = ['\"', \"\", '" +
+                        deep + "'] # é" + deep + "\n";
+    auto config = Config::resolve(schema(), {"p", texts, {}, {}});
+    REQUIRE(config);
+    CHECK(config->text("run.name") == deep + "é\"\"");
+    CHECK(config->text_list("run.peers")[2] == deep);
 }
 
 TEST_CASE("every error of a configuration can be had at once") {
     std::vector<Error> all;
-    auto config = Config::resolve(schema(), {"p.toml", "[run]\nx = 1\ny = 2\nrate = -3\n", {}, {}},
-                                  &all);
+    auto config =
+        Config::resolve(schema(), {"p.toml", "[run]\nx = 1\ny = 2\nrate = -3\n", {}, {}}, &all);
     CHECK_FALSE(config);
     CHECK(all.size() == 3);
 }
@@ -166,8 +208,8 @@ TEST_CASE("the resolved configuration loads back to the same values, whatever th
         double rate = std::abs(std::bit_cast<double>(bits & 0x7fefffffffffffff));
         REQUIRE(config.set("run.name", name, "--set"));
         if (rate < 1e300) REQUIRE(config.set("run.rate", rate, "--set"));
-        REQUIRE(config.set("run.staging", static_cast<std::int64_t>(rng.below(1ull << 40))
-                                              << rng.below(20), "x"));
+        REQUIRE(config.set("run.staging",
+                           static_cast<std::int64_t>(rng.below(1ull << 40)) << rng.below(20), "x"));
         REQUIRE(config.set("gossip.patience",
                            Duration{1'000'000 + static_cast<std::int64_t>(rng.below(1ull << 40))},
                            "file a\nb = 3"));

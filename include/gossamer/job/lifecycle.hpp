@@ -12,6 +12,7 @@
 #include "gossamer/base/rng.hpp"
 #include "gossamer/job/job.hpp"
 #include "gossamer/message/message.hpp"
+#include "gossamer/message/notice.hpp"
 
 namespace gossamer::job {
 
@@ -73,6 +74,7 @@ public:
 
 private:
     void end(std::string reason);
+    void judge();
     std::uint64_t rounds_ = 0, patience_ = 0;
     double target_ = 0;
     Duration wall_time_{}, used_before_{};
@@ -91,6 +93,14 @@ struct Restored {
     Digest256 identity;
     Bytes record;
     std::vector<std::pair<std::string, Bytes>> states;  // by name, as they were saved
+};
+
+// What a core does now; a node adds its members and shows it to the operator.
+struct CoreStatus {
+    message::Phase phase{};
+    std::uint64_t round = 0, round_max = 0;  // completed, and where it ends (0 = open)
+    double loss = 0, accuracy = 0;           // NaN until known
+    std::vector<message::Waiting> waiting;
 };
 
 }  // namespace gossamer::job

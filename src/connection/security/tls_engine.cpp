@@ -128,6 +128,8 @@ void TlsEngine::State::step_handshake() {
     if (result != 1) return note_end(result);
     GOSSAMER_ASSERT(notes.peer.has_value(), "no handshake ends without a verified chain");
     done = true;
+    // Small while unknown; from here buffers stay between records, until trim.
+    SSL_clear_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
 }
 
 void TlsEngine::State::note_end(int result) {

@@ -162,8 +162,12 @@ void StopRule::on_evaluation(std::uint64_t round, double accuracy) {
     } else {
         ++without_better_;
     }
-    if (target_ > 0 && accuracy >= target_)
-        end(fmt::format("accuracy {:.4g} reached the target {:.4g}", accuracy, target_));
+    judge();
+}
+
+void StopRule::judge() {
+    if (target_ > 0 && best_ >= target_)
+        end(fmt::format("accuracy {:.4g} reached the target {:.4g}", best_, target_));
     if (patience_ != 0 && without_better_ >= patience_)
         end(fmt::format("no better accuracy than {:.4g} of round {} in {} evaluations", best_,
                         best_round_, without_better_));
@@ -194,6 +198,7 @@ bool StopRule::load(ByteView saved) {
     if (!in.at_end() || used < 0) return false;
     used_before_ = Duration{used};
     best_ = best, best_round_ = best_round, without_better_ = without_better;
+    judge();
     return true;
 }
 

@@ -25,7 +25,8 @@ Result<OptionValue> convert(const Option& option, const FileValue& given) {
     if (auto text = std::get_if<std::string>(&v)) {
         bool wants_text = option.kind == OptionKind::text || option.kind == OptionKind::choice ||
                           option.kind == OptionKind::duration || option.kind == OptionKind::bytes;
-        return wants_text ? value_from_text(option, *text) : wrong("the text " + toml_string(*text));
+        return wants_text ? value_from_text(option, *text)
+                          : wrong("the text " + toml_string(*text));
     }
     if (auto flag = std::get_if<bool>(&v)) {
         if (option.kind != OptionKind::boolean) return wrong(*flag ? "true" : "false");
@@ -76,9 +77,11 @@ public:
         for (const auto& given : *values) {
             auto where = fmt::format("{}:{}:{}: ", layers.file_name, given.line, given.column);
             const Option* option = config_.schema().find(given.key);
-            if (!option) unknown(where, given.key, config_.schema().nearest(given.key));
-            else take(*option, convert(*option, given), where,
-                      fmt::format("file {}:{}", layers.file_name, given.line));
+            if (!option)
+                unknown(where, given.key, config_.schema().nearest(given.key));
+            else
+                take(*option, convert(*option, given), where,
+                     fmt::format("file {}:{}", layers.file_name, given.line));
         }
     }
 
@@ -108,9 +111,11 @@ public:
             }
             auto key = text.substr(0, equals);
             const Option* option = config_.schema().find(key);
-            if (!option) unknown("--set ", key, config_.schema().nearest(key));
-            else take(*option, value_from_text(*option, text.substr(equals + 1)), "--set: ",
-                      "--set");
+            if (!option)
+                unknown("--set ", key, config_.schema().nearest(key));
+            else
+                take(*option, value_from_text(*option, text.substr(equals + 1)),
+                     "--set: ", "--set");
         }
     }
 
@@ -128,8 +133,8 @@ private:
             error.what.insert(0, where);
             errors_.push_back(std::move(error));
         } else if (auto problem = out_of_bounds(option, *value); !problem.empty()) {
-            errors_.push_back({ErrorCode::kConfigRange,
-                               fmt::format("{}{} {}", where, option.key, problem), {}});
+            errors_.push_back(
+                {ErrorCode::kConfigRange, fmt::format("{}{} {}", where, option.key, problem), {}});
         } else {
             config_.entries_[config_.schema().index_of(option.key)] = {std::move(*value),
                                                                        std::move(source)};

@@ -76,7 +76,8 @@ Environment environment_of_process();  // the GOSSAMER_ variables
 struct FileValue {
     std::string key;
     std::variant<bool, std::int64_t, double, std::string, std::vector<std::string>,
-                 std::vector<double>, std::monostate> value;  // monostate: no form we use
+                 std::vector<double>, std::monostate>
+        value;  // monostate: no form we use
     std::uint32_t line = 0, column = 0;
 };
 // Bounded in size and nesting. Errors: kConfigSyntax with line and column.

@@ -18,7 +18,8 @@ Result<Config> load_config(SchemaRef schema, const LoadOptions& options, std::ve
         if (file) file.read(text.data(), static_cast<std::streamsize>(text.size()));
         if (!file && !file.eof()) {
             Error error{ErrorCode::kConfigUnreadable,
-                        options.path + ": " + std::strerror(errno ? errno : EIO), {}};
+                        options.path + ": " + std::strerror(errno ? errno : EIO),
+                        {}};
             if (all) *all = {error};
             return fail(std::move(error));
         }

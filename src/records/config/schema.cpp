@@ -52,8 +52,9 @@ Status check_option(const Option& option) {
 std::string environment_name(std::string_view key) {
     std::string name = "GOSSAMER_";
     for (char c : key)
-        name += c == '.' || c == '-' ? '_'
-                                     : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+        name += c == '.' || c == '-'
+                    ? '_'
+                    : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
     return name;
 }
 
@@ -74,9 +75,8 @@ Result<Schema> Schema::merge(std::span<const OptionTable> tables) {
         auto section = std::string(section_of(option.key));
         rank.try_emplace(section, section.empty() ? 0 : rank.size() + 1);
     }
-    std::ranges::stable_sort(all, {}, [&](const Option& o) {
-        return rank.find(section_of(o.key))->second;
-    });
+    std::ranges::stable_sort(all, {},
+                             [&](const Option& o) { return rank.find(section_of(o.key))->second; });
     Schema schema;
     schema.options_ = std::move(all);
     for (std::size_t i = 0; i < schema.options_.size(); ++i) {

@@ -11,15 +11,17 @@ namespace {
 nlohmann::json json_value(const OptionValue& value) {
     return std::visit(
         [](const auto& v) -> nlohmann::json {
-            if constexpr (std::is_same_v<std::decay_t<decltype(v)>, Duration>) return seconds(v);
-            else return v;
+            if constexpr (std::is_same_v<std::decay_t<decltype(v)>, Duration>)
+                return seconds(v);
+            else
+                return v;
         },
         value);
 }
 
 std::string_view kind_name(OptionKind kind) {
-    constexpr std::string_view names[] = {"boolean", "integer", "real", "text", "duration",
-                                          "bytes", "text_list", "real_list", "choice"};
+    constexpr std::string_view names[] = {"boolean", "integer",   "real",      "text",  "duration",
+                                          "bytes",   "text_list", "real_list", "choice"};
     return names[static_cast<std::size_t>(kind)];
 }
 

@@ -41,10 +41,10 @@ std::string real_text(double value) {
 // Bounds are numbers in the option's own unit: seconds for durations.
 std::string number_bounds_problem(const Option& option, double value) {
     if (value >= option.least && value <= option.most) return {};
-    return fmt::format("is {}, allowed: {}", option.kind == OptionKind::duration
-                                                   ? fmt::format("{}s", value)
-                                                   : fmt::format("{}", value),
-                       bounds_text(option));
+    return fmt::format(
+        "is {}, allowed: {}",
+        option.kind == OptionKind::duration ? fmt::format("{}s", value) : fmt::format("{}", value),
+        bounds_text(option));
 }
 
 std::string choice_problem(const Option& option, const std::string& value) {
@@ -159,8 +159,7 @@ std::string out_of_bounds(const Option& option, const OptionValue& value) {
 }
 
 Result<OptionValue> value_from_text(const Option& option, std::string_view text) {
-    if (!valid_utf8(text))
-        return fail(ErrorCode::kConfigType, option.key + " is not valid UTF-8");
+    if (!valid_utf8(text)) return fail(ErrorCode::kConfigType, option.key + " is not valid UTF-8");
     switch (option.kind) {
         case OptionKind::boolean: return boolean_from_text(option, trimmed(text));
         case OptionKind::integer: {
@@ -197,8 +196,7 @@ std::string value_to_toml(const Option& option, const OptionValue& value) {
         case OptionKind::boolean: return std::get<bool>(value) ? "true" : "false";
         case OptionKind::integer: return fmt::format("{}", std::get<std::int64_t>(value));
         case OptionKind::real: return real_text(std::get<double>(value));
-        case OptionKind::duration:
-            return toml_string(exact_duration(std::get<Duration>(value)));
+        case OptionKind::duration: return toml_string(exact_duration(std::get<Duration>(value)));
         case OptionKind::bytes: return exact_bytes(std::get<std::int64_t>(value));
         case OptionKind::text:
         case OptionKind::choice: return toml_string(std::get<std::string>(value));
@@ -241,11 +239,16 @@ std::string toml_string(std::string_view text) {
     std::string out = "\"";
     for (char c : text) {
         auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') (out += '\\') += c;
-        else if (c == '\n') out += "\\n";
-        else if (c == '\t') out += "\\t";
-        else if (byte < 0x20 || byte == 0x7f) out += fmt::format("\\u{:04x}", byte);
-        else out += c;
+        if (c == '"' || c == '\\')
+            (out += '\\') += c;
+        else if (c == '\n')
+            out += "\\n";
+        else if (c == '\t')
+            out += "\\t";
+        else if (byte < 0x20 || byte == 0x7f)
+            out += fmt::format("\\u{:04x}", byte);
+        else
+            out += c;
     }
     return out + '"';
 }

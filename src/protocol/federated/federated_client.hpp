@@ -1,0 +1,114 @@
+// The client's core: trains when the aggregator says so, and hands in each update exactly once.
+//
+// RoundStart and the global model come on two lanes, in either order; when both are here the client
+// evaluates (if asked), trains, encodes the delta and offers it. It keeps the encoded bytes until
+// Commit, RoundClosed or a later round: asked again for the same (run, round, base), it offers the
+// same bytes without training. Optimiser state and residual advance only on Commit. Training goes
+// on while the link is down.
+//
+// Contract: tell it only what concerns the aggregator's link, on_joined after both sides accepted
+// the run, and all jobs it started. A value: copy it to replay.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+
+#include "gossamer/federated/config.hpp"
+#include "gossamer/job/lifecycle.hpp"
+#include "gossamer/job/turn.hpp"
+
+namespace gossamer::federated {
+
+struct ClientSetup {
+    job::RunConfig run;
+    FederatedConfig config;  // keep_optimizer
+    tensor::LayoutRef layout;
+};
+
+class FederatedClient {
+public:
+    explicit FederatedClient(ClientSetup setup);
+
+    void on_start(job::Turn& turn);
+    void on_joined(job::Turn& turn, const PeerId& aggregator, const message::Join& join);
+    void on_progress(job::Turn&, const PeerId&, const message::Progress&) {}
+    void on_member(job::Turn&, const PeerId&, message::MemberState) {}
+    void on_link(job::Turn& turn, const PeerId& peer, bool up);
+    void on_message(job::Turn& turn, const PeerId& from, const message::Message& message);
+    void on_transfer(job::Turn& turn, const PeerId& peer, job::TransferId id,
+                     message::TransferEvent event);
+    // False: not a job of this core.
+    bool on_job_done(job::Turn& turn, job::JobId id, Result<job::JobDone> done, Duration elapsed);
+    void on_resume(job::Turn&, Duration) {}
+    void on_deadline(job::Turn&) {}
+    Instant next_deadline() const { return Instant::never(); }  // the aggregator has the deadlines
+
+    message::Progress progress() const;
+    bool finished() const { return phase_ == message::Phase::finished; }
+    job::CoreStatus status(Instant now) const;
+    Digest128 digest() const;
+
+private:
+    struct Copy {                 // of the global model
+        std::uint64_t round = 0;  // that starts from it
+        Digest256 identity;       // zero until RoundStart tells
+        tensor::Model model;
+    };
+    struct Work {  // on a round
+        std::uint64_t round = 0;
+        Digest256 base;
+        std::optional<job::JobId> evaluate, train, encode;
+        tensor::Payload payload;
+        std::uint64_t sample_count = 0, byte_count = 0;
+        double loss = 0;
+        job::State optimizer, residual;
+        std::uint8_t codec = 0;
+    };
+    enum class Handed : std::uint8_t { no, offered, delivered };
+    struct Update {  // finished and not yet committed
+        std::uint64_t round = 0;
+        Digest256 base;
+        tensor::Payload payload;
+        message::Manifest manifest;
+        job::State optimizer, residual;
+        Handed handed = Handed::no;
+        job::TransferId offer;
+    };
+
+    void on_round_start(job::Turn& turn, const message::RoundStart& start);
+    void on_commit(const message::Commit& commit);
+    void on_closed(job::Turn& turn, const message::RoundClosed& closed);
+    void on_finished(job::Turn& turn, const message::RunFinished& finished);
+    void on_offered(job::Turn& turn, job::TransferId id, const message::Manifest& manifest);
+    void on_handed(job::Turn& turn, const message::TransferEvent& event);
+    void try_work(job::Turn& turn);
+    void start_training(job::Turn& turn);
+    void on_evaluated(job::Turn& turn, const Result<job::JobDone>& done);
+    void on_trained(job::Turn& turn, const Result<job::JobDone>& done, Duration elapsed);
+    void on_encoded(job::Turn& turn, const Result<job::JobDone>& done);
+    void try_complete(job::Turn& turn);
+    void hand_in(job::Turn& turn);
+    void drop_work(job::Turn& turn);
+
+    ClientSetup setup_;
+    message::RunId run_;
+    Digest128 layout_digest_;
+    message::Phase phase_ = message::Phase::waiting;
+    std::optional<PeerId> aggregator_;  // while it is linked and joined
+    std::uint64_t completed_ = 0;
+    std::optional<message::RoundStart> order_;
+    std::optional<Copy> copy_;
+    std::optional<job::JobId> decode_;
+    std::optional<job::TransferId> incoming_;
+    std::optional<Work> work_;
+    std::optional<Update> update_;
+    std::optional<message::EvaluationReport> report_;  // the last one, in case it is asked again
+    job::State optimizer_, residual_;                  // as of the last Commit
+    std::optional<job::JobId> final_job_;
+    std::set<job::JobId> abandoned_;  // still to be answered, of no interest
+    double loss_, accuracy_;
+    Instant since_;  // of the present wait
+};
+
+}  // namespace gossamer::federated

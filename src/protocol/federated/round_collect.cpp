@@ -1,0 +1,245 @@
+// The round engine while clients train and updates come in.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "protocol/federated/round_engine.hpp"
+
+namespace gossamer::federated {
+
+using job::RefuseReason;
+
+void RoundEngine::start_client(job::Turn& turn, const PeerId& peer, Slot& slot) {
+    auto& client = clients_[peer];
+    const auto& config = setup_.config;
+    auto settings = setup_.strategy->configure(
+        peer, plan_->round, {config.local_epochs, config.local_steps, config.proximal_mu});
+    message::RoundStart start;
+    start.run = run_, start.round = plan_->round, start.base = plan_->base;
+    start.local_epochs = settings.local_epochs, start.local_steps = settings.local_steps;
+    start.proximal_mu = settings.proximal_mu;
+    start.codec = setup_.codec->traits().wire_id;
+    auto every = config.client_evaluate_every;
+    start.evaluate = every != 0 && completed_ > 0 && completed_ % every == 0;
+    auto patience = limit_of(client, &Client::receive) + limit_of(client, &Client::work);
+    start.patience_ns = patience.count();
+    turn.send(peer, start);
+
+    slot.since = turn.now, slot.why.clear();
+    bool has_copy = client.copy_round == plan_->round && client.copy_there;
+    slot.stage = has_copy ? Stage::working : Stage::receiving;
+    slot.limit = turn.now + limit_of(client, has_copy ? &Client::work : &Client::receive);
+    if (client.copy_round != plan_->round || !(client.copy_sending || client.copy_there))
+        send_copy(turn, peer, client);
+}
+
+// The snapshot itself, as f32: shared by all offers, copied by none.
+void RoundEngine::send_copy(job::Turn& turn, const PeerId& peer, Client& client) {
+    if (client.copy_sending) turn.withdraw(client.copy_id);
+    message::Manifest m;
+    m.run = run_, m.kind = message::TransferKind::global_model;
+    m.round = completed_ + 1;
+    m.byte_count = setup_.layout->byte_count();
+    m.codec = codec::find_codec("f32").value()->traits().wire_id;
+    m.layout = layout_digest_;
+    if (!identify_job_) m.identity = identity_;  // else RoundStart will tell
+    client.copy_id = turn.offer(peer, std::move(m), tensor::Payload::view_of(model_));
+    client.copy_round = completed_ + 1;
+    client.copy_sending = true, client.copy_there = false;
+}
+
+void RoundEngine::copy_delivered(job::Turn& turn, const PeerId& peer) {
+    auto& client = clients_[peer];
+    client.copy_sending = false, client.copy_there = true;
+    auto slot = slots_.find(peer);
+    if (slot == slots_.end() || slot->second.stage != Stage::receiving) return;
+    client.receive.measured(turn.now - slot->second.since);
+    slot->second.stage = Stage::working;
+    slot->second.since = turn.now;
+    slot->second.limit = turn.now + limit_of(client, &Client::work);
+}
+
+void RoundEngine::on_copy_refused(job::Turn& turn, const PeerId& peer, RefuseReason why) {
+    clients_[peer].copy_sending = false;
+    auto slot = slots_.find(peer);
+    if (slot == slots_.end() || slot->second.stage != Stage::receiving) return;
+    exclude(turn, peer, slot->second, ErrorCode::kTransferRefused,
+            "it refused the model: " + std::string(to_string(why)));
+}
+
+void RoundEngine::lose_link(job::Turn& turn, const PeerId& peer, Slot& slot) {
+    if (slot.stage >= Stage::adding) return;
+    std::erase(queue_, peer);
+    slot.stage = Stage::absent;
+    slot.offer = {};
+    slot.since = turn.now;
+    slot.limit = turn.now + setup_.config.rejoin_wait;
+}
+
+std::size_t RoundEngine::count(Stage stage) const {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(slots_, [&](const auto& s) { return s.second.stage == stage; }));
+}
+
+std::size_t RoundEngine::outstanding() const {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        slots_, [](const auto& s) { return s.second.stage < Stage::adding; }));
+}
+
+void RoundEngine::on_offered(job::Turn& turn, const PeerId& peer, job::TransferId id,
+                             const message::Manifest& manifest) {
+    if (manifest.run != run_ || manifest.kind != message::TransferKind::update)
+        return turn.refuse(peer, id, RefuseReason::run);
+    if (phase_ == Phase::finishing || phase_ == Phase::finished)
+        return turn.refuse(peer, id, RefuseReason::stopping);
+    auto slot = slots_.find(peer);
+    // Between rounds the updates of the last one are too late, those of the next too early.
+    bool open = phase_ == Phase::collecting;
+    auto round = open ? plan_->round : completed_ + 1;
+    bool over = manifest.round < round || phase_ == Phase::aggregating;
+    if (over || (open && (slot == slots_.end() || slot->second.stage == Stage::excluded))) {
+        ++late_;
+        return turn.refuse(peer, id, RefuseReason::stale);
+    }
+    if (!open || manifest.round > round) return turn.refuse(peer, id, RefuseReason::early);
+    auto& s = slot->second;
+    if (s.stage >= Stage::asking && s.stage <= Stage::counted)
+        return turn.refuse(peer, id, RefuseReason::duplicate);
+    if (auto why = unfit(turn, peer, s, manifest)) return turn.refuse(peer, id, *why);
+    if (s.stage == Stage::working) clients_[peer].work.measured(turn.now - s.since);
+    s.stage = Stage::asking;
+    s.offer = id;
+    s.loss = manifest.loss;
+    s.byte_count = manifest.byte_count;
+    s.since = turn.now;
+    s.limit = Instant::never();  // that it waits is our doing
+    queue_.push_back(peer);
+}
+
+std::optional<RefuseReason> RoundEngine::unfit(job::Turn& turn, const PeerId& peer, Slot& slot,
+                                               const message::Manifest& m) {
+    if (m.base_version != completed_) return RefuseReason::base;
+    if (m.layout != layout_digest_) {
+        bar(turn, peer, slot, {ErrorCode::kModelLayout, "its update is for another model", {}});
+        return RefuseReason::layout;
+    }
+    auto traits = setup_.codec->traits();
+    auto most = setup_.codec->bytes_max(setup_.layout->parameter_count());
+    if (m.codec != traits.wire_id || m.byte_count > most ||
+        (traits.block_bytes > 0 && m.byte_count != most)) {
+        bar(turn, peer, slot,
+            {ErrorCode::kUpdateSize,
+             fmt::format("its update has {} bytes in codec {}, expected {} in codec {}",
+                         m.byte_count, m.codec, most, traits.wire_id),
+             {}});
+        return RefuseReason::size;
+    }
+    return std::nullopt;
+}
+
+void RoundEngine::grant_more(job::Turn& turn) {
+    auto in_memory = count(Stage::uploading) + count(Stage::adding);
+    auto sure = count(Stage::counted) + count(Stage::adding);
+    while (!queue_.empty() && in_memory < setup_.config.staging && sure < plan_->wanted) {
+        auto peer = queue_.front();
+        queue_.erase(queue_.begin());
+        auto& slot = slots_.at(peer);
+        turn.grant(peer, slot.offer);
+        slot.stage = Stage::uploading;
+        slot.since = turn.now;
+        slot.limit = turn.now + limit_of(clients_[peer], &Client::upload);
+        ++in_memory;
+    }
+}
+
+void RoundEngine::on_arrived(job::Turn& turn, const PeerId& peer, job::TransferId id,
+                             tensor::Payload payload) {
+    auto found = slots_.find(peer);
+    if (phase_ != Phase::collecting || found == slots_.end() ||
+        found->second.stage != Stage::uploading || found->second.offer != id) {
+        ++late_;
+        return;
+    }
+    auto& slot = found->second;
+    clients_[peer].upload.measured(turn.now - slot.since);
+    turn.send(peer, message::UpdateReceived{run_, plan_->round});
+    slot.stage = Stage::adding;
+    slot.limit = Instant::never();
+    if (setup_.strategy->traits().needs_set) slot.payload = payload;
+    job::AccumulateJob add{
+        sum_, plan_->scale, peer, std::move(payload), setup_.codec->traits().wire_id, slot.weight};
+    adding_[turn.start(std::move(add), job::JobClass::urgent)] = peer;
+}
+
+void RoundEngine::on_added(job::Turn& turn, const PeerId& peer, const Result<job::JobDone>& done) {
+    auto& slot = slots_.at(peer);
+    if (!done) return bar(turn, peer, slot, done.error());
+    slot.stage = Stage::counted;
+    received_bytes_ += slot.byte_count;
+}
+
+void RoundEngine::on_lost(job::Turn& turn, const PeerId& peer, job::TransferId id,
+                          const Error& error) {
+    bool link_stays =
+        error.code == ErrorCode::kTransferStalled || error.code == ErrorCode::kTransferChecksum;
+    auto& client = clients_[peer];
+    auto found = slots_.find(peer);
+    auto* slot = found == slots_.end() ? nullptr : &found->second;
+    if (slot && slot->offer == id &&
+        (slot->stage == Stage::uploading || slot->stage == Stage::asking)) {
+        std::erase(queue_, peer);
+        slot->stage = Stage::working;  // it has the update and offers it again
+        slot->offer = {};
+        slot->since = turn.now;
+        slot->limit = turn.now + limit_of(client, &Client::work);
+    } else if (client.copy_sending && client.copy_id == id) {
+        client.copy_sending = false;
+        if (link_stays && client.here && slot && slot->stage == Stage::receiving)
+            send_copy(turn, peer, client);
+    }
+}
+
+// For what it sent. The model is untouched, and the peer is named.
+void RoundEngine::bar(job::Turn& turn, const PeerId& peer, Slot& slot, Error error) {
+    ++refused_;
+    slot.stage = Stage::excluded;
+    slot.barred = true;
+    slot.limit = Instant::never();
+    slot.payload = {};
+    slot.why = error.what;
+    std::erase(queue_, peer);
+    turn.send(peer, message::RoundClosed{run_, plan_->round, error.code, error.what});
+    turn.notice(message::UpdateRefused{peer, plan_->round, std::move(error)});
+}
+
+void RoundEngine::exclude(job::Turn& turn, const PeerId& peer, Slot& slot, ErrorCode code,
+                          std::string why) {
+    std::erase(queue_, peer);
+    bool collecting = phase_ == Phase::collecting;
+    if (collecting && clients_[peer].here) {
+        if (slot.stage == Stage::asking) turn.refuse(peer, slot.offer, RefuseReason::stale);
+        turn.send(peer, message::RoundClosed{run_, plan_->round, code, why});
+    }
+    slot.stage = Stage::excluded;
+    slot.limit = Instant::never();
+    auto what = collecting ? fmt::format("round {} goes on without {}: {}", plan_->round,
+                                         peer.short_string(), why)
+                           : fmt::format("the run ends without {}: {}", peer.short_string(), why);
+    turn.notice(message::Warning{{code, what, {}}});
+    slot.why = std::move(why);
+}
+
+void RoundEngine::give_up_slow(job::Turn& turn) {
+    if (phase_ != Phase::collecting && phase_ != Phase::finishing) return;
+    for (auto& [peer, slot] : slots_) {
+        if (slot.limit > turn.now) continue;
+        const char* what = "it was not done with its work";
+        if (slot.stage == Stage::absent) what = "it did not come back";
+        if (slot.stage == Stage::receiving) what = "it had not received the model";
+        if (slot.stage == Stage::uploading) what = "its update had not arrived";
+        exclude(turn, peer, slot, ErrorCode::kUpdateStale,
+                fmt::format("{} after {}", what, format_duration(turn.now - slot.since)));
+    }
+}
+
+}  // namespace gossamer::federated

@@ -1,0 +1,213 @@
+// The aggregator's core: rounds of federated learning, pushed, exactly once, in bounded memory.
+//
+// A round in 12 lines. A plan (cohort, weights, scale) is made and written to disk. Each client of
+// it gets RoundStart and the global model; when it offers its update, the engine grants at most
+// `federated.staging` uploads at a time; an arrived update is added to the exact sum by an urgent
+// job and dropped. When all have answered, or the wanted number has, or those who did not were
+// given up (dead, too slow by what was measured: each with its reason), the strategy's job makes
+// the next model. While its identity is computed and its checkpoint written, together with the plan
+// of the next round, the model already travels to the next cohort. Once the checkpoint is on disk:
+// Commit to the accepted and RoundStart of the next round. The evaluation of model r runs while
+// round r + 1 trains, and is waited for before r + 1 is aggregated: so when the run stops does not
+// depend on who was faster.
+//
+// Contract: tell it everything about links and transfers of peers with the role `peer`, on_joined
+// after both sides accepted the run, and all jobs it started. A value: copy it to replay.
+#pragma once
+
+#include <array>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "gossamer/federated/config.hpp"
+#include "gossamer/federated/strategy.hpp"
+#include "gossamer/job/lifecycle.hpp"
+#include "gossamer/job/turn.hpp"
+#include "protocol/federated/round_record.hpp"
+#include "protocol/federated/stage_time.hpp"
+
+namespace gossamer::federated {
+
+struct EngineSetup {
+    job::RunConfig run;
+    FederatedConfig config;
+    StrategyRef strategy;
+    codec::CodecRef codec;  // of updates
+    tensor::LayoutRef layout;
+    bool has_test_data = false;  // the aggregator can evaluate by itself
+};
+
+class RoundEngine {
+public:
+    explicit RoundEngine(EngineSetup setup);
+    // Before on_start: go on from a checkpoint. kCheckpointFormat when it is of another run,
+    // strategy, seed or layout; the engine is then as fresh.
+    Status restore(job::Restored restored);
+
+    void on_start(job::Turn& turn);
+    void on_joined(job::Turn& turn, const PeerId& peer, const message::Join& join);
+    void on_progress(job::Turn& turn, const PeerId& peer, const message::Progress& progress);
+    void on_member(job::Turn& turn, const PeerId& peer, message::MemberState state);
+    void on_link(job::Turn& turn, const PeerId& peer, bool up);
+    void on_message(job::Turn& turn, const PeerId& from, const message::Message& message);
+    void on_transfer(job::Turn& turn, const PeerId& peer, job::TransferId id,
+                     message::TransferEvent event);
+    // False: not a job of this core.
+    bool on_job_done(job::Turn& turn, job::JobId id, Result<job::JobDone> done, Duration elapsed);
+    void on_resume(job::Turn& turn, Duration asleep);
+    void on_deadline(job::Turn& turn);
+    Instant next_deadline() const;
+
+    message::Progress progress() const;
+    bool finished() const { return phase_ == Phase::finished && !checkpoint_job_; }
+    job::CoreStatus status(Instant now) const;
+    Digest128 digest() const;
+    const tensor::Model& model() const { return model_; }  // of progress().round
+    const Digest256& identity() const { return identity_; }
+
+private:
+    enum class Phase : std::uint8_t {
+        initial,      // the first model is made, identified, written
+        waiting,      // for enough peers
+        persisting,   // the plan goes to disk
+        collecting,   // clients train, updates come in
+        aggregating,  // the strategy's job runs
+        sealing,      // identity and checkpoint of the new model
+        finishing,    // the final model goes to all
+        finished,
+    };
+    // Where a client stands in the round, or with the final model.
+    enum class Stage : std::uint8_t {
+        absent,     // no link
+        receiving,  // the model is on its way
+        working,    // it trains or evaluates
+        asking,     // it offered its update and waits for a grant
+        uploading,
+        adding,   // its update is being added
+        counted,  // done
+        excluded,
+    };
+    struct Client {
+        bool here = false;  // linked and joined
+        std::uint64_t sample_count = 0;
+        message::MemberState state = message::MemberState::alive;
+        StageTime receive, work, upload;
+        // Our copy of the global model with it: for which round, under which id, all there?
+        std::uint64_t copy_round = 0;
+        job::TransferId copy_id;
+        bool copy_sending = false, copy_there = false;
+    };
+    struct Slot {
+        float weight = 0;
+        Stage stage = Stage::absent;
+        Instant since, limit = Instant::never();
+        job::TransferId offer;
+        double loss = 0;
+        std::uint64_t byte_count = 0;
+        bool barred = false;      // excluded for what it sent: not again in this round
+        tensor::Payload payload;  // counted, when the strategy needs the set
+        std::string why;          // excluded
+    };
+    // When to ... Expired ones are handled in this order.
+    enum class Timer : std::uint8_t {
+        wall_time,  // ... end the run because its time is used up
+        peers,      // ... give up waiting for enough peers
+        limit,      // ... give up the client that is slow
+        count_
+    };
+
+    // round_engine.cpp
+    void advance(job::Turn& turn);  // after every event: what can go on now
+    bool may_train(const PeerId& peer, const Client& client) const;
+    std::vector<Candidate> candidates() const;
+    void re_arm();
+    RoundRecord record(Instant now) const;
+    Duration limit_of(const Client& client, StageTime Client::*stage) const;
+    void start_checkpoint(job::Turn& turn, bool with_model, bool final_model);
+    void start_evaluation(job::Turn& turn, const tensor::Model& model, std::uint64_t round);
+    // round_collect.cpp
+    void start_client(job::Turn& turn, const PeerId& peer, Slot& slot);
+    void send_copy(job::Turn& turn, const PeerId& peer, Client& client);
+    void copy_delivered(job::Turn& turn, const PeerId& peer);
+    void lose_link(job::Turn& turn, const PeerId& peer, Slot& slot);
+    void on_offered(job::Turn& turn, const PeerId& peer, job::TransferId id,
+                    const message::Manifest& manifest);
+    std::optional<job::RefuseReason> unfit(job::Turn& turn, const PeerId& peer, Slot& slot,
+                                           const message::Manifest& manifest);
+    void on_arrived(job::Turn& turn, const PeerId& peer, job::TransferId id,
+                    tensor::Payload payload);
+    void on_lost(job::Turn& turn, const PeerId& peer, job::TransferId id, const Error& error);
+    void on_copy_refused(job::Turn& turn, const PeerId& peer, job::RefuseReason why);
+    void on_added(job::Turn& turn, const PeerId& peer, const Result<job::JobDone>& done);
+    void grant_more(job::Turn& turn);
+    void bar(job::Turn& turn, const PeerId& peer, Slot& slot, Error error);
+    void exclude(job::Turn& turn, const PeerId& peer, Slot& slot, ErrorCode code, std::string why);
+    void give_up_slow(job::Turn& turn);
+    std::size_t count(Stage stage) const;
+    std::size_t outstanding() const;  // who may still answer
+    // round_close.cpp
+    void try_begin(job::Turn& turn);
+    Result<RoundPlan> make_plan(job::Turn& turn, std::uint32_t attempt) const;
+    std::size_t peers_needed() const;
+    void distribute(job::Turn& turn);
+    void try_close(job::Turn& turn);
+    void refuse_queue(job::Turn& turn, job::RefuseReason why);
+    void aggregate(job::Turn& turn);
+    void repeat_round(job::Turn& turn);
+    void on_aggregated(job::Turn& turn, Result<job::JobDone> done);
+    void on_identified(job::Turn& turn, const Digest256& identity);
+    void on_checkpoint(job::Turn& turn, const Result<job::JobDone>& done);
+    void on_evaluated(job::Turn& turn, const Result<job::JobDone>& done);
+    void commit(job::Turn& turn);
+    void wait_for_peers(job::Turn& turn);
+    // round_finish.cpp
+    void finish(job::Turn& turn, std::string reason, bool reached, std::optional<Error> error = {});
+    void serve_final(job::Turn& turn, const PeerId& peer);
+    void try_finish(job::Turn& turn);
+    void on_report(job::Turn& turn, const PeerId& from, const message::EvaluationReport& report);
+    void publish_reports(job::Turn& turn, std::uint64_t round);
+
+    EngineSetup setup_;
+    message::RunId run_;
+    Digest128 layout_digest_;
+    job::StopRule stop_;
+    Phase phase_ = Phase::initial;
+    std::array<Instant, static_cast<std::size_t>(Timer::count_)> timers_;
+    std::map<PeerId, Client> clients_;
+
+    tensor::Model model_, next_;
+    Digest256 identity_;
+    job::State state_;  // of the strategy
+    std::uint64_t completed_ = 0;
+    std::vector<PeerId> accepted_;  // into model_
+    bool restored_ = false;
+
+    std::optional<RoundPlan> plan_;
+    std::map<PeerId, Slot>
+        slots_;                  // of the round under way; in finishing: who gets the final model
+    std::vector<PeerId> queue_;  // asking, in order of arrival
+    job::Sum sum_;
+    std::map<job::JobId, PeerId> adding_;
+    std::map<PeerId, message::EvaluationReport> reports_;
+    std::uint32_t late_ = 0, refused_ = 0, failures_ = 0;
+    std::uint64_t received_bytes_ = 0;
+    double round_loss_ = 0;
+    Instant round_begun_, waiting_since_;
+    std::optional<std::size_t> told_;  // how many peers were here in the last Waiting notice
+
+    std::optional<job::JobId> initial_job_, identify_job_, checkpoint_job_, aggregate_job_,
+        evaluate_job_;
+    std::uint64_t evaluating_ = 0, evaluated_ = 0;  // rounds
+    double loss_, accuracy_;                        // last known, NaN before
+    std::set<job::JobId> abandoned_;                // still to be answered, of no interest
+
+    RunStage run_stage_ = RunStage::running;
+    bool final_begun_ = false, final_written_ = false;  // the checkpoint with final.safetensors
+    bool reached_ = true;
+    std::string reason_;
+};
+
+}  // namespace gossamer::federated

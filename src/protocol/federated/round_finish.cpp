@@ -1,0 +1,125 @@
+// The round engine's end, and evaluation: the final model goes to all, they evaluate it, and the
+// run is over when everyone has it, or was given up.
+#include <fmt/format.h>
+
+#include "protocol/federated/round_engine.hpp"
+
+namespace gossamer::federated {
+
+using message::MemberState;
+
+void RoundEngine::finish(job::Turn& turn, std::string reason, bool reached,
+                         std::optional<Error> error) {
+    if (phase_ == Phase::finishing || phase_ == Phase::finished) return;
+    if (error) turn.notice(message::Warning{std::move(*error)});
+    for (auto& [peer, slot] : slots_) {
+        if (slot.stage == Stage::asking) turn.refuse(peer, slot.offer, job::RefuseReason::stopping);
+        if (slot.stage != Stage::excluded && phase_ == Phase::collecting && clients_[peer].here)
+            turn.send(peer,
+                      message::RoundClosed{run_, plan_->round, ErrorCode::kRunFinished, reason});
+    }
+    for (const auto& [id, peer] : adding_) abandoned_.insert(id);
+    adding_.clear(), queue_.clear(), slots_.clear();
+    sum_ = {};
+    plan_.reset();
+    phase_ = Phase::finishing;
+    run_stage_ = RunStage::finishing;
+    reason_ = std::move(reason), reached_ = reached;
+    if (initial_job_ || identity_ == Digest256{}) {  // there is no model to hand out
+        if (identify_job_) abandoned_.insert(*identify_job_), identify_job_.reset();
+        final_begun_ = final_written_ = true;
+        return;
+    }
+    for (auto& [peer, client] : clients_) {
+        if (client.state == MemberState::dead || client.state == MemberState::left) continue;
+        if (client.here) {
+            serve_final(turn, peer);
+        } else if (client.sample_count > 0) {  // it was here and may come back
+            auto& slot = slots_[peer];
+            slot.since = turn.now;
+            slot.limit = turn.now + setup_.config.rejoin_wait;
+        }
+    }
+    if (!final_begun_ && !checkpoint_job_) start_checkpoint(turn, true, true);
+    if (evaluated_ != completed_ && !evaluate_job_) start_evaluation(turn, model_, completed_);
+}
+
+void RoundEngine::serve_final(job::Turn& turn, const PeerId& peer) {
+    auto& client = clients_[peer];
+    auto& slot = slots_[peer];
+    message::RoundStart start;
+    start.run = run_, start.round = completed_ + 1, start.base = identity_;
+    start.train = false, start.evaluate = true;
+    auto patience = limit_of(client, &Client::receive) + limit_of(client, &Client::work);
+    start.patience_ns = patience.count();
+    turn.send(peer, start);
+    bool has_copy = client.copy_round == completed_ + 1 && client.copy_there;
+    slot.stage = has_copy ? Stage::working : Stage::receiving;
+    slot.since = turn.now;
+    slot.limit = turn.now + limit_of(client, has_copy ? &Client::work : &Client::receive);
+    if (client.copy_round != completed_ + 1 || !(client.copy_sending || client.copy_there))
+        send_copy(turn, peer, client);
+}
+
+void RoundEngine::try_finish(job::Turn& turn) {
+    if (outstanding() > 0 || !final_written_ || evaluate_job_ || checkpoint_job_) return;
+    publish_reports(turn, completed_);
+    for (const auto& [peer, client] : clients_)
+        if (client.here)
+            turn.send(peer, message::RunFinished{run_, completed_, identity_, reason_});
+    turn.notice(message::RunEnded{completed_, reason_, reached_});
+    phase_ = Phase::finished;
+    run_stage_ = RunStage::done;
+    slots_.clear();
+    if (model_.exists() && identity_ != Digest256{}) start_checkpoint(turn, false, false);
+}
+
+void RoundEngine::on_evaluated(job::Turn& turn, const Result<job::JobDone>& done) {
+    evaluated_ = evaluating_;
+    auto accuracy = std::numeric_limits<double>::quiet_NaN();
+    if (done) {
+        const auto& result = std::get<job::EvaluateDone>(*done);
+        loss_ = result.loss, accuracy_ = accuracy = result.accuracy;
+        turn.notice(message::Evaluated{evaluating_, "central", result.loss, result.accuracy,
+                                       result.sample_count});
+    } else {
+        turn.notice(message::Warning{done.error()});
+    }
+    if (phase_ != Phase::finishing && phase_ != Phase::finished)
+        stop_.on_evaluation(evaluating_, accuracy);
+}
+
+void RoundEngine::on_report(job::Turn& turn, const PeerId& from,
+                            const message::EvaluationReport& report) {
+    auto slot = slots_.find(from);
+    if (report.round != completed_ || slot == slots_.end()) return;
+    if (phase_ == Phase::collecting) {
+        reports_[from] = report;
+    } else if (phase_ == Phase::finishing && slot->second.stage < Stage::counted) {
+        reports_[from] = report;
+        if (slot->second.stage == Stage::receiving) copy_delivered(turn, from);
+        slot->second.stage = Stage::counted;
+        slot->second.limit = Instant::never();
+    }
+}
+
+// The clients' mean, weighted by their test samples, summed in PeerId order.
+void RoundEngine::publish_reports(job::Turn& turn, std::uint64_t round) {
+    double loss = 0, accuracy = 0, total = 0;
+    std::uint64_t samples = 0;
+    for (const auto& [peer, report] : reports_) {
+        auto weight = static_cast<double>(report.sample_count);
+        if (report.sample_count == 0 || !(report.accuracy >= 0 && report.accuracy <= 1)) continue;
+        loss += weight * report.loss, accuracy += weight * report.accuracy;
+        total += weight, samples += report.sample_count;
+    }
+    reports_.clear();
+    if (samples == 0) return;
+    turn.notice(message::Evaluated{round, "clients", loss / total, accuracy / total, samples});
+    if (setup_.has_test_data) return;
+    loss_ = loss / total, accuracy_ = accuracy / total;
+    evaluated_ = round;
+    if (phase_ == Phase::collecting) stop_.on_evaluation(round, accuracy_);
+}
+
+}  // namespace gossamer::federated

@@ -1,0 +1,388 @@
+#include "records/storage/checkpoint.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <set>
+
+#include <xxhash.h>
+
+#include "gossamer/base/assert.hpp"
+#include "gossamer/tensor/identity.hpp"
+
+namespace gossamer::storage {
+namespace {
+
+constexpr std::string_view kCommits = "commits";
+constexpr std::string_view kRecordBlob = "gossamer.record";
+constexpr std::string_view kStatePrefix = "gossamer.state.";
+constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
+constexpr std::uint64_t kCommitsBytesMax = std::uint64_t{256} << 20;
+constexpr std::uint64_t kCommitsRewriteBytes = std::uint64_t{1} << 20;
+constexpr std::uint64_t kRecordBytesMax = std::uint64_t{64} << 20;
+constexpr std::uint8_t kEntryVersion = 1;
+
+class Xxh3 {
+public:
+    Xxh3() : state_(XXH3_createState()) { XXH3_128bits_reset(state_); }
+    Xxh3(const Xxh3&) = delete;
+    Xxh3& operator=(const Xxh3&) = delete;
+    ~Xxh3() { XXH3_freeState(state_); }
+    void update(ByteView bytes) { XXH3_128bits_update(state_, bytes.data(), bytes.size()); }
+    Digest128 digest() const {
+        auto value = XXH3_128bits_digest(state_);
+        return {value.low64, value.high64};
+    }
+
+private:
+    XXH3_state_t* state_;
+};
+
+Bytes encode(const CheckpointStore::Entry& entry) {
+    ByteWriter body;
+    body.put(kEntryVersion);
+    body.put(static_cast<std::uint8_t>(entry.is_checkpoint));
+    body.put(entry.round);
+    body.put_text(entry.file);
+    body.put(entry.file_bytes);
+    body.put(entry.checksum);
+    body.put(entry.identity);
+    body.put(entry.score);
+    body.put_blob(entry.record);
+    ByteWriter out;
+    out.put(static_cast<std::uint32_t>(body.view().size()));
+    out.put(static_cast<std::uint64_t>(XXH3_64bits(body.view().data(), body.view().size())));
+    out.put_bytes(body.view());
+    return out.take();
+}
+
+std::optional<CheckpointStore::Entry> decode(ByteView body) {
+    ByteReader in(body);
+    if (in.get<std::uint8_t>() != kEntryVersion) return std::nullopt;
+    CheckpointStore::Entry entry;
+    entry.is_checkpoint = in.get<std::uint8_t>() != 0;
+    entry.round = in.get<std::uint64_t>();
+    entry.file = in.get_text(255);
+    entry.file_bytes = in.get<std::uint64_t>();
+    entry.checksum = in.get<Digest128>();
+    entry.identity = in.get<Digest256>();
+    entry.score = in.get<double>();
+    auto record = in.get_blob(kRecordBytesMax);
+    entry.record.assign(record.begin(), record.end());
+    if (!in.at_end() || entry.file.find('/') != std::string::npos) return std::nullopt;
+    return entry;
+}
+
+// A round saved again (a run gone on from an older one) gets a name of its own: a committed file is
+// never written over.
+std::string file_name(std::uint64_t round, std::span<const CheckpointStore::Entry> taken) {
+    for (unsigned again = 0;; ++again) {
+        char name[64];
+        std::snprintf(name, sizeof name,
+                      again == 0 ? "round-%08llu.safetensors" : "round-%08llu-%u.safetensors",
+                      static_cast<unsigned long long>(round), again);
+        if (std::ranges::count(taken, name, &CheckpointStore::Entry::file) == 0) return name;
+    }
+}
+
+bool is_checkpoint_name(std::string_view name) {
+    return name.starts_with("round-") && name.ends_with(".safetensors");
+}
+
+std::string real_text(double value) {
+    char text[40];
+    std::snprintf(text, sizeof text, "%.17g", value);
+    return text;
+}
+
+Digest256 parse_digest(const std::map<std::string, std::string>& metadata) {
+    Digest256 digest;
+    auto found = metadata.find("identity");
+    auto bytes = found == metadata.end() ? std::nullopt : from_hex(found->second);
+    if (bytes && bytes->size() == digest.bytes.size())
+        std::ranges::copy(*bytes, digest.bytes.begin());
+    return digest;
+}
+
+Status check_whole(const Disk& disk, const std::string& path, const CheckpointStore::Entry& entry) {
+    GOSSAMER_TRY(auto size, disk.size_of(path));
+    if (size != entry.file_bytes)
+        return fail(ErrorCode::kCheckpointFormat, path + " has " + std::to_string(size) +
+                                                      " bytes, written were " +
+                                                      std::to_string(entry.file_bytes));
+    Xxh3 checksum;
+    Bytes piece(std::min<std::uint64_t>(kPieceBytes, size));
+    for (std::uint64_t at = 0; at < size; at += kPieceBytes) {
+        auto part = std::span(piece).first(std::min<std::uint64_t>(kPieceBytes, size - at));
+        GOSSAMER_CHECK(disk.read_at(path, at, part));
+        checksum.update(part);
+    }
+    if (checksum.digest() != entry.checksum)
+        return fail(ErrorCode::kCheckpointFormat, path + ": wrong checksum");
+    return {};
+}
+
+Result<Bytes> read_blob(const Disk& disk, const std::string& path, const SafetensorsHeader& header,
+                        const StoredTensor& tensor) {
+    if (tensor.type != "U8")
+        return fail(ErrorCode::kCheckpointFormat, path + ": a state that is not bytes");
+    Bytes bytes(tensor.end - tensor.begin);
+    GOSSAMER_CHECK(disk.read_at(path, header.body_offset + tensor.begin, bytes));
+    return bytes;
+}
+
+}  // namespace
+
+OptionTable checkpoint_table() {
+    return {
+        {.key = "checkpoint.keep_last",
+         .kind = OptionKind::integer,
+         .fallback = std::int64_t{3},
+         .unit = "checkpoints",
+         .reason = "How many of the newest checkpoints stay on disk; one is enough to go on, more "
+                   "survive a bad disk.",
+         .least = 1,
+         .most = 1000},
+        {.key = "checkpoint.keep_best",
+         .kind = OptionKind::boolean,
+         .fallback = true,
+         .reason = "Keep the checkpoint with the best evaluation too, however old; costs the room "
+                   "of one model."},
+    };
+}
+
+CheckpointOptions checkpoint_options(const OptionSource& source) {
+    return {.keep_last = static_cast<std::size_t>(source.integer("checkpoint.keep_last")),
+            .keep_best = source.flag("checkpoint.keep_best")};
+}
+
+Result<CheckpointStore> CheckpointStore::open(Disk& disk, std::string folder,
+                                              CheckpointOptions options) {
+    GOSSAMER_CHECK(disk.make_folders(folder));
+    GOSSAMER_CHECK(disk.sync_folder(folder_of(folder)));
+    CheckpointStore store(disk, std::move(folder), options);
+    GOSSAMER_CHECK(store.read_commits());
+    GOSSAMER_TRY(auto names, disk.list(store.folder_));
+    for (const auto& name : names)
+        if (name.ends_with(".tmp")) (void)disk.remove(join(store.folder_, name));
+    return store;
+}
+
+Status CheckpointStore::read_commits() {
+    auto path = join(folder_, kCommits);
+    if (!disk_->exists(path)) return {};
+    GOSSAMER_TRY(auto bytes, disk_->read(path, kCommitsBytesMax));
+    ByteReader in(bytes);
+    while (in.left() > 0) {
+        auto size = in.get<std::uint32_t>();
+        auto checksum = in.get<std::uint64_t>();
+        auto body = in.get_bytes(size);
+        if (!in.ok() || XXH3_64bits(body.data(), body.size()) != checksum) break;
+        auto entry = decode(body);
+        if (!entry) break;
+        entries_.push_back(std::move(*entry));
+    }
+    // Entries of files removed long ago go; the newest stay, so that a lost one is noticed.
+    bool found = false;
+    for (std::size_t i = entries_.size(); i-- > 0;) {
+        if (!entries_[i].is_checkpoint) continue;
+        bool here = disk_->exists(join(folder_, entries_[i].file));
+        if (found && !here) entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
+        found = found || here;
+    }
+    return {};
+}
+
+// Also what makes the file appendable again after a torn end: so it runs at the first append.
+Status CheckpointStore::rewrite_commits() {
+    Bytes all;
+    for (const auto& entry : entries_) {
+        auto bytes = encode(entry);
+        all.insert(all.end(), bytes.begin(), bytes.end());
+    }
+    auto path = join(folder_, kCommits);
+    ByteView parts[] = {all};
+    GOSSAMER_CHECK(disk_->replace_file(path, parts));
+    GOSSAMER_TRY(commits_, disk_->create(path, Create::append));
+    commits_bytes_ = all.size();
+    rewrite_at_ = std::max(kCommitsRewriteBytes, 2 * commits_bytes_);
+    return {};
+}
+
+Status CheckpointStore::append_entry(Entry entry) {
+    if (!commits_ || commits_bytes_ > rewrite_at_) {
+        entries_.push_back(std::move(entry));
+        auto status = rewrite_commits();
+        if (!status) entries_.pop_back(), commits_.reset();
+        return status;
+    }
+    auto bytes = encode(entry);
+    auto write = [&]() -> Status {
+        GOSSAMER_CHECK(commits_->append(bytes));
+        return commits_->sync();
+    };
+    if (auto status = write(); !status) {
+        commits_.reset();  // its end may be torn: rewrite before the next one
+        return status;
+    }
+    commits_bytes_ += bytes.size();
+    entries_.push_back(std::move(entry));
+    return {};
+}
+
+Result<CheckpointStore::Entry> CheckpointStore::write_file(const CheckpointContent& content) {
+    const auto& layout = *content.layout;
+    Entry entry{.is_checkpoint = true,
+                .round = content.round,
+                .file = file_name(content.round, entries_),
+                .identity = content.identity,
+                .score = content.score};
+    if (entry.identity == Digest256{})
+        entry.identity = tensor::model_identity(std::as_bytes(content.values), layout);
+    std::vector<BlobSpec> blobs{{std::string(kRecordBlob), content.record.size()}};
+    for (const auto& [name, bytes] : content.states)
+        blobs.push_back({std::string(kStatePrefix) + name, bytes.size()});
+    auto start = safetensors_start(layout, blobs,
+                                   {{"format", "pt"},
+                                    {"gossamer", "checkpoint 1"},
+                                    {"run", content.run},
+                                    {"round", std::to_string(content.round)},
+                                    {"identity", entry.identity.to_string()},
+                                    {"score", real_text(content.score)}});
+    Xxh3 checksum;
+    auto path = join(folder_, entry.file), temporary = path + ".tmp";
+    auto write = [&]() -> Status {
+        GOSSAMER_TRY(auto file, disk_->create(temporary, Create::replace));
+        auto append = [&](ByteView bytes) -> Status {
+            // In pieces, so that each is hashed while it is in cache.
+            for (; !bytes.empty(); bytes = bytes.subspan(std::min(kPieceBytes, bytes.size()))) {
+                auto piece = bytes.first(std::min(kPieceBytes, bytes.size()));
+                checksum.update(piece);
+                entry.file_bytes += piece.size();
+                GOSSAMER_CHECK(file->append(piece));
+            }
+            return {};
+        };
+        GOSSAMER_CHECK(append(start));
+        GOSSAMER_CHECK(append(std::as_bytes(content.values)));
+        GOSSAMER_CHECK(append(content.record));
+        for (const auto& [name, bytes] : content.states) GOSSAMER_CHECK(append(bytes));
+        GOSSAMER_CHECK(file->sync());
+        return disk_->rename(temporary, path);
+    };
+    if (auto status = write(); !status) {
+        (void)disk_->remove(temporary);
+        return fail(std::move(status).error());
+    }
+    GOSSAMER_CHECK(disk_->sync_folder(folder_));
+    entry.checksum = checksum.digest();
+    return entry;
+}
+
+Result<std::string> CheckpointStore::save(const CheckpointContent& content) {
+    GOSSAMER_ASSERT(content.layout && content.values.size() == content.layout->parameter_count(),
+                    "values and layout of a checkpoint differ");
+    GOSSAMER_TRY(auto entry, write_file(content));
+    auto path = join(folder_, entry.file);
+    auto entries = entries_;
+    std::erase_if(entries_, [](const Entry& e) { return !e.is_checkpoint; });
+    if (auto status = append_entry(std::move(entry)); !status) {
+        entries_ = std::move(entries);
+        return fail(std::move(status).error());
+    }
+    prune();
+    return path;
+}
+
+Status CheckpointStore::save_record(std::uint64_t round, ByteView record) {
+    return append_entry({.round = round, .record = {record.begin(), record.end()}});
+}
+
+// What goes is removed from disk; its entry stays out of the next rewriting. A failure here loses
+// nothing, so it is not one.
+void CheckpointStore::prune() {
+    std::vector<std::size_t> checkpoints;
+    for (std::size_t i = 0; i < entries_.size(); ++i)
+        if (entries_[i].is_checkpoint) checkpoints.push_back(i);
+    if (checkpoints.size() <= options_.keep_last) return;
+    auto best = checkpoints.front();
+    for (auto i : checkpoints)  // of equals the newest; NaN never wins
+        if (!(entries_[i].score < entries_[best].score)) best = i;
+    std::set<std::size_t> gone;
+    for (std::size_t k = 0; k + options_.keep_last < checkpoints.size(); ++k)
+        if (!options_.keep_best || checkpoints[k] != best) gone.insert(checkpoints[k]);
+    std::vector<Entry> kept;
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+        if (gone.contains(i))
+            (void)disk_->remove(join(folder_, entries_[i].file));
+        else
+            kept.push_back(std::move(entries_[i]));
+    }
+    entries_ = std::move(kept);
+}
+
+Result<RestoredCheckpoint> CheckpointStore::restore(const Entry& entry,
+                                                    const tensor::PoolRef& pool) const {
+    GOSSAMER_CHECK(check_whole(*disk_, join(folder_, entry.file), entry));
+    GOSSAMER_TRY(auto out, restore_alone(entry.file, pool));
+    if (out.identity != entry.identity || out.round != entry.round)
+        return fail(ErrorCode::kModelIdentity, out.path + " is not the checkpoint committed");
+    return out;
+}
+
+Result<RestoredCheckpoint> CheckpointStore::restore_alone(const std::string& file,
+                                                          const tensor::PoolRef& pool) const {
+    auto path = join(folder_, file);
+    GOSSAMER_TRY(auto header, read_safetensors_header(*disk_, path));
+    GOSSAMER_TRY(auto model, load_model(*disk_, path, pool));
+    RestoredCheckpoint out{.round = std::strtoull(header.metadata["round"].c_str(), nullptr, 10),
+                           .run = header.metadata["run"],
+                           .path = path,
+                           .layout = model.layout,
+                           .values = std::move(model.values),
+                           .identity = parse_digest(header.metadata),
+                           .score = std::strtod(header.metadata["score"].c_str(), nullptr)};
+    if (out.identity != tensor::model_identity(std::as_const(out.values).bytes(), *out.layout))
+        return fail(ErrorCode::kModelIdentity, path + " holds another model than was written");
+    for (const auto& t : header.tensors) {
+        if (t.name == kRecordBlob) {
+            GOSSAMER_TRY(out.record, read_blob(*disk_, path, header, t));
+        } else if (t.name.starts_with(kStatePrefix)) {
+            GOSSAMER_TRY(auto bytes, read_blob(*disk_, path, header, t));
+            out.states.emplace_back(t.name.substr(kStatePrefix.size()), std::move(bytes));
+        }
+    }
+    return out;
+}
+
+Result<Restored> CheckpointStore::latest(const tensor::PoolRef& pool) const {
+    Restored out;
+    bool newest = true;  // a record belongs to the checkpoint before it and to no older one
+    for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
+        if (!entry->is_checkpoint) {
+            if (newest && !out.begun) out.begun = Restored::Begun{entry->round, entry->record};
+            continue;
+        }
+        auto restored = restore(*entry, pool);
+        if (restored) {
+            out.checkpoint = std::move(*restored);
+            return out;
+        }
+        out.skipped.push_back(restored.error().to_string());
+        out.begun.reset();
+        newest = false;
+    }
+    // The commits themselves are lost: a file that proves its own identity is better than nothing.
+    GOSSAMER_TRY(auto names, disk_->list(folder_));
+    for (auto name = names.rbegin(); name != names.rend(); ++name) {
+        if (!is_checkpoint_name(*name) || std::ranges::count(entries_, *name, &Entry::file) > 0)
+            continue;
+        if (auto restored = restore_alone(*name, pool)) {
+            out.checkpoint = std::move(*restored);
+            return out;
+        }
+    }
+    return out;
+}
+
+}  // namespace gossamer::storage

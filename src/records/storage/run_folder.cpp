@@ -1,0 +1,168 @@
+#include "records/storage/run_folder.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include <nlohmann/json.hpp>
+
+namespace gossamer::storage {
+namespace {
+
+constexpr std::uint64_t kSummaryBytesMax = std::uint64_t{16} << 20;
+
+// "demo-12" of "demo" is 12.
+std::optional<std::uint64_t> number_of(std::string_view folder, std::string_view name) {
+    if (!folder.starts_with(name) || folder.size() <= name.size() || folder[name.size()] != '-')
+        return std::nullopt;
+    folder.remove_prefix(name.size() + 1);
+    std::uint64_t number = 0;
+    auto [end, error] = std::from_chars(folder.data(), folder.data() + folder.size(), number);
+    if (error != std::errc{} || end != folder.data() + folder.size()) return std::nullopt;
+    return number;
+}
+
+std::uint64_t largest(const std::vector<std::string>& folders, std::string_view name) {
+    std::uint64_t most = 0;
+    for (const auto& folder : folders) most = std::max(most, number_of(folder, name).value_or(0));
+    return most;
+}
+
+tl::unexpected<Error> no_run(std::string what) {
+    return fail(ErrorCode::kRunFolder, std::move(what));
+}
+
+Error with_hint(Error error) {
+    error.hint = "the run goes on without records; choose another place with run.folder";
+    return error;
+}
+
+}  // namespace
+
+std::string file_name_of(std::string_view name) {
+    std::string out;
+    for (char c : name.substr(0, 64)) {
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '-' || c == '_' || (c == '.' && !out.empty());
+        out += plain ? c : '-';
+    }
+    return out.empty() ? "run" : out;
+}
+
+Result<RunFolder> RunFolder::create(Disk& disk, const std::string& root, std::string_view name) {
+    if (auto made = disk.make_folders(root); !made) return fail(with_hint(made.error()));
+    auto plain = file_name_of(name);
+    Error last;
+    // Several processes may start runs of one name at once: whoever makes the folder has it.
+    for (int attempt = 0; attempt < 1000; ++attempt) {
+        auto folders = disk.list(root);
+        if (!folders) return fail(with_hint(folders.error()));
+        auto path = join(root, plain + "-" + std::to_string(largest(*folders, plain) + 1));
+        auto made = disk.make_folder(path);
+        if (made) return RunFolder(path);
+        last = made.error();
+        if (!disk.exists(path)) break;
+    }
+    return fail(with_hint(last));
+}
+
+Result<RunFolder> RunFolder::newest(const Disk& disk, const std::string& root,
+                                    std::string_view name) {
+    auto plain = file_name_of(name);
+    auto folders = disk.list(root);
+    auto number = folders ? largest(*folders, plain) : 0;
+    if (number == 0) return no_run("there is no run named " + plain + " under " + root);
+    return RunFolder(join(root, plain + "-" + std::to_string(number)));
+}
+
+Result<RunFolder> RunFolder::open(const Disk& disk, const std::string& path) {
+    RunFolder folder(path);
+    if (disk.exists(folder.config()) || disk.exists(folder.summary()) ||
+        disk.exists(folder.metrics()))
+        return folder;
+    return no_run(path + " holds no config.toml, metrics.jsonl or summary.json");
+}
+
+std::string RunFolder::name() const {
+    std::string_view path = path_;
+    while (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
+    return std::string(path.substr(path.rfind('/') + 1));
+}
+
+std::string RunFolder::events(WallTime start, std::string_view host) const {
+    return join(path_, "events.out.tfevents." + std::to_string(start.ns / 1'000'000'000) + "." +
+                           file_name_of(host));
+}
+
+RunOverview overview(const Disk& disk, const RunFolder& folder) {
+    RunOverview out{.name = folder.name(), .path = folder.path(), .state = "unknown"};
+    if (!disk.exists(folder.summary())) return out;
+    auto bytes = disk.read(folder.summary(), kSummaryBytesMax);
+    if (!bytes) return out;
+    auto text = as_text(*bytes);
+    auto json = nlohmann::json::parse(text.begin(), text.end(), nullptr, false);
+    if (!json.is_object()) return out;
+    for (const auto& [key, value] : json.items()) {
+        if (value.is_string())
+            out.facts[key] = value.get<std::string>();
+        else if (value.is_primitive() && !value.is_null())
+            out.facts[key] = value.dump();
+    }
+    if (auto state = out.facts.find("state"); state != out.facts.end()) out.state = state->second;
+    return out;
+}
+
+Result<std::vector<RunOverview>> list_runs(const Disk& disk, const std::string& root) {
+    GOSSAMER_TRY(auto names, disk.list(root));
+    std::vector<RunOverview> runs;
+    for (const auto& name : names)
+        if (auto folder = RunFolder::open(disk, join(root, name)))
+            runs.push_back(overview(disk, *folder));
+    auto order = [](const RunOverview& run) {  // demo-2 before demo-10
+        auto dash = run.name.rfind('-');
+        auto base = run.name.substr(0, dash);
+        return std::pair(base, number_of(run.name, base).value_or(0));
+    };
+    std::ranges::stable_sort(runs, {}, order);
+    return runs;
+}
+
+bool RecordFile::ends_torn() const {
+    auto size = disk_->exists(path_) ? disk_->size_of(path_).value_or(0) : 0;
+    std::byte last{'\n'};
+    return size > 0 && disk_->read_at(path_, size - 1, {&last, 1}) && last != std::byte{'\n'};
+}
+
+Status RecordFile::open() {
+    if (file_) return {};
+    GOSSAMER_TRY(file_, disk_->create(path_, Create::append));
+    return {};
+}
+
+void RecordFile::count(Status status) {
+    if (!status && lost_++ == 0) error_ = std::move(status).error();
+}
+
+void RecordFile::append_line(std::string_view line) {
+    count([&]() -> Status {
+        if (!file_) torn_ = ends_torn();
+        GOSSAMER_CHECK(open());
+        if (torn_) GOSSAMER_CHECK(file_->append(as_bytes("\n")));
+        torn_ = true;
+        GOSSAMER_CHECK(file_->append(as_bytes(line)));
+        torn_ = false;
+        return {};
+    }());
+}
+
+void RecordFile::append(ByteView record) {
+    count([&]() -> Status {
+        GOSSAMER_CHECK(open());
+        torn_ = true;
+        GOSSAMER_CHECK(file_->append(record));
+        torn_ = false;
+        return {};
+    }());
+}
+
+}  // namespace gossamer::storage
