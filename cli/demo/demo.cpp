@@ -1,0 +1,137 @@
+#include "cli/demo/demo.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <future>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/demo/baseline.hpp"
+#include "cli/demo/story.hpp"
+
+namespace gossamer::cli::demo {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The passes over the data are the same in all four ways: epochs = rounds · local epochs.
+constexpr std::uint64_t kRounds = 30;
+constexpr std::uint32_t kEpochs = 30, kLocalSteps = 20;
+constexpr Duration kModePatience = 60s;
+
+std::string new_folder(const std::string& root) {
+    for (int n = 1;; ++n) {
+        auto path = fmt::format("{}/demo-{}", root, n);
+        if (!fs::exists(path)) return path;
+    }
+}
+
+// The newest final.safetensors below a daemon's folder.
+std::string final_model(const Daemon& daemon) {
+    std::string found;
+    fs::file_time_type newest{};
+    std::error_code ignored;
+    for (const auto& entry : fs::recursive_directory_iterator(daemon.folder, ignored)) {
+        if (entry.path().filename() != "final.safetensors") continue;
+        auto time = entry.last_write_time();
+        if (found.empty() || time > newest) found = entry.path().string(), newest = time;
+    }
+    return found;
+}
+
+Result<Row> row_of(const std::string& name, World& world, const Outcome& outcome,
+                   Baseline& baseline) {
+    Row row;
+    row.name = name;
+    row.wall_seconds = seconds(outcome.wall);
+    row.sent_bytes_per_peer = outcome.sent_bytes_per_peer;
+    row.accuracy_worst = 1;
+    unsigned count = 0;
+    for (const auto& daemon : world.daemons) {
+        // All clients of an aggregator end with its model.
+        if (world.aggregator() && &daemon != world.aggregator()) continue;
+        GOSSAMER_TRY(auto accuracy, baseline.accuracy_of(final_model(daemon)));
+        row.accuracy_mean += accuracy, ++count;
+        row.accuracy_worst = std::min(row.accuracy_worst, accuracy);
+    }
+    row.accuracy_mean /= count;
+    return row;
+}
+
+void write_summary(const std::string& path, const std::vector<Row>& rows,
+                   const nlohmann::json& modes) {
+    nlohmann::json all{{"schema_version", 1}, {"modes", modes}, {"table", nlohmann::json::array()}};
+    for (const auto& row : rows)
+        all["table"].push_back({{"name", row.name},
+                                {"accuracy_mean", row.accuracy_mean},
+                                {"accuracy_worst_peer", row.accuracy_worst},
+                                {"sent_bytes_per_peer", row.sent_bytes_per_peer},
+                                {"wall_seconds", row.wall_seconds}});
+    std::ofstream(path) << all.dump(2) << "\n";
+}
+
+nlohmann::json facts_of(const Outcome& outcome) {
+    auto optional = [](const std::optional<Duration>& d) {
+        return d ? nlohmann::json(seconds(*d)) : nlohmann::json(nullptr);
+    };
+    return {{"complete", outcome.complete},
+            {"wall_seconds", seconds(outcome.wall)},
+            {"first_accuracy_seconds", seconds(outcome.first_accuracy)},
+            {"longest_pause_seconds", seconds(outcome.longest_pause)},
+            {"noticed_after_seconds", optional(outcome.noticed_after)},
+            {"caught_up_after_seconds", optional(outcome.caught_up_after)}};
+}
+
+}  // namespace
+
+Result<int> run_demo(const DemoOptions& options) {
+    Plan plan;
+    plan.folder = new_folder(options.folder);
+    plan.programs = options.programs;
+    plan.peer_count = options.peer_count;
+    plan.seed = options.seed;
+    plan.federated_rounds = kRounds;
+    plan.local_steps = kLocalSteps;
+    GOSSAMER_TRY(auto baseline, Baseline::create(plan));
+    // A pass is 60,000 samples in batches of 32, shared by all peers.
+    plan.gossip_steps = kEpochs * (60000 / 32) / (plan.peer_count * kLocalSteps);
+    fs::create_directories(plan.folder);
+    Screen screen(options.json);
+    screen.say(fmt::format("{} peers with parts of Fashion-MNIST (Dirichlet {}), results in {}\n",
+                           plan.peer_count, plan.alpha, plan.folder));
+
+    std::vector<Row> rows;
+    nlohmann::json modes;
+    bool all_well = true;
+    // The two that need no network share the two cores.
+    screen.say("first, what it is compared with: each peer alone, and all data in one place");
+    auto other = std::async(std::launch::async, [&] { return baseline->central(kEpochs); });
+    auto local = baseline->local_only(kEpochs);
+    auto central = other.get();
+    if (!local) return fail(local.error());
+    if (!central) return fail(central.error());
+    rows.push_back(*local);
+    for (std::string mode : {"gossip", "federated"}) {
+        GOSSAMER_TRY(auto world, World::create(plan, mode));
+        GOSSAMER_TRY(auto outcome, tell_story(world, screen, kModePatience));
+        modes[mode] = facts_of(outcome);
+        all_well = all_well && outcome.complete && outcome.noticed_after && outcome.caught_up_after;
+        GOSSAMER_TRY(auto row, row_of(mode == "gossip" ? "gossip" : "federated (FedAvg)", world,
+                                      outcome, *baseline));
+        rows.push_back(row);
+    }
+    rows.push_back(*central);
+
+    auto summary = plan.folder + "/summary.json";
+    write_summary(summary, rows, modes);
+    if (options.json)
+        fmt::print("{}\n", nlohmann::json::parse(std::ifstream(summary)).dump());
+    else
+        screen.say(table(rows) + fmt::format("\nThe same table: {}; each daemon's run lies beside it.",
+                                             summary));
+    return all_well ? 0 : 5;
+}
+
+}  // namespace gossamer::cli::demo

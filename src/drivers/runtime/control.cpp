@@ -1,0 +1,158 @@
+#include "drivers/runtime/control.hpp"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "drivers/runtime/core_loop.hpp"
+
+namespace gossamer::runtime {
+namespace {
+
+constexpr std::size_t kQuestionMax = 4096, kAnswerMax = 4 << 20;
+constexpr Duration kClientPatience = 2s;
+
+bool address_of(const std::string& path, sockaddr_un& address) {
+    address = {};
+    address.sun_family = AF_UNIX;
+    if (path.empty() || path.size() >= sizeof address.sun_path) return false;
+    std::memcpy(address.sun_path, path.data(), path.size());
+    return true;
+}
+
+int connect_to(const std::string& path) {
+    sockaddr_un address;
+    if (!address_of(path, address)) return -1;
+    int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+        ::close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+bool wait_for(int fd, short what, Instant until) {
+    for (;;) {
+        auto left = until - boot_time();
+        if (left <= Duration::zero()) return false;
+        pollfd p{fd, what, 0};
+        int n = ::poll(&p, 1, static_cast<int>(left / 1ms) + 1);
+        if (n > 0) return true;
+        if (n < 0 && errno != EINTR) return false;
+    }
+}
+
+// One line, without its end; empty when it did not come whole in time.
+std::string read_line(int fd, std::size_t max, Instant until) {
+    std::string text;
+    char part[4096];
+    while (text.size() <= max && wait_for(fd, POLLIN, until)) {
+        auto n = ::recv(fd, part, sizeof part, 0);
+        if (n <= 0) break;
+        text.append(part, static_cast<std::size_t>(n));
+        if (auto end = text.find('\n'); end != text.npos) return text.substr(0, end);
+    }
+    return {};
+}
+
+bool write_all(int fd, std::string_view text, Instant until) {
+    while (!text.empty()) {
+        if (!wait_for(fd, POLLOUT, until)) return false;
+        auto n = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno != EAGAIN && errno != EINTR) return false;
+        if (n > 0) text.remove_prefix(static_cast<std::size_t>(n));
+    }
+    return true;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ControlSocket>> ControlSocket::open(const std::string& path, Answer answer) {
+    sockaddr_un address;
+    if (!address_of(path, address))
+        return fail(ErrorCode::kNetAddress, "control socket \"" + path + "\": the path is too long",
+                    "choose a path of at most 107 bytes with control.socket");
+    if (int other = connect_to(path); other >= 0) {
+        ::close(other);
+        return fail(ErrorCode::kNetAddressInUse, "another daemon answers at " + path,
+                    "choose another path with control.socket, or stop that daemon");
+    }
+    ::unlink(path.c_str());
+    int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    auto old_mask = ::umask(0177);
+    bool bound = listener >= 0 &&
+                 ::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    ::umask(old_mask);
+    if (!bound || ::listen(listener, 8) != 0) {
+        std::string why = std::strerror(errno);
+        if (listener >= 0) ::close(listener);
+        return fail(ErrorCode::kNetListen, "control socket " + path + ": " + why,
+                    "choose a folder that can be written with control.socket");
+    }
+    int wake = ::eventfd(0, EFD_CLOEXEC);
+    return std::unique_ptr<ControlSocket>(
+        new ControlSocket(path, listener, wake, std::move(answer)));
+}
+
+ControlSocket::ControlSocket(std::string path, int listener, int wake, Answer answer)
+    : path_(std::move(path)), listener_(listener), wake_(wake), answer_(std::move(answer)) {
+    thread_ = std::thread([this] { serve(); });
+}
+
+ControlSocket::~ControlSocket() {
+    std::uint64_t one = 1;
+    [[maybe_unused]] auto n = ::write(wake_, &one, sizeof one);
+    thread_.join();
+    ::close(listener_);
+    ::close(wake_);
+    ::unlink(path_.c_str());
+}
+
+void ControlSocket::serve() {
+    for (;;) {
+        pollfd fds[2] = {{listener_, POLLIN, 0}, {wake_, POLLIN, 0}};
+        if (::poll(fds, 2, -1) < 0 && errno != EINTR) return;
+        if (fds[1].revents) return;
+        if (!(fds[0].revents & POLLIN)) continue;
+        int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+        if (client < 0) continue;
+        serve_one(client);
+        ::close(client);
+    }
+}
+
+void ControlSocket::serve_one(int client) {
+    ucred who{};
+    socklen_t size = sizeof who;
+    if (::getsockopt(client, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0 ||
+        (who.uid != 0 && who.uid != ::geteuid()))
+        return;
+    auto until = boot_time() + kClientPatience;
+    auto question = read_line(client, kQuestionMax, until);
+    if (question.empty()) return;
+    write_all(client, answer_(question) + "\n", until);
+}
+
+Result<std::string> ask_daemon(const std::string& path, std::string_view question,
+                               Duration patience) {
+    int fd = connect_to(path);
+    if (fd < 0)
+        return fail(ErrorCode::kControlUnreachable, "no daemon answers at " + path);
+    auto until = boot_time() + patience;
+    std::string answer;
+    if (write_all(fd, std::string(question) + "\n", until))
+        answer = read_line(fd, kAnswerMax, until);
+    ::close(fd);
+    if (answer.empty())
+        return fail(ErrorCode::kLinkTimeout, "the daemon at " + path + " did not answer",
+                    "look into its log");
+    return answer;
+}
+
+}  // namespace gossamer::runtime

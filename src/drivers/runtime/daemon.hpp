@@ -1,0 +1,83 @@
+// A daemon: one node in real time. The driver behind Turn that ships.
+//
+// One core thread (the caller of run()) owns the node and does, for each event: one call into the
+// node with a fresh Turn, then what the Turn says, then re-arm the one timer. I/O threads belong to
+// the transport, workers to the executor; both only post events here.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "connection/transport/transport.hpp"
+#include "drivers/runtime/core_loop.hpp"
+#include "drivers/work/executor.hpp"
+#include "gossamer/node/node.hpp"
+
+namespace gossamer::runtime {
+
+struct DaemonParts {
+    std::unique_ptr<node::Node> node;
+    RunSeed seed;
+    work::Perform perform;
+    unsigned worker_count = 1;
+    transport::TransportConfig transport;
+    transport::Credentials credentials;
+    tensor::PoolRef pool;
+    // Called on the core thread; hands the notice on to records and log. Never blocks.
+    std::function<void(WallTime, const message::Notice&)> record;
+    // One human line whenever it may have changed: for systemd.
+    std::function<void(const std::string&)> on_status;
+    std::function<void(const std::string& address)> on_ready;
+    bool exit_when_finished = true;
+    Duration leave_patience = 2s;  // how long a clean leave may take
+};
+
+// Bytes of one link, for `status` and the summary.
+struct Traffic {
+    std::uint64_t sent_bytes = 0, received_bytes = 0;
+};
+
+class Daemon {
+public:
+    explicit Daemon(DaemonParts parts);
+    ~Daemon();
+
+    // Listens, starts the node, turns it until it stops or finishes. The result says how it went:
+    // true when the run finished, false when it was told to stop.
+    Result<bool> run();
+
+    // From another thread: the node's status as of now, or empty when the daemon is about to end.
+    bool ask_status(const std::function<void(const node::NodeStatus&, Traffic)>& use,
+                    Duration patience);
+    // From another thread: leave cleanly, as on SIGTERM.
+    void ask_to_stop(std::string reason);
+
+private:
+    using Event = std::function<void(job::Turn&)>;
+
+    void turn(const Event& event);
+    void carry_out(job::Turn& turn);
+    void pass_offer(job::Offer offer);
+    void on_transport(transport::Event event);
+    void on_job_done(job::JobId id, Result<job::JobDone> result, Duration elapsed);
+    void on_signal(int signal);
+    void begin_stop(const std::string& reason);
+    void check_end();
+
+    DaemonParts parts_;
+    CoreLoop loop_;
+    job::TurnIds ids_;
+    std::unique_ptr<transport::Transport> transport_;
+    std::unique_ptr<work::Executor> executor_;
+    std::vector<job::Offer> unfilled_;  // offers whose payload is still a promise
+    bool stopping_ = false, finished_ = false;
+    Instant stop_until_ = Instant::never();
+    std::string last_status_;
+};
+
+std::string status_line(const node::NodeStatus& status);  // "round 12/50, 7 peers, waiting for 1"
+
+}  // namespace gossamer::runtime
