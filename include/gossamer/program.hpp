@@ -11,26 +11,9 @@
 // 4 timed out or quorum not met, 5 partial, 70 internal error.
 #pragma once
 
-#include <functional>
-#include <memory>
-#include <vector>
-
-#include "gossamer/base/options.hpp"
-#include "gossamer/codec/codec.hpp"
-#include "gossamer/federated/strategy.hpp"
-#include "gossamer/gossip/algorithm.hpp"
-#include "gossamer/training/trainer.hpp"
+#include "gossamer/assembly/extensions.hpp"
 
 namespace gossamer {
-
-struct Extensions {
-    std::vector<gossip::AlgorithmEntry> algorithms;
-    std::vector<federated::StrategyEntry> strategies;
-    std::vector<codec::CodecRef> codecs;
-    // Replaces the built-in trainer when set.
-    std::function<Result<std::shared_ptr<training::Trainer>>(const OptionSource&)> trainer;
-    OptionTable options;  // of the trainer
-};
 
 int run_peer(int argc, char** argv, const Extensions& extensions = {});
 int run_aggregator(int argc, char** argv, const Extensions& extensions = {});
