@@ -41,6 +41,8 @@ public:
     virtual void on_link(job::Turn&, const PeerId& peer, const job::LinkEvent&) = 0;
     virtual void on_transfer(job::Turn&, const PeerId& peer, job::TransferId,
                              message::TransferEvent) = 0;
+    // Bytes came from the peer, though no message for a while: it is alive.
+    virtual void on_sign_of_life(job::Turn&, const PeerId& peer) = 0;
     virtual void on_job_done(job::Turn&, job::JobId, Result<job::JobDone>, Duration elapsed) = 0;
     virtual void on_resume(job::Turn&, Duration asleep) = 0;
     virtual void on_deadline(job::Turn&) = 0;

@@ -28,7 +28,7 @@ Result<bool> Daemon::run() {
             loop_.post([this, id, kept, elapsed] { on_job_done(id, std::move(*kept), elapsed); });
         });
     transport_ = std::make_unique<transport::Transport>(
-        parts_.transport, parts_.credentials, parts_.pool, [this](transport::Event event) {
+        parts_.transport, parts_.tls, parts_.codecs, parts_.pool, [this](transport::Event event) {
             auto kept = std::make_shared<transport::Event>(std::move(event));
             loop_.post([this, kept] { on_transport(std::move(*kept)); });
         });
@@ -98,6 +98,10 @@ void Daemon::pass_offer(job::Offer offer) {
 }
 
 void Daemon::on_transport(transport::Event event) {
+    if (auto* refused = std::get_if<transport::IncomingRefused>(&event.what)) {
+        if (parts_.on_refused) parts_.on_refused(wall_time(), *refused);
+        return;
+    }
     turn([&](job::Turn& t) {
         if (auto* m = std::get_if<message::Message>(&event.what))
             parts_.node->on_message(t, event.peer, *m);
@@ -105,6 +109,8 @@ void Daemon::on_transport(transport::Event event) {
             parts_.node->on_link(t, event.peer, *link);
         else if (auto* transfer = std::get_if<transport::TransferNews>(&event.what))
             parts_.node->on_transfer(t, event.peer, transfer->id, std::move(transfer->event));
+        else
+            parts_.node->on_sign_of_life(t, event.peer);
     });
 }
 
@@ -134,14 +140,29 @@ void Daemon::begin_stop(const std::string& reason) {
 }
 
 void Daemon::check_end() {
-    auto line = status_line(parts_.node->status(boot_time()));
-    if (line != last_status_ && parts_.on_status) parts_.on_status(last_status_ = line);
+    tell_status();
     if (!finished_ && !stopping_ && parts_.node->finished()) {
         finished_ = true;
         if (parts_.exit_when_finished) begin_stop("the run is over");
     }
     // What was said goes out with the close of the transport, which flushes within its own bound.
     if (stopping_ && parts_.node->stopped()) loop_.stop();
+}
+
+// At most five times a second: the line is made anew for it.
+void Daemon::tell_status() {
+    auto now = boot_time();
+    if (!parts_.on_status || now - status_told_ < 200ms) return;
+    status_told_ = now;
+    auto line = status_line(parts_.node->status(now));
+    if (line != last_status_) parts_.on_status(last_status_ = line);
+}
+
+Traffic Daemon::traffic() const {
+    Traffic sum;
+    for (const auto& [peer, t] : transport_->stats().peers)
+        sum.sent_bytes += t.sent_bytes, sum.received_bytes += t.received_bytes;
+    return sum;
 }
 
 bool Daemon::ask_status(const std::function<void(const node::NodeStatus&, Traffic)>& use,
@@ -155,8 +176,7 @@ bool Daemon::ask_status(const std::function<void(const node::NodeStatus&, Traffi
     loop_.post([this, reply, &use] {
         std::lock_guard lock(reply->mutex);
         if (reply->abandoned) return;
-        auto traffic = transport_->traffic();
-        use(parts_.node->status(boot_time()), {traffic.sent_bytes, traffic.received_bytes});
+        use(parts_.node->status(boot_time()), traffic());
         reply->done = true;
         reply->changed.notify_all();
     });

@@ -24,10 +24,13 @@ struct DaemonParts {
     work::Perform perform;
     unsigned worker_count = 1;
     transport::TransportConfig transport;
-    transport::Credentials credentials;
+    security::TlsContext tls;
+    std::vector<std::uint8_t> codecs;  // that this node can decode
     tensor::PoolRef pool;
     // Called on the core thread; hands the notice on to records and log. Never blocks.
     std::function<void(WallTime, const message::Notice&)> record;
+    // A stranger's connection that came to nothing; also on the core thread.
+    std::function<void(WallTime, const transport::IncomingRefused&)> on_refused;
     // One human line whenever it may have changed: for systemd.
     std::function<void(const std::string&)> on_status;
     std::function<void(const std::string& address)> on_ready;
@@ -35,10 +38,7 @@ struct DaemonParts {
     Duration leave_patience = 2s;  // how long a clean leave may take
 };
 
-// Bytes of one link, for `status` and the summary.
-struct Traffic {
-    std::uint64_t sent_bytes = 0, received_bytes = 0;
-};
+using transport::Traffic;  // of all links together, TLS and all
 
 class Daemon {
 public:
@@ -66,6 +66,8 @@ private:
     void on_signal(int signal);
     void begin_stop(const std::string& reason);
     void check_end();
+    void tell_status();
+    Traffic traffic() const;
 
     DaemonParts parts_;
     CoreLoop loop_;
@@ -76,6 +78,7 @@ private:
     bool stopping_ = false, finished_ = false;
     Instant stop_until_ = Instant::never();
     std::string last_status_;
+    Instant status_told_;
 };
 
 std::string status_line(const node::NodeStatus& status);  // "round 12/50, 7 peers, waiting for 1"
