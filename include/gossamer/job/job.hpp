@@ -21,6 +21,7 @@
 #include "gossamer/message/transfer.hpp"
 #include "gossamer/tensor/exact_sum.hpp"
 #include "gossamer/tensor/handle.hpp"
+#include "gossamer/tensor/state.hpp"
 
 namespace gossamer::job {
 
@@ -38,13 +39,8 @@ enum class JobClass : std::uint8_t {
 };
 
 // State that travels through jobs unseen: of an optimiser, a codec, a strategy. Null = fresh.
-class StateValue {
-public:
-    virtual ~StateValue() = default;
-    virtual Bytes save() const = 0;  // what a checkpoint keeps
-    Digest128 digest() const { return digest128(save()); }
-};
-using State = std::shared_ptr<const StateValue>;
+using StateValue = tensor::StateValue;
+using State = tensor::State;
 
 // State as a checkpoint gave it back; whoever it belongs to reads it from save().
 class SavedState final : public StateValue {

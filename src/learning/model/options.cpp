@@ -1,0 +1,47 @@
+#include "gossamer/model/options.hpp"
+
+namespace gossamer::model {
+
+OptionTable model_options() {
+    using K = OptionKind;
+    std::vector<std::string> names;
+    for (auto name : zoo_names()) names.emplace_back(name);
+    return {
+        {"model.name", K::choice, std::string("mlp-200-200"), "",
+         "The network, out of the zoo; all members of a run need the same.", std::move(names)},
+        {"model.layers", K::text_list, std::vector<std::string>{}, "",
+         "A network of your own, layer by layer, such as [\"conv 32 5x5 same relu\", \"maxpool "
+         "2x2\", \"dense 10\"]; counts instead of model.name when not empty."},
+        {"model.loss",
+         K::choice,
+         std::string("cross-entropy"),
+         "",
+         "cross-entropy for classes; mse for target values, or for classes as one-hot rows.",
+         {"cross-entropy", "mse"}},
+    };
+}
+
+Result<NetworkSpec> network_spec(const OptionSource& options, std::vector<std::uint32_t> input,
+                                 std::uint32_t outputs) {
+    NetworkSpec spec;
+    const auto& layers = options.text_list("model.layers");
+    if (layers.empty()) {
+        GOSSAMER_TRY(spec, zoo(options.text("model.name"), std::move(input), outputs));
+    } else {
+        spec.name = "model.layers";
+        spec.input = std::move(input);
+        for (const auto& text : layers) {
+            GOSSAMER_TRY(auto layer, parse_layer(text));
+            spec.layers.push_back(layer);
+        }
+    }
+    if (options.text("model.loss") == "mse") spec.loss = Loss::mean_squared_error;
+    GOSSAMER_TRY(const auto network, Network::create(spec));
+    if (network.output_count() != outputs)
+        return fail(ErrorCode::kModelShape,
+                    "the last layer gives " + std::to_string(network.output_count()) +
+                        " values, the data has " + std::to_string(outputs) + " classes or targets");
+    return spec;
+}
+
+}  // namespace gossamer::model
