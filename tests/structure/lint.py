@@ -19,7 +19,7 @@ ROOMS = {
     "membership": ["job"], "gossip": ["job", "topology", "privacy"],
     "federated": ["job", "privacy"], "node": ["membership", "gossip", "federated"],
     "wire": ["message"], "link": ["wire"], "security": [], "session": ["link", "security"],
-    "transport": ["session"],
+    "transport": ["session", "job"],
     "storage": ["message"], "telemetry": ["storage"], "config": [],
     "work": ["job", "training", "security", "storage", "thread"],
     "assembly": ["node", "work", "telemetry", "config"],

@@ -1,0 +1,72 @@
+// One socket and its session. Reads when the socket is readable, straight into the TLS engine's
+// buffer; writes what the session seals until the socket is full. Lives on the I/O thread.
+#pragma once
+
+#include <asio/ip/tcp.hpp>
+#include <asio/steady_timer.hpp>
+
+#include "connection/session/session.hpp"
+
+namespace gossamer::transport {
+
+class Connection;
+
+// Who owns connections and hears what happens on them.
+class ConnectionOwner {
+public:
+    virtual void on_session_event(Connection& connection, session::Event event) = 0;
+    virtual void on_bytes_moved(Connection& connection) = 0;  // or none; once after each turn
+    virtual void on_socket_closed(Connection& connection) = 0;
+
+protected:
+    ~ConnectionOwner() = default;
+};
+
+class Connection : public std::enable_shared_from_this<Connection> {
+public:
+    Connection(ConnectionOwner& owner, asio::ip::tcp::socket socket, std::string address,
+               const security::TlsContext& context, session::SessionConfig config);
+
+    void start();
+    // After anything was done to session(): passes on events, sends, arms the timer.
+    void process();
+    void close(Error error);  // and processes
+    void drop();              // at once, without a word
+
+    session::Session& session() { return session_; }
+    const std::string& address() const { return address_; }
+    bool dialled() const { return dialled_; }
+
+    // Kept here for the owner.
+    struct Notes {
+        bool up = false, ended = false;  // LinkUp was reported; the end was reported
+        Instant up_since, last_event;
+        std::uint64_t received_bytes = 0, sent_bytes = 0;
+        struct {
+            std::uint64_t received_bytes = 0, sent_bytes = 0;
+        } counted;
+        std::uint64_t moved_at_tick = 0;
+    } notes;
+
+private:
+    void wait_readable();
+    void on_readable();
+    bool pass_events();
+    void flush();
+    void wait_writable();
+    void arm_timer();
+    void linger();
+    void shut();
+
+    ConnectionOwner& owner_;
+    asio::ip::tcp::socket socket_;
+    asio::steady_timer timer_;
+    std::string address_;
+    session::Session session_;
+    const bool dialled_;
+    bool reading_ = false, writing_ = false, again_ = false, lingering_ = false, shut_ = false;
+    Instant armed_ = Instant::never(), last_words_by_ = Instant::never();
+    std::size_t linger_bytes_ = 0;
+};
+
+}  // namespace gossamer::transport

@@ -1,0 +1,82 @@
+#include "connection/transport/transport.hpp"
+
+namespace gossamer::transport {
+
+namespace {
+
+Option bytes_option(std::string key, std::int64_t fallback, double least, std::string reason) {
+    return {.key = std::move(key),
+            .kind = OptionKind::bytes,
+            .fallback = fallback,
+            .unit = "bytes",
+            .reason = std::move(reason),
+            .least = least};
+}
+Option count_option(std::string key, std::int64_t fallback, std::string unit, std::string reason) {
+    return {.key = std::move(key),
+            .kind = OptionKind::integer,
+            .fallback = fallback,
+            .unit = std::move(unit),
+            .reason = std::move(reason),
+            .least = 1,
+            .most = 1e6};
+}
+Option time_option(std::string key, Duration fallback, std::string reason) {
+    return {.key = std::move(key),
+            .kind = OptionKind::duration,
+            .fallback = fallback,
+            .unit = "s",
+            .reason = std::move(reason),
+            .least = 0.1,
+            .most = 3600};
+}
+
+}  // namespace
+
+OptionTable transport_options() {
+    const TransportConfig d;
+    const auto integer = [](auto n) { return static_cast<std::int64_t>(n); };
+    return {
+        {.key = "listen.address",
+         .kind = OptionKind::text,
+         .fallback = std::string("0.0.0.0:7400"),
+         .reason = "host:port to listen on; port 0 lets the system choose, empty only dials out."},
+        bytes_option("transport.staging_bytes", integer(d.staging_bytes), 1 << 20,
+                     "Memory for arriving transfers of all links together; one transfer must fit. "
+                     "Grants beyond it wait."),
+        bytes_option("transport.credit_window_bytes", integer(d.link.credit_window_bytes), 65536,
+                     "Bytes of one transfer under way; raise it where bandwidth times round trip "
+                     "exceeds it."),
+        count_option("transport.connections_max", integer(d.connections_max), "links",
+                     "Links at one time; more are told to come back later."),
+        count_option("transport.handshakes_max", integer(d.handshakes_max), "sockets",
+                     "Sockets that have not shown who they are; the oldest makes room."),
+        count_option("transport.handshakes_per_address_max", integer(d.handshakes_per_address_max),
+                     "sockets", "The same for one address; raise it where many peers share one."),
+        time_option("transport.handshake_deadline", d.handshake_deadline,
+                    "Time for a whole TLS handshake, however busily the other side talks."),
+        time_option("transport.hello_deadline", d.link.hello_deadline,
+                    "Time for HELLO and WELCOME after the TLS handshake."),
+        time_option("transport.dial_deadline", d.dial_deadline,
+                    "Time to resolve a name and connect to it."),
+    };
+}
+
+TransportConfig transport_config(const OptionSource& options) {
+    const auto size = [&](const char* key) {
+        return static_cast<std::size_t>(options.integer(key));
+    };
+    TransportConfig c;
+    c.listen_address = options.text("listen.address");
+    c.staging_bytes = size("transport.staging_bytes");
+    c.link.credit_window_bytes = size("transport.credit_window_bytes");
+    c.connections_max = size("transport.connections_max");
+    c.handshakes_max = size("transport.handshakes_max");
+    c.handshakes_per_address_max = size("transport.handshakes_per_address_max");
+    c.handshake_deadline = options.duration("transport.handshake_deadline");
+    c.link.hello_deadline = options.duration("transport.hello_deadline");
+    c.dial_deadline = options.duration("transport.dial_deadline");
+    return c;
+}
+
+}  // namespace gossamer::transport

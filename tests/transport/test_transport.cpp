@@ -1,0 +1,186 @@
+#include "node.hpp"
+
+using namespace gossamer;
+using namespace gossamer::transport;
+using namespace gossamer::transport::testing;
+using message::Lane;
+
+namespace {
+
+struct Two {
+    Federation federation;
+    Node a{federation.context(11)}, b{federation.context(12, Role::aggregator)};
+    std::string address = b.listen();
+
+    void link() {
+        a.transport.dial(address, b.id);
+        const auto up = a.next<job::LinkUp>();
+        CHECK(up.dialled);
+        CHECK(up.role == Role::aggregator);
+        CHECK(up.address == address);
+        CHECK(a.last_peer == b.id);
+        const auto there = b.next<job::LinkUp>();
+        CHECK(!there.dialled);
+        CHECK(there.role == Role::peer);
+        CHECK(b.last_peer == a.id);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("two transports link up and exchange messages in order") {
+    Two t;
+    t.link();
+    for (std::uint64_t i = 0; i < 100; ++i) t.a.transport.send(t.b.id, beat(i), Lane::control);
+    for (std::uint64_t i = 0; i < 100; ++i)
+        CHECK(std::get<message::Heartbeat>(t.b.next<message::Message>()).sequence == i);
+    t.b.transport.send(t.a.id, message::Commit{{1}, 5}, Lane::round);
+    CHECK(std::get<message::Commit>(t.a.next<message::Message>()).round == 5);
+}
+
+TEST_CASE("large transfers cross both ways at once, and a heartbeat gets through between") {
+    Two t;
+    t.link();
+    const auto there = t.a.payload(40'000'000), back = t.b.payload(30'000'001);
+    t.a.offer(t.b.id, 1, there);
+    t.b.offer(t.a.id, 1, back);
+    CHECK(t.b.next<message::TransferOffered>().manifest.byte_count == 40'000'000);
+    CHECK(t.a.next<message::TransferOffered>().manifest.byte_count == 30'000'001);
+    t.b.transport.grant(t.a.id, {1});
+    t.a.transport.grant(t.b.id, {1});
+    t.a.transport.send(t.b.id, beat(1), Lane::control);
+    CHECK(std::ranges::equal(t.b.next<message::TransferArrived>().payload.bytes(), there.bytes()));
+    CHECK(std::ranges::equal(t.a.next<message::TransferArrived>().payload.bytes(), back.bytes()));
+    const auto is_beat = [](const Event& e) {
+        return std::holds_alternative<message::Message>(e.what);
+    };
+    CHECK(t.b.count(is_beat) == 1);
+    const auto delivered = [](const Event& e) {
+        const auto* n = std::get_if<TransferNews>(&e.what);
+        return n && std::holds_alternative<message::TransferDelivered>(n->event);
+    };
+    while (t.a.count(delivered) == 0) REQUIRE(t.a.wait(delivered));
+    const auto traffic = t.a.transport.stats().peers.at(t.b.id);
+    CHECK(traffic.sent_bytes > 40'000'000);
+    CHECK(traffic.sent_bytes < 41'000'000);
+    CHECK(t.a.transport.stats().staging_used_bytes == 0);
+}
+
+TEST_CASE("when both dial at once, the link of the smaller id stays and nobody is left without") {
+    Federation federation;
+    for (int round = 0; round < 5; ++round) {
+        Node a(federation.context(11)), b(federation.context(12));
+        const auto at_a = a.listen(), at_b = b.listen();
+        a.transport.dial(at_b, b.id);
+        b.transport.dial(at_a, a.id);
+        // Each side sees its dial end, one way or the other, and is linked in the end.
+        const auto dial_ended = [](const Event& e) {
+            const auto* link = std::get_if<job::LinkEvent>(&e.what);
+            if (!link) return false;
+            const auto* up = std::get_if<job::LinkUp>(link);
+            return std::holds_alternative<job::DialFailed>(*link) || (up && up->dialled);
+        };
+        REQUIRE(a.wait(dial_ended));
+        REQUIRE(b.wait(dial_ended));
+        a.transport.send(b.id, beat(1), Lane::control);
+        b.transport.send(a.id, beat(2), Lane::control);
+        // A message sent while a link was being replaced is lost like on any broken link; what
+        // must hold is that each ends with exactly one.
+        const auto ups = [](const Event& e) {
+            const auto* link = std::get_if<job::LinkEvent>(&e.what);
+            return link && std::holds_alternative<job::LinkUp>(*link);
+        };
+        const auto downs = [](const Event& e) {
+            const auto* link = std::get_if<job::LinkEvent>(&e.what);
+            return link && std::holds_alternative<job::LinkDown>(*link);
+        };
+        while (a.count(ups) == a.count(downs)) REQUIRE(a.wait(ups));
+        while (b.count(ups) == b.count(downs)) REQUIRE(b.wait(ups));
+        CHECK(a.transport.stats().link_count == 1);
+        CHECK(b.transport.stats().link_count == 1);
+    }
+}
+
+TEST_CASE("a second dial to a linked peer fails as a duplicate and the link stays") {
+    Two t;
+    t.link();
+    t.a.transport.dial(t.address, std::nullopt);
+    const auto failed = t.a.next<job::DialFailed>();
+    CHECK(failed.error.code == ErrorCode::kLinkDuplicate);
+    CHECK(!failed.permanent);
+    t.a.transport.send(t.b.id, beat(3), Lane::control);
+    CHECK(std::get<message::Heartbeat>(t.b.next<message::Message>()).sequence == 3);
+}
+
+TEST_CASE("an orderly stop is heard by the other side as a closed link") {
+    Two t;
+    t.link();
+    t.a.offer(t.b.id, 1, t.a.payload(1000));
+    (void)t.b.next<message::TransferOffered>();
+    t.a.transport.stop("shutting down");
+    CHECK(t.b.next<message::TransferLost>().incoming);
+    const auto down = t.b.next<job::LinkDown>();
+    CHECK(down.error.code == ErrorCode::kLinkClosed);
+    CHECK(down.error.what == "shutting down");
+    CHECK(t.a.next<job::LinkDown>().error.code == ErrorCode::kLinkClosed);
+}
+
+TEST_CASE("closing one link leaves the transport able to dial again") {
+    Two t;
+    t.link();
+    t.b.transport.close(t.a.id, "enough");
+    CHECK(t.a.next<job::LinkDown>().error.what == "enough");
+    (void)t.b.next<job::LinkDown>();
+    t.link();
+}
+
+TEST_CASE("a ban closes the live link and refuses the next dial for good") {
+    Two t;
+    t.link();
+    t.b.transport.ban(std::make_shared<const security::BanList>(1, t.a.id));
+    CHECK(t.a.next<job::LinkDown>().error.code == ErrorCode::kTlsBanned);
+    t.a.transport.dial(t.address, t.b.id);
+    const auto failed = t.a.next<job::DialFailed>();
+    CHECK(failed.error.code == ErrorCode::kTlsBanned);
+    CHECK(failed.permanent);
+}
+
+TEST_CASE("transfers beyond the staging wait for each other across links") {
+    Federation federation;
+    TransportConfig small;
+    small.staging_bytes = 3 << 20;
+    Node server(federation.context(20, Role::aggregator), small);
+    const auto address = server.listen();
+    std::vector<std::unique_ptr<Node>> clients;
+    for (unsigned char i = 0; i < 4; ++i) {
+        clients.push_back(std::make_unique<Node>(federation.context(30 + i)));
+        auto& c = *clients.back();
+        c.transport.dial(address, server.id);
+        (void)c.next<job::LinkUp>();
+        c.offer(server.id, 7, c.payload((2 << 20) + i));
+    }
+    for (int i = 0; i < 4; ++i) {
+        (void)server.next<message::TransferOffered>();
+        server.transport.grant(server.last_peer, {7});
+    }
+    for (int i = 0; i < 4; ++i) {
+        (void)server.next<message::TransferArrived>();
+        CHECK(server.transport.stats().staging_used_bytes <= small.staging_bytes);
+    }
+    for (auto& c : clients) (void)c->next<message::TransferDelivered>();
+}
+
+TEST_CASE("an offer without a link is lost at once, a refused one says why") {
+    Two t;
+    t.a.offer(t.b.id, 1, t.a.payload(1000));
+    CHECK(t.a.next<message::TransferLost>().error.code == ErrorCode::kLinkClosed);
+    t.link();
+    t.a.offer(t.b.id, 2, t.a.payload(1000));
+    (void)t.b.next<message::TransferOffered>();
+    t.b.transport.refuse(t.a.id, {2}, message::RefuseReason::stale);
+    CHECK(t.a.next<message::TransferRefused>().reason == message::RefuseReason::stale);
+    t.a.offer(t.b.id, 3, t.a.payload(1000));
+    (void)t.b.next<message::TransferOffered>();
+    t.a.transport.withdraw({3});
+    CHECK(t.b.next<message::TransferLost>().incoming);
+}
