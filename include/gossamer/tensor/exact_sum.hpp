@@ -16,15 +16,16 @@
 namespace gossamer::tensor {
 
 struct ExactScale {
-    int exponent = 0;   // s
-    double bound = 0;   // X
+    int exponent = 0;  // s
+    double bound = 0;  // X
 
     // weight_max, weight_total > 0; bound > 0. Weights are float32 values.
     static ExactScale choose(float weight_max, double weight_total, double bound);
     bool operator==(const ExactScale&) const = default;
 };
 
-// Position of the first element that is not finite or exceeds the bound; x.size() when all are fine.
+// Position of the first element that is not finite or exceeds the bound; x.size() when there is
+// none.
 std::size_t first_bad(std::span<const float> x, double bound);
 
 // sum[i] += term(weight, x[i]). REQUIRES first_bad(x) == x.size() and equal sizes.

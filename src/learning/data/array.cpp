@@ -56,17 +56,13 @@ std::size_t Array::value_count() const {
 std::size_t size_of(Element element) {
     switch (element) {
         case Element::u8:
-        case Element::i8:
-            return 1;
+        case Element::i8: return 1;
         case Element::i16:
-        case Element::u16:
-            return 2;
+        case Element::u16: return 2;
         case Element::i32:
-        case Element::f32:
-            return 4;
+        case Element::f32: return 4;
         case Element::i64:
-        case Element::f64:
-            return 8;
+        case Element::f64: return 8;
     }
     return 1;
 }
@@ -88,9 +84,7 @@ Array make_array(std::vector<std::size_t> shape, ByteView raw, Element element, 
         case Element::u8:
             array.values = std::vector<std::uint8_t>(first, first + raw.size());
             break;
-        case Element::i8:
-            array.values = convert<std::int8_t, std::int64_t>(raw, big_endian);
-            break;
+        case Element::i8: array.values = convert<std::int8_t, std::int64_t>(raw, big_endian); break;
         case Element::i16:
             array.values = convert<std::int16_t, std::int64_t>(raw, big_endian);
             break;
@@ -103,12 +97,8 @@ Array make_array(std::vector<std::size_t> shape, ByteView raw, Element element, 
         case Element::i64:
             array.values = convert<std::int64_t, std::int64_t>(raw, big_endian);
             break;
-        case Element::f32:
-            array.values = convert<float, float>(raw, big_endian);
-            break;
-        case Element::f64:
-            array.values = convert<double, float>(raw, big_endian);
-            break;
+        case Element::f32: array.values = convert<float, float>(raw, big_endian); break;
+        case Element::f64: array.values = convert<double, float>(raw, big_endian); break;
     }
     return array;
 }

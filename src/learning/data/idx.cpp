@@ -14,20 +14,13 @@ constexpr std::size_t kMagicBytes = 4, kDimensionsMax = 8;
 
 std::optional<Element> element_of(std::byte code) {
     switch (std::to_integer<int>(code)) {
-        case 0x08:
-            return Element::u8;
-        case 0x09:
-            return Element::i8;
-        case 0x0b:
-            return Element::i16;
-        case 0x0c:
-            return Element::i32;
-        case 0x0d:
-            return Element::f32;
-        case 0x0e:
-            return Element::f64;
-        default:
-            return {};
+        case 0x08: return Element::u8;
+        case 0x09: return Element::i8;
+        case 0x0b: return Element::i16;
+        case 0x0c: return Element::i32;
+        case 0x0d: return Element::f32;
+        case 0x0e: return Element::f64;
+        default: return {};
     }
 }
 

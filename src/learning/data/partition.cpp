@@ -141,16 +141,11 @@ Status check(const Dataset& data, const PartitionOptions& options) {
 
 std::string_view to_string(PartitionKind kind) {
     switch (kind) {
-        case PartitionKind::whole:
-            return "whole";
-        case PartitionKind::iid:
-            return "iid";
-        case PartitionKind::dirichlet:
-            return "dirichlet";
-        case PartitionKind::shards:
-            return "shards";
-        case PartitionKind::explicit_:
-            return "explicit";
+        case PartitionKind::whole: return "whole";
+        case PartitionKind::iid: return "iid";
+        case PartitionKind::dirichlet: return "dirichlet";
+        case PartitionKind::shards: return "shards";
+        case PartitionKind::explicit_: return "explicit";
     }
     return "?";
 }
@@ -161,8 +156,7 @@ Result<Partition> make_partition(const Dataset& data, const PartitionOptions& op
     auto least = std::max<std::size_t>(options.least_samples, 1);
     Partition parts;
     switch (options.kind) {
-        case PartitionKind::whole:
-            return Partition(options.part_count, all_rows(data));
+        case PartitionKind::whole: return Partition(options.part_count, all_rows(data));
         case PartitionKind::iid: {
             auto rows = all_rows(data);
             stream(seed, Purpose::partition).shuffle(std::span(rows));
@@ -173,9 +167,7 @@ Result<Partition> make_partition(const Dataset& data, const PartitionOptions& op
             parts = divide_by_dirichlet(data, options, seed);
             fill_up(parts, least, stream(seed, Purpose::partition));
             break;
-        case PartitionKind::shards:
-            parts = divide_by_shards(data, options, seed);
-            break;
+        case PartitionKind::shards: parts = divide_by_shards(data, options, seed); break;
         case PartitionKind::explicit_:
             return fail(ErrorCode::kDataPartition, "an explicit partition is read from a file");
     }
