@@ -73,6 +73,15 @@ TEST_CASE("sums, differences and steps are the plain ones") {
     }
 }
 
+TEST_CASE("bytes become their scaled values") {
+    std::vector<std::uint8_t> in(256 + 37);
+    for (std::size_t i = 0; i < in.size(); ++i) in[i] = static_cast<std::uint8_t>(i);
+    std::vector<float> out(in.size());
+    from_bytes(out, in, 1.0f / 255.0f);
+    for (std::size_t i = 0; i < in.size(); ++i)
+        CHECK(out[i] == static_cast<float>(in[i]) * (1.0f / 255.0f));
+}
+
 TEST_CASE("norms follow one fixed tree of sixteen lanes") {
     auto draw = stream(RunSeed{4}, Purpose::user);
     for (std::size_t size : {0ul, 1ul, 15ul, 16ul, 17ul, 1000ul, 4096ul}) {

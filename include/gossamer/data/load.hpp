@@ -34,7 +34,7 @@ struct DataConfig {
     std::size_t train_max = 0, test_max = 0;  // a random choice of so many; 0: all
     CsvOptions csv;
     SyntheticOptions synthetic;
-    PartitionOptions partition;  // part_count 0: as many as there are peers
+    PartitionOptions partition{.part_count = 0};  // 0: as many as there are peers
     std::string partition_file;
     std::int64_t part = -1;  // which part is this peer's; -1: its place among the peers
 };

@@ -26,6 +26,9 @@ double squared_norm(std::span<const float> x);
 double squared_distance(std::span<const float> a, std::span<const float> b);
 bool all_finite(std::span<const float> x);
 
+// out = scale · byte: pixels to features
+void from_bytes(std::span<float> out, std::span<const std::uint8_t> in, float scale);
+
 // IEEE half and bfloat16, round to nearest even; NaN stays NaN.
 void to_half(std::span<std::uint16_t> out, std::span<const float> in);
 void from_half(std::span<float> out, std::span<const std::uint16_t> in);

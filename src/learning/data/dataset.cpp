@@ -96,9 +96,9 @@ void Dataset::gather(std::span<float> out, std::span<const std::uint32_t> rows) 
         if (parts_.bytes.empty()) {
             std::memcpy(to, parts_.floats.data() + row * feature_count_, feature_count_ * 4);
         } else {
-            const auto* from = parts_.bytes.data() + row * feature_count_;
-            for (std::size_t i = 0; i < feature_count_; ++i)
-                to[i] = static_cast<float>(from[i]) * parts_.byte_scale;
+            tensor::from_bytes({to, feature_count_},
+                               {parts_.bytes.data() + row * feature_count_, feature_count_},
+                               parts_.byte_scale);
         }
         to += feature_count_;
     }

@@ -57,6 +57,11 @@ GOSSAMER_KERNEL void add_scaled_all(float* out, float scale, const float* x, std
     for (std::size_t i = 0; i < size; ++i) out[i] += scale * x[i];
 }
 
+GOSSAMER_KERNEL void from_bytes_all(float* __restrict out, const std::uint8_t* __restrict in,
+                                    std::size_t size, float scale) {
+    for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<float>(in[i]) * scale;
+}
+
 // Sixteen running sums, whatever the vector width; added up in one fixed tree at the end.
 constexpr std::size_t kLanes = 16;
 using Floats = float __attribute__((vector_size(kLanes / 2 * sizeof(float))));
@@ -142,6 +147,11 @@ void add(std::span<float> out, std::span<const float> a, std::span<const float> 
 void add_scaled(std::span<float> out, float scale, std::span<const float> x) {
     GOSSAMER_ASSERT(out.size() == x.size(), "vectors differ in size");
     add_scaled_all(out.data(), scale, x.data(), out.size());
+}
+
+void from_bytes(std::span<float> out, std::span<const std::uint8_t> in, float scale) {
+    GOSSAMER_ASSERT(out.size() == in.size(), "vectors differ in size");
+    from_bytes_all(out.data(), in.data(), out.size(), scale);
 }
 
 double squared_norm(std::span<const float> x) { return squares(x.data(), x.size()); }
