@@ -3,7 +3,7 @@
 //
 // One step, for every peer alike:
 //
-//     start ──train──> trained ──prepare?──> outgoing ──send, hear──> mixed ──combine?──> next
+//  start ─train> trained ─prepare?> outgoing ─send, hear> mixed ─combine?> next
 //
 // The mixture is Σ weight · model over the own outgoing model and those heard, in PeerId order, in
 // double, rounded once. An algorithm is immutable and shared; its state is a value. It decides in
@@ -42,9 +42,9 @@ struct Contract {
     bool preserves_mean = true;
     // What a lost message, or a neighbour that came or went, does to the guarantee.
     enum class OnLoss : std::uint8_t {
-        mean_moves,         // still a convex combination; `Mixed` names who was left out
-        mass_conserved,     // what was not delivered stays with the sender
-        replica_rebuilt,    // copies of a neighbour are made afresh from a whole model
+        mean_moves,       // still a convex combination; `Mixed` names who was left out
+        mass_conserved,   // what was not delivered stays with the sender
+        replica_rebuilt,  // copies of a neighbour are made afresh from a whole model
     } on_loss = OnLoss::mean_moves;
 };
 
@@ -57,9 +57,9 @@ struct Edge {
 struct StepView {
     std::uint64_t step = 0;  // from 1
     PeerId self;
-    double self_weight = 1;        // 1 - Σ of the in-edges' weights
-    std::span<const Edge> in;      // whom it hears, in PeerId order
-    std::span<const PeerId> out;   // to whom it sends
+    double self_weight = 1;       // 1 - Σ of the in-edges' weights
+    std::span<const Edge> in;     // whom it hears, in PeerId order
+    std::span<const PeerId> out;  // to whom it sends
 };
 
 // What came from one neighbour for this step.

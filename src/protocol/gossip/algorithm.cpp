@@ -26,9 +26,13 @@ std::optional<Arithmetic> Algorithm::combine(const StepView&, std::span<const Re
 
 std::vector<AlgorithmEntry> built_in_algorithms() {
     return {
-        {"d-psgd", "step, then average: x' = W (x - eta g)", {},
+        {"d-psgd",
+         "step, then average: x' = W (x - eta g)",
+         {},
          [](const OptionSource&) -> Result<AlgorithmRef> { return d_psgd(); }},
-        {"d-psgd-awc", "average and step: x' = W x - eta g; sends while it trains", {},
+        {"d-psgd-awc",
+         "average and step: x' = W x - eta g; sends while it trains",
+         {},
          [](const OptionSource&) -> Result<AlgorithmRef> { return d_psgd_awc(); }},
     };
 }

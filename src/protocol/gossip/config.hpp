@@ -17,8 +17,8 @@ struct GossipConfig {
     std::uint32_t local_steps = 0;   // batches between two exchanges; 0 = local_epochs instead
     std::uint32_t local_epochs = 1;  // passes over the local data between two exchanges
     std::string codec = "f32";
-    std::uint64_t evaluate_every = 1;    // steps; 0 = only at the end
-    std::uint64_t checkpoint_every = 10; // steps; 0 = only at the end
+    std::uint64_t evaluate_every = 1;     // steps; 0 = only at the end
+    std::uint64_t checkpoint_every = 10;  // steps; 0 = only at the end
     std::uint64_t final_averaging_steps = 4;
     std::string patience = "local";  // profile of the waits: local, lan, wan
 };
@@ -34,8 +34,8 @@ struct GossipSetup {
     GossipConfig config;
     topology::TopologyConfig topology;
     tensor::LayoutRef layout;
-    codec::CodecRef codec;    // of config.codec
-    AlgorithmRef algorithm;   // of config.algorithm
+    codec::CodecRef codec;   // of config.codec
+    AlgorithmRef algorithm;  // of config.algorithm
     std::optional<job::Restored> restored;
 };
 

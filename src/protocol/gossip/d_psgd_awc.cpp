@@ -1,6 +1,6 @@
 // D-PSGD, adapt with combine: what is averaged is the model the step began with, so it can travel
-// while the local steps are taken; their change is added to the mean afterwards. The same guarantees
-// as the other order.
+// while the local steps are taken; their change is added to the mean afterwards. The guarantees are
+// those of the other order.
 #include "gossamer/gossip/algorithm.hpp"
 
 namespace gossamer::gossip {

@@ -144,7 +144,12 @@ void Gossip::check_rule(job::Turn& turn) {
 }
 
 void Gossip::hear_stop(job::Turn& turn, std::uint64_t step) {
-    if (step == 0 || averaging_ || stage_ >= Stage::closing) return;
+    if (step == 0 || stage_ >= Stage::closing) return;
+    if (averaging_) {  // too late to train again; but average to the same last step
+        auto later = std::min(setup_.run.rounds, step);
+        if (later > last_step()) averaging_end_ += later - last_step(), stop_ = later;
+        return;
+    }
     auto least = stage_ == Stage::working ? step_.number : done_;  // what is begun is finished
     auto wish = std::min(setup_.run.rounds, std::max(step, least));
     bool news = stop_ == 0 ? wish < setup_.run.rounds : wish > stop_;
@@ -188,7 +193,8 @@ void Gossip::close(job::Turn& turn) {
     timer(Timer::step) = timer(Timer::speak) = Instant::never();
     rule_.on_round(last_step());
     if (reason_.empty())
-        reason_ = done_ >= setup_.run.rounds && rule_.reason() ? *rule_.reason() : "the run is over";
+        reason_ =
+            done_ >= setup_.run.rounds && rule_.reason() ? *rule_.reason() : "the run is over";
     announce(turn);
     evaluate(turn, true);
 }

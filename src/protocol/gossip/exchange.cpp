@@ -30,8 +30,8 @@ void Gossip::on_transfer(job::Turn& turn, const PeerId& peer, job::TransferId id
             view.warned = true;
             turn.notice(message::Warning{
                 {ErrorCode::kTransferRefused,
-                 peer.short_string() + " refuses our models: " +
-                     std::string(to_string(refused->reason)),
+                 peer.short_string() +
+                     " refuses our models: " + std::string(to_string(refused->reason)),
                  "Give both the same [run], [model], [topology] and [gossip]."}});
         }
     } else if (auto* lost = std::get_if<message::TransferLost>(&event)) {
@@ -58,7 +58,7 @@ std::optional<RefuseReason> Gossip::objection(const PeerId& from,
     if (m.layout != setup_.layout->digest()) return RefuseReason::layout;
     if (m.base != message::Base::none) return RefuseReason::base;
     auto codec = setup_.codec->traits().wire_id == m.codec ? Result<codec::CodecRef>(setup_.codec)
-                                                            : codec::find_codec(m.codec);
+                                                           : codec::find_codec(m.codec);
     if (!codec) return RefuseReason::size;
     auto most = (*codec)->bytes_max(setup_.layout->parameter_count());
     bool exact = (*codec)->traits().block_bytes > 0;
@@ -79,8 +79,8 @@ void Gossip::on_offered(job::Turn& turn, const PeerId& from, job::TransferId id,
     if (auto reason = objection(from, m)) return turn.refuse(from, id, *reason);
     auto& view = peers_[from];
     if (m.kind == TransferKind::catch_up) {
-        bool asked = catch_up_ && catch_up_->asked == from && !catch_up_->transfer &&
-                     m.round > done_;
+        bool asked =
+            catch_up_ && catch_up_->asked == from && !catch_up_->transfer && m.round > done_;
         if (!asked) return turn.refuse(from, id, RefuseReason::stale);
         catch_up_->transfer = id;
         catch_up_->round = m.round;
@@ -92,6 +92,7 @@ void Gossip::on_offered(job::Turn& turn, const PeerId& from, job::TransferId id,
     if (auto ready = ready_at_.find(m.round); m.round <= done_ && ready != ready_at_.end())
         patience_.arrived(from, turn.now - ready->second);  // late: wait longer for it next time
     inbox_.offered(turn, from, id, m);
+    notice_lead(turn, from);
 }
 
 void Gossip::on_arrived(job::Turn& turn, const PeerId& from, job::TransferId id,
@@ -136,7 +137,8 @@ void Gossip::serve(job::Turn& turn, const PeerId& to, std::uint64_t has) {
 
 // Has this peer gone on without us? A peer may lawfully be ahead by the time our models need to
 // reach it; one that passed a step in which it hears us, while ours is not yet done, left us out.
-bool Gossip::left_behind_by(const PeerId& peer, const Peer& view) const {
+bool Gossip::left_behind_by(const PeerId& peer) const {
+    const auto& view = peers_.at(peer);
     const auto lead = view.progress.round;
     if (!view.linked || lead <= done_ + kStepsBehindMax) return false;
     if (stage_ == Stage::linking) return true;
@@ -149,13 +151,13 @@ bool Gossip::left_behind_by(const PeerId& peer, const Peer& view) const {
     return lead > done_ + kStepsBehindMax + roster_.size() * period;
 }
 
-void Gossip::consider_catch_up(job::Turn& turn) {
-    if (catch_up_ || averaging_ || turn.now < no_catch_up_before_) return;
+void Gossip::notice_lead(job::Turn& turn, const PeerId& peer) {
+    if (catch_up_ || averaging_ || stopping_ || turn.now < no_catch_up_before_) return;
     if (stage_ != Stage::linking && stage_ != Stage::working) return;
-    bool behind = std::any_of(peers_.begin(), peers_.end(), [&](const auto& p) {
-        return left_behind_by(p.first, p.second);
-    });
-    if (!behind) return;
+    if (left_behind_by(peer)) begin_catch_up(turn);
+}
+
+void Gossip::begin_catch_up(job::Turn& turn) {
     catch_up_.emplace();
     catch_up_->since = turn.now;
     ask_for_model(turn);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <limits>
 
-
 namespace gossamer::gossip {
 
 using message::MemberState;
@@ -24,8 +23,7 @@ void Gossip::on_start(job::Turn& turn) {
     const auto& listed = setup_.run.roster;
     if (!listed.empty() && !std::binary_search(listed.begin(), listed.end(), setup_.self))
         return give_up(turn, {ErrorCode::kNoPeers,
-                              "this peer, " + setup_.self.short_string() +
-                                  ", is not in run.roster",
+                              "this peer, " + setup_.self.short_string() + ", is not in run.roster",
                               "Add its PeerId to run.roster of all members."});
     state_ = setup_.algorithm->fresh_state();
     if (setup_.restored) restore(turn);
@@ -46,6 +44,7 @@ void Gossip::on_joined(job::Turn& turn, const PeerId& peer, const message::Join&
     view.rejoining = join.round + 2 < done_;
     outbox_.link_up(turn, peer);
     turn.send(peer, progress());
+    notice_lead(turn, peer);
     settle(turn);
 }
 
@@ -69,6 +68,7 @@ void Gossip::on_progress(job::Turn& turn, const PeerId& peer, const message::Pro
         for (auto t : {Timer::ending, Timer::linger})
             if (!timer(t).is_never()) timer(t) = turn.now + patience_.cap();
     }
+    notice_lead(turn, peer);
     settle(turn);
 }
 
@@ -131,7 +131,8 @@ void Gossip::on_resume(job::Turn& turn, Duration asleep) {
     step_.ready = step_.ready + asleep;
     step_.began = step_.began + asleep;
     for (auto& [step, ready] : ready_at_) ready = ready + asleep;
-    timer(Timer::wall) = rule_.deadline();  // a run's wall time goes on while it sleeps
+    if (!timer(Timer::wall).is_never())
+        timer(Timer::wall) = rule_.deadline();  // a run's wall time goes on while it sleeps
     settle(turn);
 }
 
@@ -151,8 +152,9 @@ void Gossip::fire(job::Turn& turn, Timer which) {
             break;
         case Timer::step: break;  // settle() looks whom to give up
         case Timer::speak:
-            wait_aloud(turn, "models of step " + std::to_string(step_.number),
-                       awaited(turn.now), step_.ready, timer(Timer::step));
+            if (stage_ != Stage::working) break;  // settle() says it
+            wait_aloud(turn, "models of step " + std::to_string(step_.number), awaited(turn.now),
+                       step_.ready, timer(Timer::step));
             break;
         case Timer::offers: outbox_.offer_waiting(turn); break;
         case Timer::catch_up:
@@ -172,9 +174,7 @@ void Gossip::fire(job::Turn& turn, Timer which) {
     }
 }
 
-Instant Gossip::next_deadline() const {
-    return *std::min_element(timers_.begin(), timers_.end());
-}
+Instant Gossip::next_deadline() const { return *std::min_element(timers_.begin(), timers_.end()); }
 
 void Gossip::on_stop(job::Turn& turn, const std::string& reason) {
     if (stopping_) return;
@@ -188,7 +188,7 @@ void Gossip::on_stop(job::Turn& turn, const std::string& reason) {
     }
 }
 
-// ---- from the start to the first step -----------------------------------------------------------
+// ---- bookkeeping --------------------------------------------------------------------------------
 
 void Gossip::settle(job::Turn& turn) {
     if (stopping_ || stage_ == Stage::over) return;
@@ -197,124 +197,8 @@ void Gossip::settle(job::Turn& turn) {
     try_mix(turn);
     try_average(turn);
     try_leave(turn);
-    consider_catch_up(turn);
     timer(Timer::offers) = outbox_.next_offer();
 }
-
-void Gossip::try_gather(job::Turn& turn) {
-    if (stage_ != Stage::gathering) return;
-    if (roster_.members.empty() && !find_members(turn)) return;
-    if (!model_.filled() || running(Work::genesis)) return;
-    if (!schedule_ && !take_roster(turn)) return;
-    stage_ = Stage::linking;
-    since_ = turn.now;
-    timer(Timer::links) = turn.now + patience_.cap();
-    announce(turn);
-}
-
-bool Gossip::find_members(job::Turn& turn) {
-    const auto& listed = setup_.run.roster;
-    std::vector<PeerId> here{setup_.self}, known{setup_.self};
-    std::uint64_t others_roster = 0;
-    for (const auto& [id, view] : peers_) {
-        if (!listed.empty() && !std::binary_search(listed.begin(), listed.end(), id)) continue;
-        known.push_back(id);
-        if (view.state == MemberState::alive || view.state == MemberState::suspect)
-            here.push_back(id);
-        if (view.progress.roster != 0) others_roster = view.progress.roster;
-    }
-    const std::size_t wanted = std::max<std::uint64_t>(setup_.run.peers, 1);
-    // Whoever comes back after a crash may find members dead that the others still count on.
-    if (auto all = topology::Roster::of(1, listed.empty() ? known : listed);
-        others_roster != 0 && roster_digest_of(all) == others_roster) {
-        roster_ = std::move(all);
-    } else if (here.size() >= wanted) {
-        roster_ = topology::Roster::of(1, listed.empty() ? here : listed);
-        if (listed.empty() && roster_.size() > wanted) {
-            roster_.members.resize(wanted);
-            turn.notice(message::Warning{
-                {ErrorCode::kConfigConflict,
-                 std::to_string(here.size()) + " peers are here, run.peers is " +
-                     std::to_string(wanted) + "; the first in order of PeerId take part",
-                 "Set run.peers to the number of peers, or list them in run.roster."}});
-        }
-    } else {
-        std::vector<PeerId> missing;
-        for (const auto& id : listed)
-            if (!std::binary_search(here.begin(), here.end(), id) && id != setup_.self)
-                missing.push_back(id);
-        wait_aloud(turn,
-                   std::to_string(wanted) + " peers of run \"" + setup_.run.name + "\", " +
-                       std::to_string(here.size()) + " are here",
-                   std::move(missing), since_, Instant::never());
-        return false;
-    }
-    return true;
-}
-
-std::uint64_t Gossip::roster_digest_of(const topology::Roster& roster) {
-    ByteWriter out;
-    out.put(roster.epoch);
-    for (const auto& id : roster.members) out.put(id.bytes);
-    return std::max<std::uint64_t>(digest128(out.view()).low, 1);
-}
-
-bool Gossip::take_roster(job::Turn& turn) {
-    auto place = roster_.place_of(setup_.self);
-    if (!place) {
-        give_up(turn, {ErrorCode::kNoPeers,
-                       "this peer, " + setup_.self.short_string() +
-                           ", is not among the members of the run",
-                       "Set run.peers to the number of peers, or list them in run.roster."});
-        return false;
-    }
-    place_ = *place;
-    auto made = topology::make_schedule(setup_.topology, static_cast<std::uint32_t>(roster_.size()),
-                                        setup_.run.seed);
-    if (!made) {
-        give_up(turn, std::move(made).error());
-        return false;
-    }
-    for (auto& warning : topology::check(*made)) turn.notice(message::Warning{std::move(warning)});
-    schedule_ = std::make_shared<const topology::Schedule>(std::move(*made));
-    roster_digest_ = roster_digest_of(roster_);
-    return true;
-}
-
-void Gossip::try_link(job::Turn& turn) {
-    if (stage_ != Stage::linking || catch_up_) return;
-    std::vector<PeerId> missing;
-    for (const auto& id : neighbours()) {
-        auto it = peers_.find(id);
-        if (it != peers_.end() && alive(id) && !it->second.linked) missing.push_back(id);
-    }
-    if (missing.empty()) {
-        consider_catch_up(turn);
-        if (!catch_up_) begin_run(turn);
-    } else {
-        wait_aloud(turn, "links to neighbours", std::move(missing), since_, timer(Timer::links));
-    }
-}
-
-void Gossip::begin_run(job::Turn& turn) {
-    timer(Timer::links) = Instant::never();
-    rule_.on_begin(turn.now);
-    timer(Timer::wall) = rule_.deadline();
-    turn.notice(message::RunStarted{
-        setup_.run.name, message::Mode::gossip, done_,
-        contract_.name + " on " + std::string(to_string(setup_.topology.graph.kind)) + " with " +
-            std::to_string(roster_.size()) + " peers"});
-    go_on(turn);
-}
-
-void Gossip::give_up(job::Turn& turn, Error error) {
-    turn.notice(message::Warning{error});
-    turn.notice(message::RunEnded{done_, error.what, false});
-    timers_.fill(Instant::never());
-    stage_ = Stage::over;
-}
-
-// ---- bookkeeping --------------------------------------------------------------------------------
 
 job::JobId Gossip::start(job::Turn& turn, Work work, job::Job job, job::JobClass priority) {
     auto id = turn.start(std::move(job), priority);
@@ -378,8 +262,12 @@ message::Progress Gossip::progress() const {
 
 GossipStatus Gossip::status(Instant now) const {
     constexpr auto unknown = std::numeric_limits<double>::quiet_NaN();
-    GossipStatus out{progress().phase, done_, last_step(), loss_.value_or(unknown),
-                     accuracy_.value_or(unknown), {}};
+    GossipStatus out{progress().phase,
+                     done_,
+                     last_step(),
+                     loss_.value_or(unknown),
+                     accuracy_.value_or(unknown),
+                     {}};
     if (stage_ == Stage::gathering)
         out.waiting.push_back({"members of the run", {}, since_, Instant::never()});
     if (stage_ == Stage::linking) {
@@ -396,7 +284,9 @@ GossipStatus Gossip::status(Instant now) const {
         out.waiting.push_back({"peers that have not reached step " + std::to_string(last_step()),
                                behind(last_step()), since_, timer_at(Timer::ending)});
     if (catch_up_)
-        out.waiting.push_back({"a model to catch up with", {catch_up_->asked}, catch_up_->since,
+        out.waiting.push_back({"a model to catch up with",
+                               {catch_up_->asked},
+                               catch_up_->since,
                                timer_at(Timer::catch_up)});
     return out;
 }

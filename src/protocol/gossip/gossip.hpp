@@ -29,9 +29,7 @@
 
 namespace gossamer::gossip {
 
-enum class Stage : std::uint8_t {
-    gathering, linking, working, ending, closing, lingering, over
-};
+enum class Stage : std::uint8_t { gathering, linking, working, ending, closing, lingering, over };
 
 struct GossipStatus {
     message::Phase phase{};
@@ -68,14 +66,14 @@ public:
     Digest128 digest() const;
 
     const topology::Roster& roster() const { return roster_; }
-    std::vector<PeerId> neighbours() const;  // in any step: whom it wants links to
+    std::vector<PeerId> neighbours() const;                // in any step: whom it wants links to
     const tensor::Model& model() const { return model_; }  // of step progress().round
 
 private:
     enum class Timer : std::uint8_t {
         links,     // When to begin without neighbours that have no link.
         step,      // When to give up the next neighbour of this step.
-        speak,     // When to say aloud whom this step waits for.
+        speak,     // When to say aloud whom this step, or the start, waits for.
         offers,    // When to offer again what was lost or refused.
         catch_up,  // When to ask another peer for its model.
         ending,    // When to stop waiting for peers that have not reached the end.
@@ -84,7 +82,16 @@ private:
         count
     };
     enum class Work : std::uint8_t {
-        genesis, train, prepare, encode, mix, combine, adopt, evaluate, checkpoint, abandoned
+        genesis,
+        train,
+        prepare,
+        encode,
+        mix,
+        combine,
+        adopt,
+        evaluate,
+        checkpoint,
+        abandoned
     };
     struct Peer {
         bool linked = false;  // and joined: offers can go there
@@ -121,17 +128,19 @@ private:
         Instant since;
     };
 
-    // gossip.cpp: beginning, timers, bookkeeping
-    void settle(job::Turn& turn);  // after each event: takes every step that needs no more news
+    // beginning.cpp: who takes part, and the first links
     void try_gather(job::Turn& turn);
     bool find_members(job::Turn& turn);
+    bool wait_for_members(job::Turn& turn, std::size_t here, std::vector<PeerId> missing);
     bool take_roster(job::Turn& turn);
     static std::uint64_t roster_digest_of(const topology::Roster& roster);
     void try_link(job::Turn& turn);
     void begin_run(job::Turn& turn);
     void go_on(job::Turn& turn);  // the next step, or what comes after the last
     void give_up(job::Turn& turn, Error error);
-    void restore(job::Turn& turn);
+
+    // gossip.cpp: events, timers, bookkeeping
+    void settle(job::Turn& turn);  // after each event: takes every step that needs no more news
     void fire(job::Turn& turn, Timer timer);
     void announce(job::Turn& turn);
     job::JobId start(job::Turn& turn, Work work, job::Job job, job::JobClass priority);
@@ -168,8 +177,9 @@ private:
     void on_arrived(job::Turn& turn, const PeerId& from, job::TransferId id,
                     message::TransferArrived arrived);
     void serve(job::Turn& turn, const PeerId& to, std::uint64_t has);
-    bool left_behind_by(const PeerId& peer, const Peer& view) const;
-    void consider_catch_up(job::Turn& turn);
+    bool left_behind_by(const PeerId& peer) const;
+    void notice_lead(job::Turn& turn, const PeerId& peer);  // is it too far ahead of us?
+    void begin_catch_up(job::Turn& turn);
     void ask_for_model(job::Turn& turn);
     void on_adopted(job::Turn& turn, Result<job::JobDone> done);
     message::Manifest manifest(message::TransferKind kind, std::uint64_t round) const;
@@ -190,6 +200,7 @@ private:
     void leave(job::Turn& turn);
     std::vector<PeerId> behind(std::uint64_t step) const;
     Bytes record(Instant now) const;
+    void restore(job::Turn& turn);
 
     GossipSetup setup_;
     message::RunId run_;
@@ -222,7 +233,8 @@ private:
     std::map<job::JobId, std::uint64_t> evaluations_;  // running, of which step's model
     bool last_evaluated_ = false, evaluation_failed_ = false;
     std::optional<double> accuracy_, loss_;
-    Instant since_;     // of the present wait
+    Instant since_;  // of the present wait
+    Instant quiet_until_;
     std::string told_;  // what the last Waiting notice said
     std::array<Instant, static_cast<std::size_t>(Timer::count)> timers_;
 };

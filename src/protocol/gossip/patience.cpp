@@ -13,9 +13,9 @@ Duration whole(double ns) { return Duration{static_cast<std::int64_t>(ns)}; }
 }  // namespace
 
 PatienceBounds patience_bounds(std::string_view profile) {
-    if (profile == "wan") return {.floor = 500ms, .cap = 60s};
-    if (profile == "lan") return {.floor = 100ms, .cap = 20s};
-    return {.floor = 50ms, .cap = 10s};
+    if (profile == "wan") return {.floor = 1s, .cap = 60s};
+    if (profile == "lan") return {.floor = 300ms, .cap = 20s};
+    return {.floor = 150ms, .cap = 10s};
 }
 
 void Patience::step_took(Duration training) {

@@ -4,8 +4,9 @@
 // model; it is negative for one that is ahead. A neighbour gets mean + k · deviation of its own
 // lateness (Jacobson's estimator, SIGCOMM 1988), within bounds that move with the own step time:
 //
-//     allowance = clamp(mean + k·dev, floor + step, cap + 4·step), halved for each step in a row that it missed
-//                                                                  without a sign of lateness, down to the floor
+//     allowance = clamp(mean + k·dev, floor + step, cap + 4·step)
+//
+// halved, down to the floor, for each step in a row in which it gave no sign at all.
 //
 // A neighbour not yet measured gets the cap: it may have begun later.
 #pragma once

@@ -138,7 +138,8 @@ void Gossip::send_outgoing(job::Turn& turn) {
 }
 
 void Gossip::on_encoded(job::Turn& turn, Result<job::JobDone> done) {
-    if (const auto* encoded = as<job::EncodeDone>(done)) return post_outgoing(turn, encoded->byte_count);
+    if (const auto* encoded = as<job::EncodeDone>(done))
+        return post_outgoing(turn, encoded->byte_count);
     warn(turn, done);  // nothing is sent in this step; the neighbours leave us out
 }
 
@@ -151,11 +152,11 @@ void Gossip::post_outgoing(job::Turn& turn, std::uint64_t byte_count) {
     if (!step_.averaging) {
         m.payload = setup_.algorithm->payload(step_.view(setup_.self), state_);
         if (m.payload.size() > kPayloadBytesMax) {
-            turn.notice(message::Warning{{ErrorCode::kFrameTooLarge,
-                                          contract_.name + " made a payload of " +
-                                              std::to_string(m.payload.size()) +
-                                              " bytes; it was left out",
-                                          "At most 16 KiB travel with a model."}});
+            turn.notice(
+                message::Warning{{ErrorCode::kFrameTooLarge,
+                                  contract_.name + " made a payload of " +
+                                      std::to_string(m.payload.size()) + " bytes; it was left out",
+                                  "At most 16 KiB travel with a model."}});
             m.payload.clear();
         }
     }
@@ -225,8 +226,8 @@ void Gossip::start_mix(job::Turn& turn) {
         auto& a = arrivals[next];
         patience_.arrived(a.from, a.at - step_.ready);
         step_.received_bytes += a.manifest.byte_count;
-        step_.heard.push_back({a.from, a.manifest.sample_count, a.manifest.loss,
-                               std::move(a.manifest.payload)});
+        step_.heard.push_back(
+            {a.from, a.manifest.sample_count, a.manifest.loss, std::move(a.manifest.payload)});
         mix.inputs.push_back({a.from, std::move(a.payload), a.manifest.codec, 0});
     }
     auto view = step_.view(setup_.self);
