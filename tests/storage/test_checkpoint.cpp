@@ -41,8 +41,8 @@ Result<std::string> save(CheckpointStore& store, std::uint64_t round, double sco
                        .states = {{"optimiser", text("momentum")}, {"strategy", {}}}});
 }
 
-CheckpointStore open(Disk& disk, CheckpointOptions options = {}) {
-    auto store = CheckpointStore::open(disk, "run/checkpoints", options);
+CheckpointStore open(Disk& disk, CheckpointConfig config = {}) {
+    auto store = CheckpointStore::open(disk, "run/checkpoints", config);
     REQUIRE(store);
     return std::move(*store);
 }

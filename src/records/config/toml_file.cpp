@@ -38,7 +38,7 @@ struct Place {
 constexpr std::size_t kDotsMax = 2 * kKeyPartsMax;
 
 // Reads over the file once, knowing only texts and comments, and finds what the parser must not
-// see: keys nested without bound, control characters, and characters that TOML allows only in quotes.
+// see: keys nested without bound, control characters, and what TOML allows only in quotes.
 class Scan {
 public:
     Place at;

@@ -133,7 +133,7 @@ Result<Bytes> read_blob(const Disk& disk, const std::string& path, const Safeten
 
 }  // namespace
 
-OptionTable checkpoint_table() {
+OptionTable checkpoint_options() {
     return {
         {.key = "checkpoint.keep_last",
          .kind = OptionKind::integer,
@@ -151,16 +151,16 @@ OptionTable checkpoint_table() {
     };
 }
 
-CheckpointOptions checkpoint_options(const OptionSource& source) {
+CheckpointConfig checkpoint_config(const OptionSource& source) {
     return {.keep_last = static_cast<std::size_t>(source.integer("checkpoint.keep_last")),
             .keep_best = source.flag("checkpoint.keep_best")};
 }
 
 Result<CheckpointStore> CheckpointStore::open(Disk& disk, std::string folder,
-                                              CheckpointOptions options) {
+                                              CheckpointConfig config) {
     GOSSAMER_CHECK(disk.make_folders(folder));
     GOSSAMER_CHECK(disk.sync_folder(folder_of(folder)));
-    CheckpointStore store(disk, std::move(folder), options);
+    CheckpointStore store(disk, std::move(folder), config);
     GOSSAMER_CHECK(store.read_commits());
     GOSSAMER_TRY(auto names, disk.list(store.folder_));
     for (const auto& name : names)
@@ -304,13 +304,13 @@ void CheckpointStore::prune() {
     std::vector<std::size_t> checkpoints;
     for (std::size_t i = 0; i < entries_.size(); ++i)
         if (entries_[i].is_checkpoint) checkpoints.push_back(i);
-    if (checkpoints.size() <= options_.keep_last) return;
+    if (checkpoints.size() <= config_.keep_last) return;
     auto best = checkpoints.front();
     for (auto i : checkpoints)  // of equals the newest; NaN never wins
         if (!(entries_[i].score < entries_[best].score)) best = i;
     std::set<std::size_t> gone;
-    for (std::size_t k = 0; k + options_.keep_last < checkpoints.size(); ++k)
-        if (!options_.keep_best || checkpoints[k] != best) gone.insert(checkpoints[k]);
+    for (std::size_t k = 0; k + config_.keep_last < checkpoints.size(); ++k)
+        if (!config_.keep_best || checkpoints[k] != best) gone.insert(checkpoints[k]);
     std::vector<Entry> kept;
     for (std::size_t i = 0; i < entries_.size(); ++i) {
         if (gone.contains(i))

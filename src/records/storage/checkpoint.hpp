@@ -55,18 +55,18 @@ struct Restored {
     std::vector<std::string> skipped;  // checkpoints that were damaged, with the reason
 };
 
-struct CheckpointOptions {
+struct CheckpointConfig {
     std::size_t keep_last = 3;
     bool keep_best = true;
 };
-OptionTable checkpoint_table();
-CheckpointOptions checkpoint_options(const OptionSource& source);
+OptionTable checkpoint_options();
+CheckpointConfig checkpoint_config(const OptionSource& source);
 
 class CheckpointStore {
 public:
     // Makes the folder when needed. One writer a folder.
     static Result<CheckpointStore> open(Disk& disk, std::string folder,
-                                        CheckpointOptions options = {});
+                                        CheckpointConfig config = {});
 
     // Returns the path. When it fails, all earlier checkpoints are as they were.
     Result<std::string> save(const CheckpointContent& content);
@@ -89,8 +89,8 @@ public:
     const std::vector<Entry>& entries() const { return entries_; }
 
 private:
-    CheckpointStore(Disk& disk, std::string folder, CheckpointOptions options)
-        : disk_(&disk), folder_(std::move(folder)), options_(options) {}
+    CheckpointStore(Disk& disk, std::string folder, CheckpointConfig config)
+        : disk_(&disk), folder_(std::move(folder)), config_(config) {}
     Status read_commits();
     Status rewrite_commits();
     Status append_entry(Entry entry);
@@ -102,7 +102,7 @@ private:
 
     Disk* disk_;
     std::string folder_;
-    CheckpointOptions options_;
+    CheckpointConfig config_;
     std::vector<Entry> entries_;
     DiskFileRef commits_;
     std::uint64_t commits_bytes_ = 0, rewrite_at_ = 0;

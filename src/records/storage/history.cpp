@@ -28,7 +28,15 @@ CREATE TABLE IF NOT EXISTS metrics (
 CREATE INDEX IF NOT EXISTS metrics_by_name ON metrics (name, round);
 )";
 constexpr const char* kInsertRound =
-    "INSERT OR REPLACE INTO rounds VALUES (?,?,?,?,?,?,?,?,?,?,?,?)";
+    "INSERT INTO rounds VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (round) DO UPDATE SET "
+    "wall_ns = excluded.wall_ns, mode = excluded.mode, loss = excluded.loss, "
+    "accuracy = coalesce(excluded.accuracy, accuracy), distance = excluded.distance, "
+    "accepted = excluded.accepted, late = excluded.late, refused = excluded.refused, "
+    "received_bytes = excluded.received_bytes, elapsed_seconds = excluded.elapsed_seconds, "
+    "model = excluded.model";
+constexpr const char* kSetAccuracy =
+    "INSERT INTO rounds VALUES (?,?,'',NULL,?,NULL,0,0,0,0,0,'') ON CONFLICT (round) DO UPDATE "
+    "SET accuracy = excluded.accuracy";
 constexpr const char* kInsertMember =
     "INSERT INTO members (wall_ns, peer, was, became, reason) VALUES (?,?,?,?,?)";
 constexpr const char* kInsertMetric =
@@ -149,6 +157,9 @@ bool HistoryWriter::has_room() {
 void HistoryWriter::add(RoundRow row) {
     if (has_room()) rounds_.push_back(std::move(row));
 }
+void HistoryWriter::set_accuracy(std::uint64_t round, WallTime wall, double accuracy) {
+    if (has_room()) accuracies_.push_back({.round = round, .wall = wall, .accuracy = accuracy});
+}
 void HistoryWriter::add(MemberRow row) {
     if (has_room()) members_.push_back(std::move(row));
 }
@@ -157,9 +168,9 @@ void HistoryWriter::add(MetricRow row) {
 }
 
 Status HistoryWriter::write_rows() {
-    Statement round(db_.get(), kInsertRound), member(db_.get(), kInsertMember),
-        metric(db_.get(), kInsertMetric);
-    if (!round || !member || !metric) return database_error(db_.get(), "history");
+    Statement round(db_.get(), kInsertRound), accuracy(db_.get(), kSetAccuracy),
+        member(db_.get(), kInsertMember), metric(db_.get(), kInsertMetric);
+    if (!round || !accuracy || !member || !metric) return database_error(db_.get(), "history");
     bool whole = true;
     for (const auto& r : rounds_)
         whole = whole &&
@@ -167,6 +178,8 @@ Status HistoryWriter::write_rows() {
                        << r.distance << integer(r.accepted) << integer(r.late) << integer(r.refused)
                        << integer(r.received_bytes) << r.elapsed_seconds << r.model)
                     .run();
+    for (const auto& r : accuracies_)
+        whole = whole && (accuracy << integer(r.round) << r.wall.ns << r.accuracy).run();
     for (const auto& m : members_)
         whole = whole && (member << m.wall.ns << m.peer << m.from << m.to << m.reason).run();
     for (const auto& m : metrics_)
@@ -187,7 +200,7 @@ Status HistoryWriter::flush() {
         run("ROLLBACK");
         return status;
     }
-    rounds_.clear(), members_.clear(), metrics_.clear();
+    rounds_.clear(), accuracies_.clear(), members_.clear(), metrics_.clear();
     return {};
 }
 

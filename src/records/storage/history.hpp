@@ -46,10 +46,14 @@ public:
     HistoryWriter& operator=(HistoryWriter&&) noexcept;
     ~HistoryWriter();  // flushes
 
-    void add(RoundRow row);  // the same round again replaces its row
+    void add(RoundRow row);  // the same round again replaces all of its row but the accuracy
+    // Completes the round's row, or makes it when there is none yet.
+    void set_accuracy(std::uint64_t round, WallTime wall, double accuracy);
     void add(MemberRow row);
     void add(MetricRow row);
-    std::size_t waiting_count() const { return rounds_.size() + members_.size() + metrics_.size(); }
+    std::size_t waiting_count() const {
+        return rounds_.size() + accuracies_.size() + members_.size() + metrics_.size();
+    }
     Status flush();  // on failure the rows stay, for the next try, up to kRowsMax
     std::uint64_t lost_count() const { return lost_; }
 
@@ -62,7 +66,7 @@ private:
     bool has_room();
     Status write_rows();
     Database db_;
-    std::vector<RoundRow> rounds_;
+    std::vector<RoundRow> rounds_, accuracies_;
     std::vector<MemberRow> members_;
     std::vector<MetricRow> metrics_;
     std::uint64_t lost_ = 0;

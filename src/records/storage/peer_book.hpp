@@ -29,7 +29,7 @@ public:
     Status save(Disk& disk, const std::string& path) const;  // on disk when it returns
 
     // The boot epoch of this start: larger than any before it, on disk when this returns. It is
-    // also at least the wall time in seconds, so that a lost or damaged book does not make it go back.
+    // also at least the wall time in seconds, so that losing the book does not make it go back.
     static Result<std::uint64_t> begin_epoch(Disk& disk, const std::string& path, WallTime now);
 
     std::uint64_t boot_epoch = 0;

@@ -145,7 +145,7 @@ void RecordFile::count(Status status) {
 
 void RecordFile::append_line(std::string_view line) {
     count([&]() -> Status {
-        if (!file_) torn_ = ends_torn();
+        if (!file_ || torn_) torn_ = ends_torn();
         GOSSAMER_CHECK(open());
         if (torn_) GOSSAMER_CHECK(file_->append(as_bytes("\n")));
         torn_ = true;

@@ -1,6 +1,7 @@
 #include "records/storage/safetensors.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <set>
 
@@ -226,10 +227,11 @@ Bytes safetensors_start(const tensor::Layout& layout, std::span<const BlobSpec> 
     }
     auto text = header.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     text.resize((text.size() + 7) / 8 * 8, ' ');  // the body starts aligned
-    ByteWriter out;
-    out.put(static_cast<std::uint64_t>(text.size()));
-    out.put_bytes(as_bytes(text));
-    return out.take();
+    auto header_bytes = static_cast<std::uint64_t>(text.size());
+    Bytes out(sizeof header_bytes + text.size());
+    std::memcpy(out.data(), &header_bytes, sizeof header_bytes);
+    std::ranges::copy(as_bytes(text), out.begin() + sizeof header_bytes);
+    return out;
 }
 
 Result<LoadedModel> load_model(const Disk& disk, const std::string& path,
