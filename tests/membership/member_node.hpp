@@ -26,6 +26,9 @@ public:
     }
     void on_transfer(job::Turn&, const PeerId&, job::TransferId, message::TransferEvent) override {}
     void on_job_done(job::Turn&, job::JobId, Result<job::JobDone>, Duration) override {}
+    void on_sign_of_life(job::Turn& t, const PeerId& peer) override {
+        membership.on_sign_of_life(t.now, peer);
+    }
     void on_resume(job::Turn& t, Duration d) override { membership.on_resume(t, d); }
     void on_deadline(job::Turn& t) override { membership.on_deadline(t); }
     Instant next_deadline() const override { return membership.next_deadline(); }

@@ -88,7 +88,7 @@ void Membership::on_up(job::Turn& turn, const PeerId& peer, const job::LinkUp& u
             if (seed.seed.address == up.address) {
                 const Instant again = ourselves ? Instant::never() : turn.now;
                 seed.dial = {.blocked = ourselves, .next = again};
-                if (!ourselves) seed.bound = peer;
+                seed.bound = peer;
             }
         arm(Timer::dial, turn.now);  // others wait for a free place
     }
@@ -147,6 +147,11 @@ void Membership::on_dial_failed(job::Turn& turn, const PeerId& peer,
     };
     for (SeedState& seed : seeds_)
         if (is_it(seed.dial)) {
+            if (peer == self_.id) {  // our own address, by another name
+                seed.bound = peer;
+                seed.dial = {.blocked = true, .next = Instant::never()};
+                return;
+            }
             tell(seed.dial);
             if (failed.error.code == ErrorCode::kLinkDuplicate && linked(peer)) {
                 seed.bound = peer;

@@ -185,6 +185,16 @@ MemberState Membership::state_of(const PeerId& peer) const {
     return member ? member->record.state : MemberState::dead;
 }
 
+std::optional<Role> Membership::role_of(const PeerId& peer) const {
+    const Member* member = find(peer);
+    return member ? std::optional(member->record.role) : std::nullopt;
+}
+
+bool Membership::out_of_reach(const PeerId& peer) const {
+    const Member* member = find(peer);
+    return member && !member->linked && (!wants_link(*member) || member->dial.failures >= 3);
+}
+
 Duration Membership::patient_round_trip(const PeerId& peer) const {
     const Member* member = find(peer);
     if (!member || !member->detector.round_trip().known()) return times_.round_trip_guess;

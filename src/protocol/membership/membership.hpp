@@ -91,8 +91,12 @@ public:
     std::vector<Change> take_changes() { return std::move(changes_); }  // since the last call
     const MemberRecord& self() const { return self_; }
     bool linked(const PeerId& peer) const;
-    std::vector<PeerId> linked_peers() const;        // in PeerId order
-    MemberState state_of(const PeerId& peer) const;  // dead when unknown
+    std::vector<PeerId> linked_peers() const;               // in PeerId order
+    MemberState state_of(const PeerId& peer) const;         // dead when unknown
+    std::optional<Role> role_of(const PeerId& peer) const;  // empty when unknown
+    // Alive on the word of others, but no link can be had: no address, or dialling keeps failing.
+    bool out_of_reach(const PeerId& peer) const;
+    bool full_mesh() const { return members_.size() < config_.mesh_max; }
     // Mean and four deviations, for deadlines; the profile's guess until measured.
     Duration patient_round_trip(const PeerId& peer) const;
     std::vector<View> views() const;                // in PeerId order, without self

@@ -1,0 +1,77 @@
+// A node: membership says who is here, the run slots who takes part, the core what is learned.
+//
+// Every event goes to membership first, then through the slot to the core, and what membership
+// found out meanwhile follows. The core hears only of peers that matter to it (in gossip the other
+// peers, in federated runs aggregator and clients mutually), and only once their slot is open;
+// nobody else is granted anything.
+#pragma once
+
+#include <map>
+#include <set>
+#include <utility>
+#include <variant>
+
+#include "protocol/membership/membership.hpp"
+#include "protocol/node/make_node.hpp"
+#include "protocol/node/run_slot.hpp"
+
+namespace gossamer::node {
+
+using Core = std::variant<gossip::Gossip, federated::FederatedClient, federated::RoundEngine>;
+
+// A value: copy it to replay.
+class RunNode final : public Node {
+public:
+    RunNode(NodeSetup setup, Core core);
+
+    void on_start(job::Turn& turn) override;
+    void on_message(job::Turn& turn, const PeerId& from, const message::Message& m) override;
+    void on_link(job::Turn& turn, const PeerId& peer, const job::LinkEvent& event) override;
+    void on_transfer(job::Turn& turn, const PeerId& peer, job::TransferId id,
+                     message::TransferEvent event) override;
+    void on_sign_of_life(job::Turn& turn, const PeerId& peer) override;
+    void on_job_done(job::Turn& turn, job::JobId id, Result<job::JobDone> done,
+                     Duration elapsed) override;
+    void on_resume(job::Turn& turn, Duration asleep) override;
+    void on_deadline(job::Turn& turn) override;
+    Instant next_deadline() const override;
+    void on_stop(job::Turn& turn, const std::string& reason) override;
+    bool stopped() const override;
+    bool finished() const override;
+    NodeStatus status(Instant now) const override;
+    Digest128 digest() const override;
+
+    const Core& core() const { return core_; }
+    const membership::Membership& membership() const { return membership_; }
+
+private:
+    bool matters(Role role) const;
+    bool matters(const PeerId& peer) const;
+    void settle(job::Turn& turn);  // after every event: what one part learned, the others hear
+    void tell_core(job::Turn& turn, const PeerId& peer, message::MemberState state);
+    void tell_held(job::Turn& turn);
+    void pass_progress(job::Turn& turn, const PeerId& from, const message::Progress& progress);
+    void pass_on(job::Turn& turn, const PeerId& from, const message::Message& message);
+    void take(job::Turn& turn, const PeerId& peer, RunSlots::Outcome outcome);
+    void close_slot(job::Turn& turn, const PeerId& peer);
+    void answer_offer(job::Turn& turn, const PeerId& peer, job::TransferId id,
+                      message::TransferEvent event);
+    void note_traffic(const job::Turn& turn);
+    void end_transfer(const PeerId& peer, bool incoming, job::TransferId id);
+    message::Progress progress() const;
+
+    membership::Membership membership_;
+    RunSlots slots_;
+    Core core_;
+    message::Mode mode_;
+    Role role_;
+    std::set<PeerId> joined_once_;
+    std::set<PeerId> held_;     // alive, but not yet known to take part: the core waits
+    std::set<PeerId> refused_;  // not of this run
+    std::map<PeerId, message::Progress> progress_;  // last told to the core
+    // Transfers under way on each link: (incoming, id). Their load makes round trips useless.
+    std::map<PeerId, std::set<std::pair<bool, std::uint64_t>>> bulk_;
+    bool stopping_ = false;
+};
+
+}  // namespace gossamer::node
