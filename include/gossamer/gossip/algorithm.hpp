@@ -8,7 +8,7 @@
 // The mixture is Σ weight · model over the own outgoing model and those heard, in PeerId order, in
 // double, rounded once. An algorithm is immutable and shared; its state is a value. It decides in
 // small const functions and does its arithmetic in pure ones that run as jobs, so a step with the
-// same inputs gives the same bits on every machine. Steps are numbered from 1: step s makes model s.
+// same inputs gives the same bits everywhere. Steps are numbered from 1: step s makes model s.
 #pragma once
 
 #include <cstdint>

@@ -37,16 +37,16 @@ void Gossip::on_evaluated(job::Turn& turn, job::JobId id, Result<job::JobDone> d
     auto of = evaluations_.extract(id);
     if (of.empty()) return;
     const auto round = of.mapped();
-    if (done) {
-        const auto& e = std::get<job::EvaluateDone>(*done);
-        accuracy_ = e.accuracy;
-        turn.notice(message::Evaluated{round, "local", e.loss, e.accuracy, e.sample_count});
+    const auto* e = done ? std::get_if<job::EvaluateDone>(&*done) : nullptr;
+    if (e && e->sample_count > 0) {
+        accuracy_ = e->accuracy;
+        turn.notice(message::Evaluated{round, "local", e->loss, e->accuracy, e->sample_count});
         if (stage_ < Stage::closing) {
-            rule_.on_evaluation(round, e.accuracy);
+            rule_.on_evaluation(round, e->accuracy);
             check_rule(turn);
         }
-    } else if (!evaluation_failed_) {
-        evaluation_failed_ = true;  // once: without a test set every one fails
+    } else if (!done && !evaluation_failed_) {
+        evaluation_failed_ = true;  // said once
         turn.notice(message::Warning{done.error()});
     }
     if (stage_ == Stage::closing && evaluations_.empty()) checkpoint(turn, true);

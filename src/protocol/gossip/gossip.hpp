@@ -231,7 +231,7 @@ private:
     std::string reason_;
     std::uint64_t averaging_end_ = 0;
     std::map<job::JobId, std::uint64_t> evaluations_;  // running, of which step's model
-    bool last_evaluated_ = false, evaluation_failed_ = false;
+    bool evaluation_failed_ = false;
     std::optional<double> accuracy_, loss_;
     Instant since_;  // of the present wait
     Instant quiet_until_;
