@@ -65,7 +65,9 @@ void FederatedClient::on_round_start(job::Turn& turn, const message::RoundStart&
     phase_ = start.train ? Phase::training : Phase::finishing;
     if (update_ && (update_->round != start.round || update_->base != start.base || !start.train))
         update_.reset();
-    if (work_ && (work_->round != start.round || work_->base != start.base || !start.train))
+    bool trains = work_ && work_->payload.exists();
+    if (work_ &&
+        (work_->round != start.round || work_->base != start.base || trains != start.train))
         drop_work(turn);
     // A copy that came ahead of its RoundStart is the model named there: the link is ordered in
     // what it announces, and a copy never outlives its link without a name.
@@ -86,6 +88,7 @@ void FederatedClient::on_commit(const message::Commit& commit) {
     residual_ = update_->residual;
     completed_ = commit.round;
     update_.reset();
+    if (copy_ && copy_->round <= commit.round) copy_.reset();
 }
 
 void FederatedClient::on_closed(job::Turn& turn, const message::RoundClosed& closed) {
@@ -101,6 +104,7 @@ void FederatedClient::on_closed(job::Turn& turn, const message::RoundClosed& clo
 }
 
 void FederatedClient::on_finished(job::Turn& turn, const message::RunFinished& finished) {
+    if (final_job_) return;  // told again after the link was lost
     drop_work(turn);
     update_.reset();
     order_.reset();
@@ -311,7 +315,6 @@ void FederatedClient::try_complete(job::Turn& turn) {
     m.sample_count = work_->sample_count, m.loss = work_->loss;
     update_ = std::move(update);
     work_.reset();
-    if (copy_ && copy_->round == update_->round) copy_.reset();  // the update is all we need now
     hand_in(turn);
 }
 

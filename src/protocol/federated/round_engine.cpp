@@ -266,17 +266,24 @@ std::vector<Candidate> RoundEngine::candidates() const {
     return out;
 }
 
-// Four times what is usual, over a floor; of a client never measured, twice that of the slowest.
+// Four times what is usual, over a floor. A client never measured gets twice the time of the
+// slowest of the others, more when it has more data than that one, over four floors.
 Duration RoundEngine::limit_of(const Client& client, StageTime Client::*stage) const {
     const auto& config = setup_.config;
     auto times = std::int64_t{1} << std::min<std::uint32_t>(plan_ ? plan_->attempt : 0, 4);
     if ((client.*stage).known())
         return config.patience_min + times * 4 * (client.*stage).usual_most();
-    Duration slowest{};
-    for (const auto& [peer, other] : clients_)
-        slowest = std::max(slowest, (other.*stage).known() ? (other.*stage).usual_most() : slowest);
-    if (slowest == Duration{}) return config.round_max;
-    return config.patience_min + times * 8 * slowest;
+    double slowest = 0;
+    for (const auto& [peer, other] : clients_) {
+        if (!(other.*stage).known()) continue;
+        auto share = static_cast<double>(client.sample_count) /
+                     static_cast<double>(std::max<std::uint64_t>(other.sample_count, 1));
+        auto scale = stage == &Client::work ? std::clamp(share, 1.0, 1000.0) : 1.0;
+        slowest = std::max(slowest, scale * seconds((other.*stage).usual_most()));
+    }
+    if (slowest == 0) return config.round_max;
+    auto usual = Duration(static_cast<std::int64_t>(slowest * 1e9));
+    return std::min(4 * config.patience_min + times * 8 * usual, config.round_max);
 }
 
 RoundRecord RoundEngine::record(Instant now) const {

@@ -1,0 +1,434 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <doctest/doctest.h>
+
+#include "star_world.hpp"
+
+using namespace gossamer;
+using namespace gossamer::federated;
+using namespace gossamer::federated::testing;
+using message::MemberState;
+
+namespace {
+
+WorldOptions options(std::size_t clients, std::uint64_t rounds, std::uint64_t seed = 1) {
+    WorldOptions o;
+    o.clients = clients;
+    o.seed = seed;
+    o.run.rounds = rounds;
+    o.run.peers = clients;
+    o.run.seed = {11};
+    return o;
+}
+
+bool bits_equal(const std::vector<float>& a, const std::vector<float>& b) {
+    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](float x, float y) {
+               return std::bit_cast<std::uint32_t>(x) == std::bit_cast<std::uint32_t>(y);
+           });
+}
+
+void check_every_round_follows_from_its_accepted_set(const StarWorld& world) {
+    for (const auto& [round, accepted] : world.accepted) {
+        INFO("round " << round << ", schedule " << world.options.seed);
+        CHECK(bits_equal(world.models.at(round), expected_next(world, round)));
+    }
+}
+
+std::size_t count_sent(const StarWorld& world, const std::string& what) {
+    return static_cast<std::size_t>(std::ranges::count(world.sent, what));
+}
+
+}  // namespace
+
+TEST_CASE("every round's model is the mean of the deltas, weighted by samples") {
+    StarWorld world(options(4, 3));
+    world.start();
+    world.run();
+    REQUIRE(world.finished());
+    for (std::uint64_t round = 1; round <= 3; ++round) {
+        const auto& before = world.models.at(round - 1);
+        for (std::size_t i = 0; i < before.size(); ++i) {
+            double sum = 0, total = 0;
+            for (std::size_t k = 0; k < 4; ++k) {
+                auto weight = 10.0 * static_cast<double>(k + 1);
+                sum += weight * (double{trained_by(k, round, before)[i]} - before[i]);
+                total += weight;
+            }
+            CHECK(world.models.at(round)[i] ==
+                  doctest::Approx(before[i] + sum / total).epsilon(1e-6));
+        }
+    }
+}
+
+TEST_CASE("a run ends with the final model at every client and says so once") {
+    StarWorld world(options(3, 2));
+    world.start();
+    world.run();
+    REQUIRE(world.finished());
+    for (std::size_t k = 0; k < 3; ++k)
+        CHECK(bits_equal(world.final_models.at(k), world.models.at(2)));
+    auto ended = world.noticed<message::RunEnded>();
+    REQUIRE(ended.size() == 1);
+    CHECK(ended[0].reached);
+    CHECK(ended[0].reason == "2 rounds are complete");
+    CHECK(world.noticed<message::RoundFinished>().size() == 2);
+    bool clients_evaluated = false;
+    for (const auto& e : world.noticed<message::Evaluated>())
+        if (e.where == "clients") clients_evaluated = e.round == 2 && e.sample_count == 300;
+    CHECK(clients_evaluated);
+    CHECK(world.train_jobs == 6);
+}
+
+TEST_CASE("the same bits come out for every order of arrival") {
+    std::optional<Digest256> first;
+    for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+        CAPTURE(seed);
+        StarWorld world(options(5, 3, seed));
+        world.start();
+        world.run();
+        REQUIRE(world.finished());
+        auto last = world.identities.at(3);
+        if (!first) first = last;
+        CHECK(last == *first);
+    }
+}
+
+TEST_CASE("with links that fail at random a round is still a function of who was accepted") {
+    std::size_t smaller = 0;
+    for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+        CAPTURE(seed);
+        auto o = options(6, 4, seed);
+        o.config.over_provision = 2;
+        o.config.fraction = 0.5;
+        o.config.rejoin_wait = 1s;
+        o.config.attempts = 1000;
+        o.config.wait_peers = std::chrono::hours(100'000);
+        o.run.peers = 4;
+        StarWorld world(o);
+        world.start();
+        auto draw = stream({seed}, Purpose::scenario, 1, 0);
+        std::vector<std::size_t> down;
+        for (int n = 0; n < 400 && !world.finished(); ++n) {
+            world.run({}, 1 + draw.below(25));
+            if (draw.below(2) == 0) continue;
+            down.push_back(static_cast<std::size_t>(draw.below(6)));
+            world.cut(down.back());
+            if (down.size() > 2) world.connect(down.front()), down.erase(down.begin());
+        }
+        for (std::size_t k = 0; k < 6; ++k) world.connect(k);
+        world.run();
+        REQUIRE(world.engine->finished());
+        CHECK(world.accepted.size() == 4);
+        for (const auto& [round, accepted] : world.accepted) smaller += accepted.size() < 6;
+        check_every_round_follows_from_its_accepted_set(world);
+        CHECK(world.staged_most <= 2);
+    }
+    CHECK(smaller > 0);
+}
+
+TEST_CASE("an update counts once, however often its link fails and it is offered again") {
+    for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+        CAPTURE(seed);
+        auto o = options(3, 2, seed);
+        o.config.quorum = 1;
+        StarWorld world(o);
+        world.start();
+        auto draw = stream({seed}, Purpose::scenario, 2, 0);
+        for (int n = 0; n < 60; ++n) {
+            world.run({}, 5 + draw.below(20));
+            auto client = static_cast<std::size_t>(draw.below(3));
+            world.cut(client);
+            world.connect(client);
+        }
+        world.run();
+        REQUIRE(world.finished());
+        CHECK(world.accepted.at(1).size() == 3);
+        check_every_round_follows_from_its_accepted_set(world);
+        CHECK(world.train_jobs == 6);  // resent, never trained again
+    }
+}
+
+TEST_CASE("no more uploads are granted than the staging holds, for 4 and for 32 clients") {
+    for (std::size_t clients : {4, 32}) {
+        auto o = options(clients, 2);
+        StarWorld world(o);
+        world.train_time = [](std::size_t, std::uint64_t) { return Duration(50ms); };
+        world.start();
+        world.run();
+        REQUIRE(world.finished());
+        CHECK(world.staged_most == 2);
+    }
+}
+
+TEST_CASE("an over-provisioned round takes the first and tells the others to forget it") {
+    auto o = options(4, 1);
+    o.config.fraction = 0.5;
+    o.config.over_provision = 2;
+    StarWorld world(o);
+    world.train_time = [](std::size_t client, std::uint64_t) {
+        return client < 2 ? Duration(20ms) : Duration(600s);
+    };
+    world.start();
+    world.run([&] { return world.accepted.count(1) > 0; });
+    CHECK(world.accepted.at(1) == std::vector{world.id_of(0), world.id_of(1)});
+    CHECK(count_sent(world, "round_closed 1 to 2") == 1);
+    CHECK(count_sent(world, "round_closed 1 to 3") == 1);
+    CHECK(count_sent(world, "commit 1 to 0") == 1);
+    CHECK(count_sent(world, "commit 1 to 2") == 0);
+    world.run();
+    CHECK(world.finished());
+    check_every_round_follows_from_its_accepted_set(world);
+}
+
+TEST_CASE("late updates are dropped and counted") {
+    auto o = options(3, 3);
+    o.config.patience_min = 100ms;
+    StarWorld world(o);
+    // Slow once it is known how long a round takes: it is given up, and offers its update later.
+    world.train_time = [](std::size_t client, std::uint64_t round) {
+        return client == 2 && round == 2 ? Duration(20s) : Duration(40ms);
+    };
+    world.start();
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(world.accepted.at(1).size() == 3);
+    CHECK(world.accepted.at(2) == std::vector{world.id_of(0), world.id_of(1)});
+    check_every_round_follows_from_its_accepted_set(world);
+    bool named = false;
+    for (const auto& w : world.noticed<message::Warning>())
+        named |= w.error.what.find(world.id_of(2).short_string()) != std::string::npos;
+    CHECK(named);
+}
+
+TEST_CASE("a slow client is waited for while nothing has been measured") {
+    auto o = options(2, 1);
+    o.config.patience_min = 10ms;
+    StarWorld world(o);
+    world.train_time = [](std::size_t, std::uint64_t) {
+        return Duration(std::chrono::minutes(10));
+    };
+    world.start();
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(world.accepted.at(1).size() == 2);
+}
+
+TEST_CASE("a dead client is left out at once, and takes part again when it rejoins") {
+    auto o = options(3, 10);
+    StarWorld world(o);
+    world.start();
+    world.run([&] { return world.accepted.size() == 1; });
+    world.cut(2);
+    auto cut_at = world.now;
+    world.declare(2, MemberState::dead);
+    world.run([&] { return world.accepted.size() == 2; });
+    CHECK(world.now - cut_at < Duration(3s));  // virtual time: nobody waited for a deadline
+    CHECK(world.accepted.at(2).size() == 2);
+    world.restart_client(2);
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(world.accepted.at(10).size() == 3);
+    check_every_round_follows_from_its_accepted_set(world);
+}
+
+TEST_CASE("a client that restarts in mid-round trains again and is not missed") {
+    auto o = options(3, 2);
+    o.config.quorum = 1;
+    StarWorld world(o);
+    world.start();
+    world.run([&] { return world.train_jobs == 2; });
+    world.restart_client(0);
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(world.accepted.at(1).size() == 3);
+    check_every_round_follows_from_its_accepted_set(world);
+}
+
+TEST_CASE("an update with NaN or a too large element is refused by name, the model untouched") {
+    for (float poison : {std::numeric_limits<float>::quiet_NaN(), 5000.0F}) {
+        StarWorld world(options(3, 2));
+        world.tamper = [&](std::size_t client, std::uint64_t, std::span<float> update) {
+            if (client == 1) update[7] = poison;
+        };
+        world.start();
+        world.run();
+        REQUIRE(world.finished());
+        auto refused = world.noticed<message::UpdateRefused>();
+        REQUIRE(refused.size() == 2);
+        CHECK(refused[0].peer == world.id_of(1));
+        CHECK(refused[0].error.code ==
+              (std::isnan(poison) ? ErrorCode::kUpdateNotFinite : ErrorCode::kUpdateTooLarge));
+        CHECK(world.accepted.at(1) == std::vector{world.id_of(0), world.id_of(2)});
+        CHECK(world.noticed<message::RoundFinished>()[0].refused == 1);
+        check_every_round_follows_from_its_accepted_set(world);
+    }
+}
+
+TEST_CASE("a round without quorum is repeated, and ends the run when it goes on like that") {
+    auto o = options(3, 2);
+    o.config.quorum = 1;
+    StarWorld world(o);
+    world.tamper = [](std::size_t client, std::uint64_t, std::span<float> update) {
+        if (client == 0) update[0] = std::numeric_limits<float>::infinity();
+    };
+    world.start();
+    world.run();
+    REQUIRE(world.engine->finished());
+    auto ended = world.noticed<message::RunEnded>();
+    REQUIRE(ended.size() == 1);
+    CHECK_FALSE(ended[0].reached);
+    CHECK(world.noticed<message::UpdateRefused>().size() == 3);
+    bool quorum = false;
+    for (const auto& w : world.noticed<message::Warning>())
+        quorum |= w.error.code == ErrorCode::kQuorum;
+    CHECK(quorum);
+    CHECK(world.accepted.empty());
+    CHECK(world.models.size() == 1);  // the first model, and nothing else
+    CHECK(world.trained.at(1).size() == 1);
+    CHECK(world.train_jobs == 5);  // the honest ones resent what they had
+}
+
+TEST_CASE("a round whose peers die goes on with those alive") {
+    auto o = options(4, 2);
+    o.config.quorum = 0.75;
+    StarWorld world(o);
+    world.start();
+    world.run([&] { return world.train_jobs >= 1; });
+    for (std::size_t k : {2, 3}) world.cut(k), world.declare(k, MemberState::dead);
+    world.run();
+    CHECK(world.engine->finished());
+    CHECK(world.accepted.at(1) == std::vector{world.id_of(0), world.id_of(1)});
+    check_every_round_follows_from_its_accepted_set(world);
+}
+
+TEST_CASE("the run waits for its peers, says so, and gives up in the end") {
+    auto o = options(3, 2);
+    o.run.peers = 4;
+    o.config.wait_peers = 30s;
+    StarWorld world(o);
+    world.start();
+    world.run();
+    REQUIRE(world.engine->finished());
+    auto waits = world.noticed<message::Waiting>();
+    REQUIRE_FALSE(waits.empty());
+    CHECK(waits.back().what == "4 peers to join, 3 are here");
+    CHECK_FALSE(world.noticed<message::RunEnded>().at(0).reached);
+}
+
+TEST_CASE("a run stops at its target accuracy with the model that reached it") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        CAPTURE(seed);
+        auto o = options(3, 0, seed);
+        o.run.target_accuracy = 0.75;
+        StarWorld world(o);
+        world.start();
+        world.run();
+        REQUIRE(world.finished());
+        double reached = 0;
+        std::uint64_t round = 0;
+        for (const auto& e : world.noticed<message::Evaluated>())
+            if (e.where == "central") reached = e.accuracy, round = e.round;
+        CHECK(reached >= 0.75);
+        CHECK(world.noticed<message::RunEnded>().at(0).round == round);
+        CHECK(bits_equal(world.final_models.at(0), world.models.at(round)));
+        CHECK(world.accepted.size() == round);  // the round that had begun was not committed
+    }
+}
+
+TEST_CASE("without test data of its own the aggregator goes by what the clients report") {
+    auto o = options(3, 0);
+    o.has_test_data = false;
+    o.config.client_evaluate_every = 1;
+    o.run.target_accuracy = 0.75;
+    StarWorld world(o);
+    world.start();
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(world.noticed<message::RunEnded>().at(0).reached);
+    for (const auto& e : world.noticed<message::Evaluated>()) CHECK(e.where == "clients");
+}
+
+TEST_CASE("a run stops when its wall time is used up") {
+    auto o = options(2, 0);
+    o.run.wall_time = 10s;
+    StarWorld world(o);
+    world.start();
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(world.now.ns > 10'000'000'000);
+    CHECK(world.noticed<message::RunEnded>().at(0).reason == "the wall time of 10s is used up");
+}
+
+TEST_CASE("a full disk is reported and the run goes on") {
+    auto o = options(2, 3);
+    StarWorld world(o);
+    world.disk_fails = [](std::uint64_t round) { return round == 2; };
+    world.start();
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(world.accepted.size() == 3);
+    bool told = false;
+    for (const auto& w : world.noticed<message::Warning>())
+        told |= w.error.code == ErrorCode::kDiskFull;
+    CHECK(told);
+}
+
+TEST_CASE("one write a round: the plan of the next round rides with the checkpoint") {
+    StarWorld world(options(2, 10));
+    world.start();
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(world.disk_syncs == 1 + 1 + 10 + 1);  // first model, first plan, rounds, the end
+}
+
+TEST_CASE("offers that do not fit are refused for what they are") {
+    StarWorld world(options(2, 1));
+    world.start();
+    world.run([&] { return world.train_jobs >= 1; });
+    job::TurnIds ids;
+    auto answer = [&](message::Manifest m, PeerId from) {
+        auto engine = *world.engine;  // a copy: the core is a value
+        job::Turn t(world.now, {}, {11}, ids);
+        engine.on_transfer(t, from, job::TransferId{77}, message::TransferOffered{m});
+        REQUIRE(t.grants.size() >= 1);
+        return t.grants[0].refused;
+    };
+    message::Manifest good;
+    good.run = message::run_id("run"), good.kind = message::TransferKind::update;
+    good.round = 1, good.byte_count = 160,
+    good.codec = codec::find_codec("f32").value()->traits().wire_id;
+    good.base = message::Base::announced, good.layout = world.layout->digest();
+    auto peer = world.id_of(0);
+    CHECK_FALSE(answer(good, peer));
+    using R = message::RefuseReason;
+    auto m = good;
+    m.round = 0;
+    CHECK(answer(m, peer) == R::stale);
+    m = good, m.round = 2;
+    CHECK(answer(m, peer) == R::early);
+    m = good, m.layout.low ^= 1;
+    CHECK(answer(m, peer) == R::layout);
+    m = good, m.byte_count = 161;
+    CHECK(answer(m, peer) == R::size);
+    m = good, m.base_version = 5;
+    CHECK(answer(m, peer) == R::base);
+    m = good, m.run.value ^= 1;
+    CHECK(answer(m, peer) == R::run);
+    CHECK(answer(good, PeerId::of_number(50)) == R::stale);
+}
+
+TEST_CASE("a copied engine goes on exactly like the original") {
+    StarWorld world(options(3, 2));
+    world.start();
+    world.run([&] { return world.train_jobs >= 2; });
+    auto copy = *world.engine;
+    CHECK(copy.digest() == world.engine->digest());
+    job::TurnIds one, two;
+    job::Turn a(world.now, {}, {11}, one), b(world.now, {}, {11}, two);
+    copy.on_member(a, world.id_of(1), MemberState::dead);
+    CHECK(copy.digest() != world.engine->digest());
+    world.engine->on_member(b, world.id_of(1), MemberState::dead);
+    CHECK(copy.digest() == world.engine->digest());
+}
