@@ -139,6 +139,15 @@ private:
     std::size_t staged_ = 0;
 };
 
+template <class F>
+void StarWorld::turn(std::size_t who, F&& f) {
+    if (who == kAggregator ? !engine : !clients[who]) return;
+    job::Turn t(now, WallTime{now.ns}, options.run.seed, party(who).ids);
+    f(t);
+    carry_out(who, t);
+    arm(who);
+}
+
 // The model that follows from the accepted updates alone: what every schedule must agree with.
 std::vector<float> expected_next(const StarWorld& world, std::uint64_t round);
 

@@ -1,49 +1,15 @@
-#include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include <doctest/doctest.h>
-
-#include "star_world.hpp"
+#include "round_checks.hpp"
 
 using namespace gossamer;
 using namespace gossamer::federated;
 using namespace gossamer::federated::testing;
 using message::MemberState;
 
-namespace {
-
-WorldOptions options(std::size_t clients, std::uint64_t rounds, std::uint64_t seed = 1) {
-    WorldOptions o;
-    o.clients = clients;
-    o.seed = seed;
-    o.run.rounds = rounds;
-    o.run.peers = clients;
-    o.run.seed = {11};
-    return o;
-}
-
-bool bits_equal(const std::vector<float>& a, const std::vector<float>& b) {
-    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](float x, float y) {
-               return std::bit_cast<std::uint32_t>(x) == std::bit_cast<std::uint32_t>(y);
-           });
-}
-
-void check_every_round_follows_from_its_accepted_set(const StarWorld& world) {
-    for (const auto& [round, accepted] : world.accepted) {
-        INFO("round " << round << ", schedule " << world.options.seed);
-        CHECK(bits_equal(world.models.at(round), expected_next(world, round)));
-    }
-}
-
-std::size_t count_sent(const StarWorld& world, const std::string& what) {
-    return static_cast<std::size_t>(std::ranges::count(world.sent, what));
-}
-
-}  // namespace
-
 TEST_CASE("every round's model is the mean of the deltas, weighted by samples") {
-    StarWorld world(options(4, 3));
+    StarWorld world(star(4, 3));
     world.start();
     world.run();
     REQUIRE(world.finished());
@@ -63,7 +29,7 @@ TEST_CASE("every round's model is the mean of the deltas, weighted by samples") 
 }
 
 TEST_CASE("a run ends with the final model at every client and says so once") {
-    StarWorld world(options(3, 2));
+    StarWorld world(star(3, 2));
     world.start();
     world.run();
     REQUIRE(world.finished());
@@ -85,7 +51,7 @@ TEST_CASE("the same bits come out for every order of arrival") {
     std::optional<Digest256> first;
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {
         CAPTURE(seed);
-        StarWorld world(options(5, 3, seed));
+        StarWorld world(star(5, 3, seed));
         world.start();
         world.run();
         REQUIRE(world.finished());
@@ -99,7 +65,7 @@ TEST_CASE("with links that fail at random a round is still a function of who was
     std::size_t smaller = 0;
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {
         CAPTURE(seed);
-        auto o = options(6, 4, seed);
+        auto o = star(6, 4, seed);
         o.config.over_provision = 2;
         o.config.fraction = 0.5;
         o.config.rejoin_wait = 1s;
@@ -131,7 +97,7 @@ TEST_CASE("with links that fail at random a round is still a function of who was
 TEST_CASE("an update counts once, however often its link fails and it is offered again") {
     for (std::uint64_t seed = 1; seed <= 30; ++seed) {
         CAPTURE(seed);
-        auto o = options(3, 2, seed);
+        auto o = star(3, 2, seed);
         o.config.quorum = 1;
         StarWorld world(o);
         world.start();
@@ -152,7 +118,7 @@ TEST_CASE("an update counts once, however often its link fails and it is offered
 
 TEST_CASE("no more uploads are granted than the staging holds, for 4 and for 32 clients") {
     for (std::size_t clients : {4, 32}) {
-        auto o = options(clients, 2);
+        auto o = star(clients, 2);
         StarWorld world(o);
         world.train_time = [](std::size_t, std::uint64_t) { return Duration(50ms); };
         world.start();
@@ -162,149 +128,8 @@ TEST_CASE("no more uploads are granted than the staging holds, for 4 and for 32 
     }
 }
 
-TEST_CASE("an over-provisioned round takes the first and tells the others to forget it") {
-    auto o = options(4, 1);
-    o.config.fraction = 0.5;
-    o.config.over_provision = 2;
-    StarWorld world(o);
-    world.train_time = [](std::size_t client, std::uint64_t) {
-        return client < 2 ? Duration(20ms) : Duration(600s);
-    };
-    world.start();
-    world.run([&] { return world.accepted.count(1) > 0; });
-    CHECK(world.accepted.at(1) == std::vector{world.id_of(0), world.id_of(1)});
-    CHECK(count_sent(world, "round_closed 1 to 2") == 1);
-    CHECK(count_sent(world, "round_closed 1 to 3") == 1);
-    CHECK(count_sent(world, "commit 1 to 0") == 1);
-    CHECK(count_sent(world, "commit 1 to 2") == 0);
-    world.run();
-    CHECK(world.finished());
-    check_every_round_follows_from_its_accepted_set(world);
-}
-
-TEST_CASE("late updates are dropped and counted") {
-    auto o = options(3, 3);
-    o.config.patience_min = 100ms;
-    StarWorld world(o);
-    // Slow once it is known how long a round takes: it is given up, and offers its update later.
-    world.train_time = [](std::size_t client, std::uint64_t round) {
-        return client == 2 && round == 2 ? Duration(20s) : Duration(40ms);
-    };
-    world.start();
-    world.run();
-    REQUIRE(world.finished());
-    CHECK(world.accepted.at(1).size() == 3);
-    CHECK(world.accepted.at(2) == std::vector{world.id_of(0), world.id_of(1)});
-    check_every_round_follows_from_its_accepted_set(world);
-    bool named = false;
-    for (const auto& w : world.noticed<message::Warning>())
-        named |= w.error.what.find(world.id_of(2).short_string()) != std::string::npos;
-    CHECK(named);
-}
-
-TEST_CASE("a slow client is waited for while nothing has been measured") {
-    auto o = options(2, 1);
-    o.config.patience_min = 10ms;
-    StarWorld world(o);
-    world.train_time = [](std::size_t, std::uint64_t) {
-        return Duration(std::chrono::minutes(10));
-    };
-    world.start();
-    world.run();
-    REQUIRE(world.finished());
-    CHECK(world.accepted.at(1).size() == 2);
-}
-
-TEST_CASE("a dead client is left out at once, and takes part again when it rejoins") {
-    auto o = options(3, 10);
-    StarWorld world(o);
-    world.start();
-    world.run([&] { return world.accepted.size() == 1; });
-    world.cut(2);
-    auto cut_at = world.now;
-    world.declare(2, MemberState::dead);
-    world.run([&] { return world.accepted.size() == 2; });
-    CHECK(world.now - cut_at < Duration(3s));  // virtual time: nobody waited for a deadline
-    CHECK(world.accepted.at(2).size() == 2);
-    world.restart_client(2);
-    world.run();
-    REQUIRE(world.finished());
-    CHECK(world.accepted.at(10).size() == 3);
-    check_every_round_follows_from_its_accepted_set(world);
-}
-
-TEST_CASE("a client that restarts in mid-round trains again and is not missed") {
-    auto o = options(3, 2);
-    o.config.quorum = 1;
-    StarWorld world(o);
-    world.start();
-    world.run([&] { return world.train_jobs == 2; });
-    world.restart_client(0);
-    world.run();
-    REQUIRE(world.finished());
-    CHECK(world.accepted.at(1).size() == 3);
-    check_every_round_follows_from_its_accepted_set(world);
-}
-
-TEST_CASE("an update with NaN or a too large element is refused by name, the model untouched") {
-    for (float poison : {std::numeric_limits<float>::quiet_NaN(), 5000.0F}) {
-        StarWorld world(options(3, 2));
-        world.tamper = [&](std::size_t client, std::uint64_t, std::span<float> update) {
-            if (client == 1) update[7] = poison;
-        };
-        world.start();
-        world.run();
-        REQUIRE(world.finished());
-        auto refused = world.noticed<message::UpdateRefused>();
-        REQUIRE(refused.size() == 2);
-        CHECK(refused[0].peer == world.id_of(1));
-        CHECK(refused[0].error.code ==
-              (std::isnan(poison) ? ErrorCode::kUpdateNotFinite : ErrorCode::kUpdateTooLarge));
-        CHECK(world.accepted.at(1) == std::vector{world.id_of(0), world.id_of(2)});
-        CHECK(world.noticed<message::RoundFinished>()[0].refused == 1);
-        check_every_round_follows_from_its_accepted_set(world);
-    }
-}
-
-TEST_CASE("a round without quorum is repeated, and ends the run when it goes on like that") {
-    auto o = options(3, 2);
-    o.config.quorum = 1;
-    StarWorld world(o);
-    world.tamper = [](std::size_t client, std::uint64_t, std::span<float> update) {
-        if (client == 0) update[0] = std::numeric_limits<float>::infinity();
-    };
-    world.start();
-    world.run();
-    REQUIRE(world.engine->finished());
-    auto ended = world.noticed<message::RunEnded>();
-    REQUIRE(ended.size() == 1);
-    CHECK_FALSE(ended[0].reached);
-    CHECK(world.noticed<message::UpdateRefused>().size() == 3);
-    bool quorum = false;
-    for (const auto& w : world.noticed<message::Warning>())
-        quorum |= w.error.code == ErrorCode::kQuorum;
-    CHECK(quorum);
-    CHECK(world.accepted.empty());
-    CHECK(world.models.size() == 1);  // the first model, and nothing else
-    CHECK(world.trained.at(1).size() == 1);
-    CHECK(world.train_jobs == 5);  // the honest ones resent what they had
-}
-
-TEST_CASE("a round whose peers die goes on with those alive") {
-    auto o = options(4, 2);
-    o.config.quorum = 0.75;
-    StarWorld world(o);
-    world.start();
-    world.run([&] { return world.train_jobs >= 1; });
-    for (std::size_t k : {2, 3}) world.cut(k), world.declare(k, MemberState::dead);
-    world.run();
-    CHECK(world.engine->finished());
-    CHECK(world.accepted.at(1) == std::vector{world.id_of(0), world.id_of(1)});
-    check_every_round_follows_from_its_accepted_set(world);
-}
-
 TEST_CASE("the run waits for its peers, says so, and gives up in the end") {
-    auto o = options(3, 2);
+    auto o = star(3, 2);
     o.run.peers = 4;
     o.config.wait_peers = 30s;
     StarWorld world(o);
@@ -320,7 +145,7 @@ TEST_CASE("the run waits for its peers, says so, and gives up in the end") {
 TEST_CASE("a run stops at its target accuracy with the model that reached it") {
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
         CAPTURE(seed);
-        auto o = options(3, 0, seed);
+        auto o = star(3, 0, seed);
         o.run.target_accuracy = 0.75;
         StarWorld world(o);
         world.start();
@@ -338,7 +163,7 @@ TEST_CASE("a run stops at its target accuracy with the model that reached it") {
 }
 
 TEST_CASE("without test data of its own the aggregator goes by what the clients report") {
-    auto o = options(3, 0);
+    auto o = star(3, 0);
     o.has_test_data = false;
     o.config.client_evaluate_every = 1;
     o.run.target_accuracy = 0.75;
@@ -351,7 +176,7 @@ TEST_CASE("without test data of its own the aggregator goes by what the clients 
 }
 
 TEST_CASE("a run stops when its wall time is used up") {
-    auto o = options(2, 0);
+    auto o = star(2, 0);
     o.run.wall_time = 10s;
     StarWorld world(o);
     world.start();
@@ -362,7 +187,7 @@ TEST_CASE("a run stops when its wall time is used up") {
 }
 
 TEST_CASE("a full disk is reported and the run goes on") {
-    auto o = options(2, 3);
+    auto o = star(2, 3);
     StarWorld world(o);
     world.disk_fails = [](std::uint64_t round) { return round == 2; };
     world.start();
@@ -376,7 +201,7 @@ TEST_CASE("a full disk is reported and the run goes on") {
 }
 
 TEST_CASE("one write a round: the plan of the next round rides with the checkpoint") {
-    StarWorld world(options(2, 10));
+    StarWorld world(star(2, 10));
     world.start();
     world.run();
     REQUIRE(world.finished());
@@ -384,7 +209,7 @@ TEST_CASE("one write a round: the plan of the next round rides with the checkpoi
 }
 
 TEST_CASE("offers that do not fit are refused for what they are") {
-    StarWorld world(options(2, 1));
+    StarWorld world(star(2, 1));
     world.start();
     world.run([&] { return world.train_jobs >= 1; });
     job::TurnIds ids;
@@ -420,7 +245,7 @@ TEST_CASE("offers that do not fit are refused for what they are") {
 }
 
 TEST_CASE("a copied engine goes on exactly like the original") {
-    StarWorld world(options(3, 2));
+    StarWorld world(star(3, 2));
     world.start();
     world.run([&] { return world.train_jobs >= 2; });
     auto copy = *world.engine;

@@ -4,8 +4,8 @@
 // The round engine does all the rest: it asks select() when a round is planned, configure() once a
 // client, and runs aggregate() as a job, off the core's thread, when the round's updates are in.
 // A strategy is immutable and may be used from any thread; what it remembers between rounds is a
-// job::State that it returns and gets back, that every checkpoint keeps, and that load_state() reads
-// again. The same inputs must give the same bits: no clock, no randomness but gossamer::stream, no
+// job::State that it returns and gets back, that every checkpoint keeps, and that load_state()
+// reads again. The same inputs must give the same bits: no clock, no randomness but gossamer::stream, no
 // libm in what reaches the model (portable_log, portable_exp).
 #pragma once
 
@@ -137,7 +137,8 @@ Result<StrategyRef> make_strategy(std::string_view name, const OptionSource& opt
 
 // FedAvg (McMahan et al., AISTATS 2017, arXiv:1602.05629): x' = x + server_rate · mean delta.
 StrategyRef fed_avg(double server_rate = 1);
-// FedAvgM (Hsu et al., arXiv:1909.06335): v' = momentum · v + mean delta; x' = x + server_rate · v'.
+// FedAvgM (Hsu et al., arXiv:1909.06335):
+// v' = momentum · v + mean delta; x' = x + server_rate · v'.
 StrategyRef fed_avg_m(double momentum = 0.9, double server_rate = 1);
 
 }  // namespace gossamer::federated

@@ -1,5 +1,5 @@
-// How long a client usually takes for one thing (to receive the model, to train, to upload), as a
-// smoothed mean and deviation in the manner of RFC 6298, so that patience follows what was measured.
+// How long a client usually takes for one thing (to receive the model, to train, to upload): a
+// smoothed mean and deviation in the manner of RFC 6298, so that patience follows measurement.
 #pragma once
 
 #include <algorithm>

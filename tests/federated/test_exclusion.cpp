@@ -1,0 +1,151 @@
+// Who is left out of a round, why, and what becomes of the round.
+#include <cmath>
+#include <limits>
+
+#include "round_checks.hpp"
+
+using namespace gossamer;
+using namespace gossamer::federated;
+using namespace gossamer::federated::testing;
+using message::MemberState;
+
+TEST_CASE("an over-provisioned round takes the first and tells the others to forget it") {
+    auto o = star(4, 1);
+    o.config.fraction = 0.5;
+    o.config.over_provision = 2;
+    StarWorld world(o);
+    world.train_time = [](std::size_t client, std::uint64_t) {
+        return client < 2 ? Duration(20ms) : Duration(600s);
+    };
+    world.start();
+    world.run([&] { return world.accepted.count(1) > 0; });
+    CHECK(world.accepted.at(1) == std::vector{world.id_of(0), world.id_of(1)});
+    CHECK(count_sent(world, "round_closed 1 to 2") == 1);
+    CHECK(count_sent(world, "round_closed 1 to 3") == 1);
+    CHECK(count_sent(world, "commit 1 to 0") == 1);
+    CHECK(count_sent(world, "commit 1 to 2") == 0);
+    world.run();
+    CHECK(world.finished());
+    check_every_round_follows_from_its_accepted_set(world);
+}
+
+TEST_CASE("late updates are dropped and counted") {
+    auto o = star(3, 3);
+    o.config.patience_min = 100ms;
+    StarWorld world(o);
+    // Slow once it is known how long a round takes: it is given up, and offers its update later.
+    world.train_time = [](std::size_t client, std::uint64_t round) {
+        return client == 2 && round == 2 ? Duration(20s) : Duration(40ms);
+    };
+    world.start();
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(world.accepted.at(1).size() == 3);
+    CHECK(world.accepted.at(2) == std::vector{world.id_of(0), world.id_of(1)});
+    check_every_round_follows_from_its_accepted_set(world);
+    bool named = false;
+    for (const auto& w : world.noticed<message::Warning>())
+        named |= w.error.what.find(world.id_of(2).short_string()) != std::string::npos;
+    CHECK(named);
+}
+
+TEST_CASE("a slow client is waited for while nothing has been measured") {
+    auto o = star(2, 1);
+    o.config.patience_min = 10ms;
+    StarWorld world(o);
+    world.train_time = [](std::size_t, std::uint64_t) {
+        return Duration(std::chrono::minutes(10));
+    };
+    world.start();
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(world.accepted.at(1).size() == 2);
+}
+
+TEST_CASE("a dead client is left out at once, and takes part again when it rejoins") {
+    auto o = star(3, 10);
+    StarWorld world(o);
+    world.start();
+    world.run([&] { return world.accepted.size() == 1; });
+    world.cut(2);
+    auto cut_at = world.now;
+    world.declare(2, MemberState::dead);
+    world.run([&] { return world.accepted.size() == 2; });
+    CHECK(world.now - cut_at < Duration(3s));  // virtual time: nobody waited for a deadline
+    CHECK(world.accepted.at(2).size() == 2);
+    world.restart_client(2);
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(world.accepted.at(10).size() == 3);
+    check_every_round_follows_from_its_accepted_set(world);
+}
+
+TEST_CASE("a client that restarts in mid-round trains again and is not missed") {
+    auto o = star(3, 2);
+    o.config.quorum = 1;
+    StarWorld world(o);
+    world.start();
+    world.run([&] { return world.train_jobs == 2; });
+    world.restart_client(0);
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(world.accepted.at(1).size() == 3);
+    check_every_round_follows_from_its_accepted_set(world);
+}
+
+TEST_CASE("an update with NaN or a too large element is refused by name, the model untouched") {
+    for (float poison : {std::numeric_limits<float>::quiet_NaN(), 5000.0F}) {
+        StarWorld world(star(3, 2));
+        world.tamper = [&](std::size_t client, std::uint64_t, std::span<float> update) {
+            if (client == 1) update[7] = poison;
+        };
+        world.start();
+        world.run();
+        REQUIRE(world.finished());
+        auto refused = world.noticed<message::UpdateRefused>();
+        REQUIRE(refused.size() == 2);
+        CHECK(refused[0].peer == world.id_of(1));
+        CHECK(refused[0].error.code ==
+              (std::isnan(poison) ? ErrorCode::kUpdateNotFinite : ErrorCode::kUpdateTooLarge));
+        CHECK(world.accepted.at(1) == std::vector{world.id_of(0), world.id_of(2)});
+        CHECK(world.noticed<message::RoundFinished>()[0].refused == 1);
+        check_every_round_follows_from_its_accepted_set(world);
+    }
+}
+
+TEST_CASE("a round without quorum is repeated, and ends the run when it goes on like that") {
+    auto o = star(3, 2);
+    o.config.quorum = 1;
+    StarWorld world(o);
+    world.tamper = [](std::size_t client, std::uint64_t, std::span<float> update) {
+        if (client == 0) update[0] = std::numeric_limits<float>::infinity();
+    };
+    world.start();
+    world.run();
+    REQUIRE(world.engine->finished());
+    auto ended = world.noticed<message::RunEnded>();
+    REQUIRE(ended.size() == 1);
+    CHECK_FALSE(ended[0].reached);
+    CHECK(world.noticed<message::UpdateRefused>().size() == 3);
+    bool quorum = false;
+    for (const auto& w : world.noticed<message::Warning>())
+        quorum |= w.error.code == ErrorCode::kQuorum;
+    CHECK(quorum);
+    CHECK(world.accepted.empty());
+    CHECK(world.models.size() == 1);  // the first model, and nothing else
+    CHECK(world.trained.at(1).size() == 1);
+    CHECK(world.train_jobs == 5);  // the honest ones resent what they had
+}
+
+TEST_CASE("a round whose peers die goes on with those alive") {
+    auto o = star(4, 2);
+    o.config.quorum = 0.75;
+    StarWorld world(o);
+    world.start();
+    world.run([&] { return world.train_jobs >= 1; });
+    for (std::size_t k : {2, 3}) world.cut(k), world.declare(k, MemberState::dead);
+    world.run();
+    CHECK(world.engine->finished());
+    CHECK(world.accepted.at(1) == std::vector{world.id_of(0), world.id_of(1)});
+    check_every_round_follows_from_its_accepted_set(world);
+}
