@@ -5,8 +5,8 @@
 // client, and runs aggregate() as a job, off the core's thread, when the round's updates are in.
 // A strategy is immutable and may be used from any thread; what it remembers between rounds is a
 // job::State that it returns and gets back, that every checkpoint keeps, and that load_state()
-// reads again. The same inputs must give the same bits: no clock, no randomness but gossamer::stream, no
-// libm in what reaches the model (portable_log, portable_exp).
+// reads again. The same inputs must give the same bits: no clock, no randomness but
+// gossamer::stream, no libm in what reaches the model (portable_log, portable_exp).
 #pragma once
 
 #include <cstdint>
