@@ -89,6 +89,8 @@ Result<job::JobDone> StarWorld::compute(std::size_t who, job::Job& any) {
     }
     if (auto* j = std::get_if<job::TrainJob>(&any)) {
         ++train_jobs, trained[who].insert(j->round);
+        if (training_fails && training_fails(who, j->round))
+            return fail(ErrorCode::kTrainingFailed, "the loss is not finite");
         auto weights = trained_by(who, j->round, j->start.values());
         if (tamper) tamper(who, j->round, weights);
         j->out.fill(copy(weights));

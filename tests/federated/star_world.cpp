@@ -187,6 +187,12 @@ void StarWorld::answer(std::size_t receiver, const job::Grant& grant) {
         auto whole = std::move(flight->second);
         flights_.erase(flight);
         if (!down) --staged_;  // counted again when it becomes a job
+        if (transfers_to_lose > 0) {
+            --transfers_to_lose;
+            Error stalled{ErrorCode::kTransferStalled, "no progress", {}};
+            to(down, id, message::TransferLost{stalled, true});
+            return to(!down, id, message::TransferLost{stalled, false});
+        }
         to(down, id, message::TransferArrived{whole.manifest, std::move(whole.payload)});
         at(now + some(10us, 5ms), [=, this] {
             if (parties_[client].link == link) to(!down, id, message::TransferDelivered{});

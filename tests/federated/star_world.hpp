@@ -72,6 +72,9 @@ public:
     std::function<void(std::size_t client, std::uint64_t round, std::span<float> update)> tamper;
     std::function<bool(std::uint64_t round)> disk_fails;
     std::function<Duration(std::size_t client, std::uint64_t round)> train_time;
+    std::function<bool(std::size_t client, std::uint64_t round)> training_fails;
+    // How many transfers are still to be lost half way, on links that stay.
+    std::size_t transfers_to_lose = 0;
 
     template <class T>
     std::vector<T> noticed() const {

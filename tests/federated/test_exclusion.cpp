@@ -149,3 +149,38 @@ TEST_CASE("a round whose peers die goes on with those alive") {
     CHECK(world.accepted.at(1) == std::vector{world.id_of(0), world.id_of(1)});
     check_every_round_follows_from_its_accepted_set(world);
 }
+
+TEST_CASE("a client whose training fails says so, is named, and takes part in the next round") {
+    auto o = star(3, 2);
+    StarWorld world(o);
+    world.training_fails = [](std::size_t client, std::uint64_t round) {
+        return client == 1 && round == 1;
+    };
+    world.start();
+    world.run([&] { return world.accepted.size() == 1; });
+    CHECK(world.now < Instant{5'000'000'000});  // nobody waited for a deadline
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(world.accepted.at(1).size() == 2);
+    CHECK(world.accepted.at(2).size() == 3);
+    auto refused = world.noticed<message::UpdateRefused>();
+    REQUIRE(refused.size() == 1);
+    CHECK(refused[0].peer == world.id_of(1));
+    CHECK(refused[0].error.code == ErrorCode::kTrainingFailed);
+}
+
+TEST_CASE("a transfer that stalls on a live link is sent again") {
+    for (std::size_t lost = 1; lost <= 8; ++lost) {
+        CAPTURE(lost);
+        auto o = star(3, 1, lost);
+        o.config.quorum = 1;
+        StarWorld world(o);
+        world.transfers_to_lose = lost;
+        world.start();
+        world.run();
+        REQUIRE(world.finished());
+        CHECK(world.accepted.at(1).size() == 3);
+        CHECK(world.train_jobs == 3);
+        check_every_round_follows_from_its_accepted_set(world);
+    }
+}

@@ -142,7 +142,8 @@ struct Commit {
     std::uint64_t round = 0;
     bool operator==(const Commit&) const = default;
 };
-// The round ended without the receiver's update: forget it.
+// The round ended without the receiver's update: forget it. From a client: its training failed, it
+// will not hand in an update of this round.
 struct RoundClosed {
     RunId run;
     std::uint64_t round = 0;

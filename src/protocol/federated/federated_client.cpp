@@ -145,9 +145,12 @@ void FederatedClient::on_transfer(job::Turn& turn, const PeerId& peer, job::Tran
             copy_->identity = order_->base;
         return try_work(turn);
     }
-    if (update_ && update_->handed == Handed::offered && update_->offer == id)
-        return on_handed(turn, event);
-    if (incoming_ == id && std::holds_alternative<message::TransferLost>(event)) incoming_.reset();
+    auto* lost = std::get_if<message::TransferLost>(&event);
+    if (lost && lost->incoming) {
+        if (incoming_ == id) incoming_.reset();  // the aggregator offers it again
+    } else if (update_ && update_->handed == Handed::offered && update_->offer == id) {
+        on_handed(turn, event);
+    }
 }
 
 void FederatedClient::on_offered(job::Turn& turn, job::TransferId id, const message::Manifest& m) {
@@ -272,13 +275,19 @@ void FederatedClient::on_evaluated(job::Turn& turn, const Result<job::JobDone>& 
     try_complete(turn);
 }
 
+// The aggregator goes on without us; the next round is a new try.
+void FederatedClient::give_up(job::Turn& turn, const Error& error) {
+    turn.notice(message::Warning{error});
+    if (aggregator_)
+        turn.send(*aggregator_, message::RoundClosed{run_, work_->round, error.code, error.what});
+    drop_work(turn);
+    order_.reset();
+}
+
 void FederatedClient::on_trained(job::Turn& turn, const Result<job::JobDone>& done,
                                  Duration elapsed) {
     work_->train.reset();
-    if (!done) {
-        turn.notice(message::Warning{done.error()});
-        return drop_work(turn);  // the aggregator goes on without us; the next round is a new try
-    }
+    if (!done) return give_up(turn, done.error());
     const auto& result = std::get<job::TrainDone>(*done);
     work_->sample_count = result.sample_count;
     work_->loss = result.loss;
@@ -289,10 +298,7 @@ void FederatedClient::on_trained(job::Turn& turn, const Result<job::JobDone>& do
 
 void FederatedClient::on_encoded(job::Turn& turn, const Result<job::JobDone>& done) {
     work_->encode.reset();
-    if (!done) {
-        turn.notice(message::Warning{done.error()});
-        return drop_work(turn);
-    }
+    if (!done) return give_up(turn, done.error());
     const auto& result = std::get<job::EncodeDone>(*done);
     work_->byte_count = result.byte_count;
     work_->residual = result.state;

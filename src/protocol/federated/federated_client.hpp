@@ -88,6 +88,7 @@ private:
     void on_trained(job::Turn& turn, const Result<job::JobDone>& done, Duration elapsed);
     void on_encoded(job::Turn& turn, const Result<job::JobDone>& done);
     void try_complete(job::Turn& turn);
+    void give_up(job::Turn& turn, const Error& error);
     void hand_in(job::Turn& turn);
     void drop_work(job::Turn& turn);
 

@@ -178,25 +178,45 @@ void RoundEngine::on_added(job::Turn& turn, const PeerId& peer, const Result<job
     received_bytes_ += slot.byte_count;
 }
 
-void RoundEngine::on_lost(job::Turn& turn, const PeerId& peer, job::TransferId id,
-                          const Error& error) {
+void RoundEngine::on_upload_lost(job::Turn& turn, const PeerId& peer, job::TransferId id) {
+    auto found = slots_.find(peer);
+    if (found == slots_.end() || found->second.offer != id) return;
+    auto& slot = found->second;
+    if (slot.stage != Stage::uploading && slot.stage != Stage::asking) return;
+    std::erase(queue_, peer);
+    slot.stage = Stage::working;  // it has the update and offers it again
+    slot.offer = {};
+    slot.since = turn.now;
+    slot.limit = turn.now + limit_of(clients_[peer], &Client::work);
+}
+
+void RoundEngine::on_copy_lost(job::Turn& turn, const PeerId& peer, job::TransferId id,
+                               const Error& error) {
+    auto& client = clients_[peer];
+    if (!client.copy_sending || client.copy_id != id) return;
+    client.copy_sending = false;
+    // After anything else the link goes too, and a new one brings the client back.
     bool link_stays =
         error.code == ErrorCode::kTransferStalled || error.code == ErrorCode::kTransferChecksum;
-    auto& client = clients_[peer];
-    auto found = slots_.find(peer);
-    auto* slot = found == slots_.end() ? nullptr : &found->second;
-    if (slot && slot->offer == id &&
-        (slot->stage == Stage::uploading || slot->stage == Stage::asking)) {
-        std::erase(queue_, peer);
-        slot->stage = Stage::working;  // it has the update and offers it again
-        slot->offer = {};
-        slot->since = turn.now;
-        slot->limit = turn.now + limit_of(client, &Client::work);
-    } else if (client.copy_sending && client.copy_id == id) {
-        client.copy_sending = false;
-        if (link_stays && client.here && slot && slot->stage == Stage::receiving)
-            send_copy(turn, peer, client);
-    }
+    auto slot = slots_.find(peer);
+    if (link_stays && client.here && slot != slots_.end() && slot->second.stage == Stage::receiving)
+        send_copy(turn, peer, client);
+}
+
+// Its training failed: it says so instead of letting the round wait for it.
+void RoundEngine::on_gave_up(job::Turn& turn, const PeerId& from,
+                             const message::RoundClosed& closed) {
+    auto found = slots_.find(from);
+    if (phase_ != Phase::collecting || closed.round != plan_->round || found == slots_.end() ||
+        found->second.stage >= Stage::asking)
+        return;
+    auto& slot = found->second;
+    ++refused_;
+    slot.stage = Stage::excluded;
+    slot.barred = true;
+    slot.limit = Instant::never();
+    slot.why = "it gave up: " + closed.what;
+    turn.notice(message::UpdateRefused{from, plan_->round, {closed.code, slot.why, {}}});
 }
 
 // For what it sent. The model is untouched, and the peer is named.

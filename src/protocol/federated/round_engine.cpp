@@ -169,6 +169,8 @@ void RoundEngine::on_link(job::Turn& turn, const PeerId& peer, bool up) {
 void RoundEngine::on_message(job::Turn& turn, const PeerId& from, const message::Message& message) {
     if (auto* report = std::get_if<message::EvaluationReport>(&message))
         if (report->run == run_) on_report(turn, from, *report);
+    if (auto* closed = std::get_if<message::RoundClosed>(&message))
+        if (closed->run == run_) on_gave_up(turn, from, *closed);
     advance(turn);
 }
 
@@ -179,7 +181,11 @@ void RoundEngine::on_transfer(job::Turn& turn, const PeerId& peer, job::Transfer
     } else if (auto* arrived = std::get_if<message::TransferArrived>(&event)) {
         on_arrived(turn, peer, id, std::move(arrived->payload));
     } else if (auto* lost = std::get_if<message::TransferLost>(&event)) {
-        on_lost(turn, peer, id, lost->error);
+        if (lost->incoming) {
+            on_upload_lost(turn, peer, id);
+        } else {
+            on_copy_lost(turn, peer, id, lost->error);
+        }
     } else if (auto& client = clients_[peer]; client.copy_sending && client.copy_id == id) {
         auto* refused = std::get_if<message::TransferRefused>(&event);
         if (refused && refused->reason != job::RefuseReason::duplicate) {
