@@ -9,12 +9,12 @@
 namespace gossamer::session::testing {
 
 using security::Federation;
-using security::test::Member;
 using security::TlsContext;
 using security::TlsSide;
 using security::VerifyPolicy;
 using security::test::federation_of;
 using security::test::kNow;
+using security::test::Member;
 using security::test::member_of;
 
 inline TlsContext context_of(const Federation& f, const Member& m) {
