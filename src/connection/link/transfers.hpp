@@ -2,7 +2,7 @@
 // events; `Link` owns them, feeds them and sends what they queue.
 //
 //   sender    offer --------> granted --> chunks within credit --> end --> delivered
-//   receiver  offered -> grant (reserves all of it, or waits for room) -> staged -> checked -> whole
+//   receiver  offered -> grant (reserves all, or waits for room) -> staged -> checked -> whole
 //
 // Granted transfers are served in the order of their grants, so the receiver may expect progress of
 // the oldest one alone, and a waiting grant never counts against the sender.

@@ -11,12 +11,8 @@ namespace gossamer::transport {
 
 namespace {
 
-constexpr Duration kYoung = 5s;     // a link that may have crossed with another dial
 constexpr Duration kTick = 10s;     // between looks at what lies idle
 constexpr Duration kStopWait = 2s;  // for goodbyes to go out
-constexpr Duration kReportEvery = 60s;
-constexpr Duration kSignEvery = 500ms;
-constexpr std::size_t kTrafficPeersMax = 16 * 1024;
 
 std::string text_of(const asio::ip::tcp::endpoint& endpoint) {
     const auto host = endpoint.address().to_string();
@@ -81,6 +77,8 @@ void Hub::admit(asio::ip::tcp::socket socket) {
     std::error_code error;
     const auto endpoint = socket.remote_endpoint(error);
     if (error) return;  // gone already
+    // Those already refused linger for a second to hear why; when too many do, nobody is told.
+    if (all_.size() - up_.size() >= 2 * config_.handshakes_max) return;
     const auto address = text_of(endpoint), host = host_of(address);
     Connection* oldest_here = nullptr;
     std::size_t here = 0;
@@ -173,148 +171,6 @@ void Hub::connected(const std::shared_ptr<Dial>& dial) {
     dials_.erase(dial);
     open(std::move(dial->socket), dial->address, security::TlsSide::dialler, dial->expected)
         ->start();
-}
-
-// ---- one link for each pair of peers ----
-
-void Hub::on_identified(Connection& connection) {
-    const auto& peer = connection.session().peer().id;
-    std::erase(strangers_, &connection);
-    if (!connection.dialled()) return;
-    auto& link = connection.session().link();
-    if (peer == self_)
-        return link.close(now(), {ErrorCode::kTlsPeerId, "this address is our own", {}});
-    if (up_.contains(peer) || greeting_.contains(peer))
-        return link.close(now(), {ErrorCode::kLinkDuplicate, "already linked", {}});
-    greeting_[peer] = &connection;
-}
-
-void Hub::on_greeted(Connection& connection) {
-    const auto& peer = connection.session().peer().id;
-    auto& link = connection.session().link();
-    using wire::RejectReason;
-    if (stopping_) return link.reject(now(), RejectReason::stopping, "");
-    if (peer == self_) return link.reject(now(), RejectReason::duplicate, "dialled itself");
-    auto* old = linked(peer);
-    if (!old && up_.size() >= config_.connections_max)
-        return link.reject(now(), RejectReason::busy, "");
-    const bool ours_stays = self_ < peer;
-    if (ours_stays && greeting_.contains(peer))
-        return link.reject(now(), RejectReason::duplicate, "");
-    if (old && ours_stays && old->dialled() && now() - old->notes.up_since < kYoung)
-        return link.reject(now(), RejectReason::duplicate, "");
-    link.welcome(now());
-}
-
-void Hub::on_up(Connection& connection, const link::Up& up) {
-    const auto peer = connection.session().peer().id;
-    if (auto* old = linked(peer))
-        old->close({ErrorCode::kLinkDuplicate, "replaced by a newer link", {}});
-    if (auto it = greeting_.find(peer); it != greeting_.end() && it->second == &connection)
-        greeting_.erase(it);
-    up_[peer] = &connection;
-    count_links();
-    connection.notes.up = true;
-    connection.notes.up_since = now();
-    emit(connection,
-         job::LinkEvent(job::LinkUp{up.remote.role, connection.address(), connection.dialled()}));
-}
-
-void Hub::on_closed(Connection& connection, const link::Closed& closed) {
-    auto& notes = connection.notes;
-    if (std::exchange(notes.ended, true)) return;
-    std::erase(strangers_, &connection);
-    const bool known = connection.session().identified();
-    const auto peer = known ? connection.session().peer().id : PeerId{};
-    if (known) {
-        if (auto it = greeting_.find(peer); it != greeting_.end() && it->second == &connection)
-            greeting_.erase(it);
-        if (auto it = up_.find(peer); it != up_.end() && it->second == &connection) up_.erase(it);
-        count_links();
-    }
-    if (notes.up) {
-        emit(connection, job::LinkEvent(job::LinkDown{closed.error}));
-    } else if (connection.dialled()) {
-        const bool own = known && peer == self_;
-        sink_({peer, job::LinkEvent(job::DialFailed{connection.address(), closed.error,
-                                                    closed.permanent || own})});
-    } else if (closed.error.code != ErrorCode::kLinkDuplicate) {
-        report_refused(connection.address(), closed.error);
-    }
-}
-
-// ---- what sessions report ----
-
-void Hub::on_session_event(Connection& connection, session::Event event) {
-    bool room_freed = false;
-    if (std::holds_alternative<session::Identified>(event)) {
-        on_identified(connection);
-    } else if (std::holds_alternative<link::Greeted>(event)) {
-        on_greeted(connection);
-    } else if (auto* up = std::get_if<link::Up>(&event)) {
-        on_up(connection, *up);
-    } else if (auto* received = std::get_if<link::Received>(&event)) {
-        emit(connection, std::move(received->message));
-    } else if (auto* news = std::get_if<link::TransferNews>(&event)) {
-        using namespace message;
-        room_freed = news->incoming && (std::holds_alternative<TransferArrived>(news->event) ||
-                                        std::holds_alternative<TransferLost>(news->event));
-        if (!news->incoming) offered_.erase(news->id);
-        emit(connection, TransferNews{news->id, std::move(news->event)});
-    } else if (auto* closed = std::get_if<link::Closed>(&event)) {
-        on_closed(connection, *closed);
-    }
-    if (room_freed) retry_grants();
-}
-
-// Room was given back: those who wait for it get their chance, each in its own turn.
-void Hub::retry_grants() {
-    if (std::exchange(retry_posted_, true)) return;
-    asio::post(io_, [this] {
-        retry_posted_ = false;
-        for (auto& [peer, waiting] : std::map(up_))
-            if (waiting->session().link().waits_for_room()) {
-                waiting->session().link().retry_grants(now());
-                waiting->process();
-            }
-    });
-}
-
-void Hub::emit(Connection& connection, decltype(Event::what) what) {
-    connection.notes.last_event = now();
-    sink_({connection.session().peer().id, std::move(what)});
-}
-
-void Hub::count_links() {
-    std::lock_guard lock(stats_mutex_);
-    stats_.link_count = up_.size();
-}
-
-void Hub::report_refused(const std::string& address, const Error& error) {
-    {
-        std::lock_guard lock(stats_mutex_);
-        ++stats_.incoming_refused_count;
-    }
-    auto [it, first] = refusals_.try_emplace(error.code);
-    auto& r = it->second;
-    if (!first && now() - r.reported < kReportEvery) {
-        ++r.unreported;
-        return;
-    }
-    r.reported = now();
-    sink_({PeerId{}, IncomingRefused{address, error, std::exchange(r.unreported, 0)}});
-}
-
-void Hub::on_socket_closed(Connection& connection) {
-    // A socket dropped without a word from its session still ends a dial or a link.
-    if (!connection.notes.ended) {
-        connection.session().on_broken(now(), {ErrorCode::kLinkBusy, "dropped to make room", {}});
-        while (auto event = connection.session().next_event())
-            on_session_event(connection, std::move(*event));
-    }
-    on_bytes_moved(connection);
-    all_.erase(&connection);
-    finish_if_empty();
 }
 
 // ---- commands ----
@@ -427,32 +283,6 @@ void Hub::tick() {
         }
         tick();
     });
-}
-
-void Hub::on_bytes_moved(Connection& connection) {
-    auto& notes = connection.notes;
-    const bool received = notes.received_bytes != notes.counted.received_bytes;
-    if (!received && notes.sent_bytes == notes.counted.sent_bytes) return;
-    if (!connection.session().identified()) return;
-    const auto& peer = connection.session().peer().id;
-    {
-        std::lock_guard lock(stats_mutex_);
-        if (stats_.peers.size() < kTrafficPeersMax || stats_.peers.contains(peer)) {
-            auto& traffic = stats_.peers[peer];
-            traffic.received_bytes += notes.received_bytes - notes.counted.received_bytes;
-            traffic.sent_bytes += notes.sent_bytes - notes.counted.sent_bytes;
-        }
-    }
-    notes.counted = {notes.received_bytes, notes.sent_bytes};
-    if (received && notes.up && !notes.ended && now() - notes.last_event > kSignEvery)
-        emit(connection, SignOfLife{});
-}
-
-TransportStats Hub::stats() const {
-    std::lock_guard lock(stats_mutex_);
-    auto copy = stats_;
-    copy.staging_used_bytes = staging_->used_bytes();
-    return copy;
 }
 
 }  // namespace gossamer::transport

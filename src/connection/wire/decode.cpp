@@ -74,7 +74,10 @@ struct Reader {
     message::Progress progress(const fb::Progress* p) {
         need(p != nullptr);
         if (!p) return {};
-        return {{p->run()}, p->round(), choice(p->phase(), message::Phase::finished), p->stop(),
+        return {{p->run()},
+                p->round(),
+                choice(p->phase(), message::Phase::finished),
+                p->stop(),
                 p->roster()};
     }
     std::vector<message::MemberRecord> news(

@@ -18,8 +18,7 @@ fb::Id id_of(const std::array<std::byte, 32>& bytes) {
 }
 fb::Checksum checksum_of(const Digest128& d) { return fb::Checksum(d.low, d.high); }
 fb::Progress progress_of(const message::Progress& p) {
-    return fb::Progress(p.run.value, p.round, static_cast<std::uint8_t>(p.phase), p.stop,
-                        p.roster);
+    return fb::Progress(p.run.value, p.round, static_cast<std::uint8_t>(p.phase), p.stop, p.roster);
 }
 // Texts for people are cut where they exceed their bound, never in the middle of a UTF-8 sequence.
 auto text(Builder& b, std::string_view s, std::size_t most = kTextMax) {
