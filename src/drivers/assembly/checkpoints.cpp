@@ -1,0 +1,53 @@
+#include "drivers/assembly/checkpoints.hpp"
+
+namespace gossamer::assembly {
+
+Result<std::unique_ptr<Checkpoints>> Checkpoints::open(storage::Disk& disk, std::string folder,
+                                                       std::string final_model, std::string run,
+                                                       storage::CheckpointOptions options) {
+    GOSSAMER_TRY(auto store, storage::CheckpointStore::open(disk, std::move(folder), options));
+    return std::unique_ptr<Checkpoints>(
+        new Checkpoints(disk, std::move(store), std::move(final_model), std::move(run)));
+}
+
+Result<std::string> Checkpoints::write(const job::CheckpointJob& job) {
+    std::lock_guard lock(mutex_);
+    if (!job.model.exists()) {
+        GOSSAMER_CHECK(store_.save_record(job.round, job.record));
+        return std::string();
+    }
+    storage::CheckpointContent content;
+    content.round = job.round;
+    content.run = run_;
+    content.layout = job.model.layout().get();
+    content.values = job.model.values();
+    content.identity = job.identity;
+    content.score = job.score;
+    content.record = job.record;
+    for (const auto& named : job.states)
+        if (named.state) content.states.emplace_back(named.name, named.state->save());
+    GOSSAMER_TRY(auto path, store_.save(content));
+    if (job.final_)
+        GOSSAMER_CHECK(storage::save_model(disk_, final_model_, *job.model.layout(),
+                                           job.model.values(),
+                                           {{"run", run_}, {"round", std::to_string(job.round)}}));
+    return path;
+}
+
+Result<std::optional<job::Restored>> Checkpoints::restore(const tensor::PoolRef& pool,
+                                                          std::vector<std::string>& damaged) {
+    std::lock_guard lock(mutex_);
+    GOSSAMER_TRY(auto latest, store_.latest(pool));
+    damaged = std::move(latest.skipped);
+    if (!latest.checkpoint) return std::optional<job::Restored>();
+    auto& c = *latest.checkpoint;
+    job::Restored restored;
+    restored.round = c.round;
+    restored.model = tensor::Model::of(c.layout, std::move(c.values));
+    restored.identity = c.identity;
+    restored.record = latest.begun ? std::move(latest.begun->record) : std::move(c.record);
+    restored.states = std::move(c.states);
+    return std::optional<job::Restored>(std::move(restored));
+}
+
+}  // namespace gossamer::assembly

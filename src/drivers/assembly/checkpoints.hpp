@@ -1,0 +1,41 @@
+// Checkpoint jobs on disk: one store for a run, used by one worker at a time.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "gossamer/job/lifecycle.hpp"
+#include "gossamer/job/job.hpp"
+#include "records/storage/checkpoint.hpp"
+#include "records/storage/run_folder.hpp"
+
+namespace gossamer::assembly {
+
+class Checkpoints {
+public:
+    // The folder outlives restarts: it belongs to the run's name, not to one start of a daemon.
+    static Result<std::unique_ptr<Checkpoints>> open(storage::Disk& disk, std::string folder,
+                                                     std::string final_model, std::string run,
+                                                     storage::CheckpointOptions options);
+
+    // A job's work: a checkpoint, a record alone, and the final model when it says so.
+    Result<std::string> write(const job::CheckpointJob& job);
+    // What to go on from; empty when there is nothing. `damaged` names what was passed over.
+    Result<std::optional<job::Restored>> restore(const tensor::PoolRef& pool,
+                                                 std::vector<std::string>& damaged);
+
+private:
+    Checkpoints(storage::Disk& disk, storage::CheckpointStore store, std::string final_model,
+                std::string run)
+        : disk_(disk), store_(std::move(store)), final_model_(std::move(final_model)),
+          run_(std::move(run)) {}
+
+    storage::Disk& disk_;
+    std::mutex mutex_;
+    storage::CheckpointStore store_;
+    std::string final_model_, run_;
+};
+
+}  // namespace gossamer::assembly

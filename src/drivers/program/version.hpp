@@ -1,0 +1,11 @@
+// What --version prints.
+#pragma once
+
+#include <string>
+
+namespace gossamer::program {
+
+std::string version_number();  // "0.1.0"
+std::string version_text();    // "gossamer 0.1.0 (protocol gossamer/1)"
+
+}  // namespace gossamer::program
