@@ -15,6 +15,7 @@ namespace gossamer::cli::demo {
 namespace {
 
 namespace fs = std::filesystem;
+using cli::quoted;
 
 // The passes over the data are the same in all four ways: epochs = rounds · local epochs.
 constexpr std::uint64_t kRounds = 30;
@@ -26,19 +27,6 @@ std::string new_folder(const std::string& root) {
         auto path = fmt::format("{}/demo-{}", root, n);
         if (!fs::exists(path)) return path;
     }
-}
-
-// The newest final.safetensors below a daemon's folder.
-std::string final_model(const Daemon& daemon) {
-    std::string found;
-    fs::file_time_type newest{};
-    std::error_code ignored;
-    for (const auto& entry : fs::recursive_directory_iterator(daemon.folder, ignored)) {
-        if (entry.path().filename() != "final.safetensors") continue;
-        auto time = entry.last_write_time();
-        if (found.empty() || time > newest) found = entry.path().string(), newest = time;
-    }
-    return found;
 }
 
 Result<Row> row_of(const std::string& name, World& world, const Outcome& outcome,
@@ -58,6 +46,31 @@ Result<Row> row_of(const std::string& name, World& world, const Outcome& outcome
     }
     row.accuracy_mean /= count;
     return row;
+}
+
+WorldPlan world_plan(const Plan& plan, const std::string& mode) {
+    bool gossip = mode == "gossip";
+    WorldPlan w{.folder = plan.folder + "/" + mode,
+                .programs = plan.programs,
+                .mode = mode,
+                .peer_count = plan.peer_count};
+    w.options = {
+        {"run.seed", std::to_string(plan.seed)},
+        {"run.rounds", std::to_string(gossip ? plan.gossip_steps : plan.federated_rounds)},
+        {"model.name", toml_text("mlp-200-200")},
+        {"training.learning_rate", "0.05"},
+        {"training.batch_size", "32"},
+        {"data.partition", toml_text("dirichlet")},
+        {"data.alpha", fmt::format("{:.3f}", plan.alpha)},
+    };
+    if (gossip) {
+        w.options["topology.graph"] = toml_text("one-peer-exponential");
+        w.options["gossip.local_steps"] = std::to_string(plan.local_steps);
+        w.options["gossip.evaluate_every"] = "5";
+    } else {
+        w.options["federated.local_epochs"] = std::to_string(plan.local_epochs);
+    }
+    return w;
 }
 
 void write_summary(const std::string& path, const std::vector<Row>& rows,
@@ -114,7 +127,7 @@ Result<int> run_demo(const DemoOptions& options) {
     if (!central) return fail(central.error());
     rows.push_back(*local);
     for (std::string mode : {"gossip", "federated"}) {
-        GOSSAMER_TRY(auto world, World::create(plan, mode));
+        GOSSAMER_TRY(auto world, World::create(world_plan(plan, mode)));
         GOSSAMER_TRY(auto outcome, tell_story(world, screen, kModePatience));
         modes[mode] = facts_of(outcome);
         all_well = all_well && outcome.complete && outcome.noticed_after && outcome.caught_up_after;

@@ -5,10 +5,20 @@
 #include <string>
 #include <vector>
 
-#include "cli/demo/world.hpp"
+#include "cli/world.hpp"
 #include "gossamer/base/time.hpp"
 
 namespace gossamer::cli::demo {
+
+struct Plan {
+    std::string folder;    // of this demo's results
+    std::string programs;  // the build folder
+    unsigned peer_count = 8;
+    std::uint64_t seed = 1;
+    std::uint64_t gossip_steps = 0, federated_rounds = 0;
+    std::uint32_t local_epochs = 1, local_steps = 0;
+    double alpha = 0.5;
+};
 
 class Screen {
 public:

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "cli/demo/show.hpp"
-#include "cli/demo/world.hpp"
 
 namespace gossamer::cli::demo {
 

@@ -1,4 +1,4 @@
-#include "cli/demo/world.hpp"
+#include "cli/world.hpp"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -17,7 +18,7 @@
 
 #include "drivers/runtime/control.hpp"
 
-namespace gossamer::cli::demo {
+namespace gossamer::cli {
 namespace {
 
 namespace fs = std::filesystem;
@@ -64,15 +65,30 @@ std::vector<unsigned> free_ports(std::size_t count) {
     return ports;
 }
 
-Result<World> World::create(const Plan& plan, const std::string& mode) {
+std::string toml_text(std::string_view text) { return nlohmann::json(text).dump(); }
+
+Result<PeerId> make_identity(const std::string& programs, const std::string& federation,
+                             const std::string& identity, const std::string& role) {
+    auto command = programs + "/cli/gossamer";
+    GOSSAMER_TRY(auto made,
+                 run_command({command, "identity", "create", identity, "--format", "json"}));
+    GOSSAMER_CHECK(run_command({command, "identity", "sign", identity + "/request.pem",
+                                "--federation", federation, "--role", role}));
+    auto json = nlohmann::json::parse(made, nullptr, false);
+    auto id = PeerId::parse(json.is_object() ? json.value("peer_id", "") : "");
+    if (!id) return fail(ErrorCode::kInternal, "identity create answered: " + made);
+    return *id;
+}
+
+Result<World> World::create(const WorldPlan& plan) {
     World world;
-    world.mode = mode;
-    world.folder = plan.folder + "/" + mode;
+    world.mode = plan.mode;
+    world.folder = plan.folder;
+    world.programs = plan.programs;
     fs::create_directories(world.folder);
-    bool federated = mode == "federated";
-    auto command = plan.programs + "/cli/gossamer";
-    GOSSAMER_CHECK(run_command({command, "federation", "create", world.folder + "/federation",
-                                "--name", "demo"}));
+    bool federated = plan.mode == "federated";
+    GOSSAMER_CHECK(run_command({plan.programs + "/cli/gossamer", "federation", "create",
+                                world.folder + "/federation", "--name", "demo"}));
     auto count = plan.peer_count + (federated ? 1 : 0);
     world.ports_ = free_ports(count);
     for (unsigned i = 0; i < count; ++i) {
@@ -80,71 +96,68 @@ Result<World> World::create(const Plan& plan, const std::string& mode) {
         Daemon daemon;
         daemon.name = aggregator ? "aggregator" : fmt::format("peer{}", i - (federated ? 1 : 0));
         daemon.folder = world.folder + "/" + daemon.name;
-        daemon.program = plan.programs + (aggregator ? "/aggregator/gossamer-aggregator"
-                                                     : "/peers/gossamer-peer");
+        daemon.program = aggregator ? plan.aggregator_program : plan.peer_program;
+        if (daemon.program.empty())
+            daemon.program = plan.programs + (aggregator ? "/aggregator/gossamer-aggregator"
+                                                         : "/peers/gossamer-peer");
         daemon.config = daemon.folder + "/config.toml";
         // Short: a Unix socket's path has at most 107 bytes.
-        daemon.socket = fmt::format("{}/gossamer-demo-{}-{}-{}",
-                                    fs::temp_directory_path().string(), ::getpid(), mode, i);
+        static unsigned number = 0;
+        daemon.socket = fmt::format("{}/gossamer-{}-{}", fs::temp_directory_path().string(),
+                                    ::getpid(), number++);
         daemon.log = daemon.folder + "/log";
-        GOSSAMER_CHECK(world.make_identity(plan, daemon, aggregator ? "aggregator" : "peer"));
-        GOSSAMER_CHECK(world.write_config(plan, daemon, i));
+        GOSSAMER_TRY(daemon.id, make_identity(plan.programs, world.folder + "/federation",
+                                              daemon.folder + "/identity",
+                                              aggregator ? "aggregator" : "peer"));
+        world.set_options(plan, daemon, i);
         world.daemons.push_back(std::move(daemon));
     }
     return world;
 }
 
-Status World::make_identity(const Plan& plan, Daemon& daemon, const std::string& role) {
-    auto command = plan.programs + "/cli/gossamer";
-    GOSSAMER_TRY(auto made, run_command({command, "identity", "create", daemon.folder + "/identity",
-                                         "--format", "json"}));
-    GOSSAMER_CHECK(run_command({command, "identity", "sign", daemon.folder + "/identity/request.pem",
-                                "--federation", folder + "/federation", "--role", role}));
-    auto json = nlohmann::json::parse(made, nullptr, false);
-    auto id = PeerId::parse(json.is_object() ? json.value("peer_id", "") : "");
-    if (!id) return fail(ErrorCode::kInternal, "identity create answered: " + made);
-    daemon.id = *id;
-    return {};
+void World::set_options(const WorldPlan& plan, Daemon& daemon, unsigned place) {
+    bool federated = plan.mode == "federated", aggregator = federated && place == 0;
+    auto& o = daemon.options;
+    o["run.name"] = toml_text("demo");
+    o["run.mode"] = toml_text(plan.mode);
+    o["run.peers"] = std::to_string(plan.peer_count);
+    o["run.folder"] = toml_text(daemon.folder + "/runs");
+    o["identity.folder"] = toml_text(daemon.folder + "/identity");
+    o["control.socket"] = toml_text(daemon.socket);
+    o["membership.profile"] = toml_text("local");
+    o["work.threads"] = "1";
+    if (!federated || aggregator)
+        o["listen.address"] = toml_text(fmt::format("127.0.0.1:{}", ports_[place]));
+    if (!aggregator) {
+        std::vector<std::string> seeds;  // the aggregator, or the first two peers
+        for (unsigned i = 0; i < (federated ? 1u : std::min(2u, plan.peer_count)); ++i)
+            if (i != place) seeds.push_back(toml_text(fmt::format("127.0.0.1:{}", ports_[i])));
+        o["membership.seeds"] = fmt::format("[{}]", fmt::join(seeds, ", "));
+        o["data.parts"] = std::to_string(plan.peer_count);
+        o["data.part"] = std::to_string(place - (federated ? 1 : 0));
+    }
+    for (const auto& [key, value] : plan.options) o[key] = value;
 }
 
-Status World::write_config(const Plan& plan, Daemon& daemon, unsigned place) {
-    bool federated = mode == "federated", aggregator = federated && place == 0;
-    std::ofstream out(daemon.config);
-    out << "# Written by `gossamer demo`.\n";
-    out << "[run]\nname = \"demo\"\n" << fmt::format("mode = \"{}\"\n", mode);
-    out << fmt::format("rounds = {}\n", federated ? plan.federated_rounds : plan.gossip_steps);
-    out << fmt::format("peers = {}\nseed = {}\nfolder = \"{}/runs\"\n", plan.peer_count, plan.seed,
-                       daemon.folder);
-    out << fmt::format("[identity]\nfolder = \"{}/identity\"\n", daemon.folder);
-    out << fmt::format("[control]\nsocket = \"{}\"\n", daemon.socket);
-    if (!federated || aggregator)
-        out << fmt::format("[listen]\naddress = \"127.0.0.1:{}\"\n", ports_[place]);
-    out << "[membership]\nprofile = \"local\"\n";
-    if (!aggregator) {
-        std::vector<std::string> seeds;
-        for (unsigned i = 0; i < (federated ? 1u : 2u); ++i)
-            if (i != place || federated) seeds.push_back(fmt::format("\"127.0.0.1:{}\"", ports_[i]));
-        out << fmt::format("seeds = [{}]\n", fmt::join(seeds, ", "));
+std::string final_model(const Daemon& daemon) {
+    std::string found;
+    fs::file_time_type newest{};
+    std::error_code ignored;
+    for (const auto& entry : fs::recursive_directory_iterator(daemon.folder, ignored)) {
+        if (entry.path().filename() != "final.safetensors") continue;
+        auto time = entry.last_write_time();
+        if (found.empty() || time > newest) found = entry.path().string(), newest = time;
     }
-    out << "[model]\nname = \"mlp-200-200\"\n";
-    out << "[training]\nlearning_rate = 0.05\nbatch_size = 32\n";
-    out << fmt::format("[data]\npartition = \"dirichlet\"\nalpha = {}\nparts = {}\n", plan.alpha,
-                       plan.peer_count);
-    if (!aggregator) out << fmt::format("part = {}\n", place - (federated ? 1 : 0));
-    out << "[work]\nthreads = 1\n";
-    if (federated) {
-        out << fmt::format("[federated]\nlocal_epochs = {}\n", plan.local_epochs);
-    } else {
-        out << "[topology]\ngraph = \"one-peer-exponential\"\n";
-        out << fmt::format("[gossip]\nlocal_steps = {}\n", plan.local_steps);
-    }
-    return out.good() ? Status{}
-                      : Status(fail(ErrorCode::kDiskFailed, "cannot write " + daemon.config));
+    return found;
 }
 
 Daemon* World::aggregator() { return mode == "federated" ? &daemons.front() : nullptr; }
 
 Status World::start(Daemon& daemon) {
+    std::ofstream out(daemon.config);
+    for (const auto& [key, value] : daemon.options) out << key << " = " << value << "\n";
+    out.close();
+    if (!out) return fail(ErrorCode::kDiskFailed, "cannot write " + daemon.config);
     GOSSAMER_TRY(daemon.process,
                  Process::start({{daemon.program, "--config", daemon.config}, daemon.log, {}}));
     daemon.killed = false;
@@ -184,4 +197,4 @@ void World::stop_all() {
     }
 }
 
-}  // namespace gossamer::cli::demo
+}  // namespace gossamer::cli
