@@ -15,7 +15,6 @@ namespace gossamer::cli::demo {
 namespace {
 
 namespace fs = std::filesystem;
-using cli::quoted;
 
 // The passes over the data are the same in all four ways: epochs = rounds · local epochs.
 constexpr std::uint64_t kRounds = 30;
