@@ -9,7 +9,8 @@ namespace {
 
 Result<std::shared_ptr<training::Trainer>> built_in_trainer(const OptionSource& options,
                                                             const job::RunConfig& run, Role role,
-                                                            const tensor::PoolRef& pool) {
+                                                            const tensor::PoolRef& pool,
+                                                            bool& has_test_data) {
     auto config = data::data_config(options);
     GOSSAMER_TRY(auto split, data::load_dataset(config, run.seed));
     auto outputs = split.train->has_labels() ? split.train->class_count()
@@ -34,6 +35,7 @@ Result<std::shared_ptr<training::Trainer>> built_in_trainer(const OptionSource& 
     }
     data::View test;
     if (split.test) test = data::View::all(split.test);
+    has_test_data = test.size() > 0;
     auto batch = training.batch_size;
     auto plans = std::make_shared<training::PlanStock>(std::move(network), batch, pool);
     GOSSAMER_TRY(auto trainer, training::CpuTrainer::create(std::move(plans), std::move(train),
@@ -53,8 +55,10 @@ Result<Learning> make_learning(const OptionSource& options, const job::RunConfig
     learning.pool = tensor::BufferPool::create(std::size_t{256} << 20);
     if (extensions.trainer) {
         GOSSAMER_TRY(learning.trainer, extensions.trainer(options));
+        learning.has_test_data = true;  // it says so itself: a sample count of 0 where it has none
     } else {
-        GOSSAMER_TRY(learning.trainer, built_in_trainer(options, run, role, learning.pool));
+        GOSSAMER_TRY(learning.trainer, built_in_trainer(options, run, role, learning.pool,
+                                                        learning.has_test_data));
     }
     return learning;
 }

@@ -12,6 +12,7 @@ struct Learning {
     std::shared_ptr<training::Trainer> trainer;
     std::shared_ptr<const codec::CodecTable> codecs;
     tensor::PoolRef pool;
+    bool has_test_data = false;
 };
 
 // An aggregator trains on nothing: it needs the data for the shape of the model, and the test

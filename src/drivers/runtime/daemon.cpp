@@ -152,8 +152,10 @@ void Daemon::check_end() {
 // At most five times a second: the line is made anew for it.
 void Daemon::tell_status() {
     auto now = boot_time();
-    if (!parts_.on_status || now - status_told_ < 200ms) return;
+    if (now - status_told_ < 200ms) return;
     status_told_ = now;
+    if (parts_.on_traffic) parts_.on_traffic(traffic());
+    if (!parts_.on_status) return;
     auto line = status_line(parts_.node->status(now));
     if (line != last_status_) parts_.on_status(last_status_ = line);
 }

@@ -18,6 +18,8 @@
 
 namespace gossamer::runtime {
 
+using transport::Traffic;  // of all links together, TLS and all
+
 struct DaemonParts {
     std::unique_ptr<node::Node> node;
     RunSeed seed;
@@ -31,14 +33,14 @@ struct DaemonParts {
     std::function<void(WallTime, const message::Notice&)> record;
     // A stranger's connection that came to nothing; also on the core thread.
     std::function<void(WallTime, const transport::IncomingRefused&)> on_refused;
+    // The bytes of all links so far; about once a second.
+    std::function<void(Traffic)> on_traffic;
     // One human line whenever it may have changed: for systemd.
     std::function<void(const std::string&)> on_status;
     std::function<void(const std::string& address)> on_ready;
     bool exit_when_finished = true;
     Duration leave_patience = 2s;  // how long a clean leave may take
 };
-
-using transport::Traffic;  // of all links together, TLS and all
 
 class Daemon {
 public:

@@ -1,0 +1,48 @@
+// One member of a run, assembled out of its configuration: node, trainer, data, keys, checkpoints.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "drivers/assembly/checkpoints.hpp"
+#include "drivers/assembly/identity.hpp"
+#include "drivers/assembly/learning.hpp"
+#include "drivers/work/perform.hpp"
+#include "gossamer/node/node.hpp"
+#include "records/config/config.hpp"
+
+namespace gossamer::assembly {
+
+// All options of a daemon of this role, in one schema. `more` are those of rooms that assembly does
+// not include, such as transport's.
+Result<config::SchemaRef> schema_for(Role role, const Extensions& extensions, OptionTable more);
+
+struct MemberSetup {
+    const config::Config& config;
+    Role role{};
+    PeerId self;
+    std::vector<std::string> addresses;  // it can be dialled at
+    const Extensions& extensions;
+    storage::Disk& disk;
+    WallTime now;
+    // Where checkpoints lie; not used when nothing can be written.
+    const storage::RunFolder* folder = nullptr;
+};
+
+struct Member {
+    job::RunConfig run;
+    Learning learning;
+    std::unique_ptr<Checkpoints> checkpoints;  // null without a folder
+    std::unique_ptr<node::Node> node;
+    std::vector<std::string> remarks;  // for the log: what was restored, what was damaged
+};
+
+// Errors are those of the configuration, the data, the model and the checkpoints.
+Result<Member> make_member(const MemberSetup& setup);
+
+// What jobs may use, for this member.
+work::Tools tools_of(const Member& member, const PeerId& self,
+                     std::shared_ptr<const security::IdentityKey> key);
+
+}  // namespace gossamer::assembly

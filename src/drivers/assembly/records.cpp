@@ -1,0 +1,95 @@
+#include "drivers/assembly/records.hpp"
+
+#include <chrono>
+
+namespace gossamer::assembly {
+
+Result<storage::RunFolder> run_folder_for(storage::Disk& disk, const std::string& root,
+                                          const std::string& run, bool resume) {
+    if (resume)
+        if (auto newest = storage::RunFolder::newest(disk, root, run))
+            if (storage::overview(disk, *newest).state != "finished") return newest;
+    return storage::RunFolder::create(disk, root, run);
+}
+
+Records::Records(storage::Disk& disk, Setup setup) : disk_(disk), now_(std::move(setup.now)) {
+    console_ = std::make_unique<telemetry::Console>(telemetry::Console::to_stderr(),
+                                                    telemetry::Console::stderr_is_terminal());
+    if (setup.folder) {
+        folder_path_ = setup.folder->path();
+        log_file_ = std::make_unique<storage::RecordFile>(disk_, setup.folder->log());
+    }
+    open_log(setup.config, setup.run);
+    Result<storage::RunFolder> folder = std::move(setup.folder);
+    if (folder) {
+        auto text = as_bytes(setup.resolved_config);
+        if (auto written = disk_.replace_file(folder->config(), {{text}}); !written)
+            folder = fail(written.error());
+    }
+    auto start = now_();
+    recorder_ = std::make_unique<telemetry::Recorder>(disk_, log_, console_.get(),
+                                                      std::move(folder), std::move(setup.run),
+                                                      std::move(setup.config), start);
+    thread_ = std::thread([this] { run(); });
+}
+
+Records::~Records() { finish("stopped"); }
+
+// Lines for people on the terminal, structured ones in the run's folder.
+void Records::open_log(const telemetry::TelemetryConfig& config,
+                       const telemetry::RecordedRun& run) {
+    auto suitable = telemetry::suitable_style(console_->is_terminal(),
+                                              [](const char* name) {
+                                                  return telemetry::environment_variable(name);
+                                              });
+    auto style = telemetry::log_style(config, suitable);
+    style.who = "peer=" + run.me.short_string() + " run=" + telemetry::harmless(run.name, 64);
+    log_.add_sink(style, [this](std::string_view line) { console_->line(line); });
+    if (!log_file_) return;
+    telemetry::LogStyle plain;
+    plain.who = style.who;
+    plain.least = config.log_level;
+    log_.add_sink(plain, [this](std::string_view line) { log_file_->append_line(line); });
+}
+
+void Records::take(WallTime wall, message::Notice notice) {
+    if (queue_.size() >= kQueueMax)
+        ++overflow_;
+    else
+        queue_.push_always({wall, std::move(notice)});
+}
+
+void Records::on_traffic(std::uint64_t sent_bytes, std::uint64_t received_bytes) {
+    sent_bytes_ = sent_bytes;
+    received_bytes_ = received_bytes;
+}
+
+void Records::run() {
+    using Clock = std::chrono::steady_clock;
+    auto flush_at = Clock::now() + std::chrono::seconds(1);
+    for (;;) {
+        auto noted = queue_.pop_until(flush_at);
+        if (noted) recorder_->take(noted->notice, noted->wall);
+        bool ended = !noted && Clock::now() < flush_at;  // closed and drained
+        if (!ended && Clock::now() < flush_at) continue;
+        flush_at = Clock::now() + std::chrono::seconds(1);
+        auto wall = now_();
+        recorder_->on_traffic(sent_bytes_, received_bytes_, wall);
+        if (auto lost = overflow_.exchange(0))
+            log_.say(wall, telemetry::Level::warning, "records_overflow",
+                     std::to_string(lost) + " events came faster than the disk takes them and "
+                                            "were not recorded");
+        if (ended) break;
+        recorder_->flush(wall);
+    }
+    recorder_->finish(now_(), final_state_);
+}
+
+void Records::finish(const std::string& state) {
+    if (!thread_.joinable()) return;
+    final_state_ = state;
+    queue_.close();
+    thread_.join();
+}
+
+}  // namespace gossamer::assembly

@@ -1,0 +1,69 @@
+// The records of one daemon: a thread that feeds log, metrics, history and summary from notices, so
+// that the core thread never waits for a disk.
+//
+// The queue holds kQueueMax notices; when the disk cannot keep up, what does not fit is counted and
+// reported, the run goes on.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <variant>
+
+#include "base/thread/bounded_queue.hpp"
+#include "records/telemetry/recorder.hpp"
+
+namespace gossamer::assembly {
+
+// The folder a run's start writes into: the newest one of this name when that run is not over and
+// `resume` is set, else a new one.
+Result<storage::RunFolder> run_folder_for(storage::Disk& disk, const std::string& root,
+                                          const std::string& run, bool resume);
+
+class Records {
+public:
+    static constexpr std::size_t kQueueMax = 16384;
+
+    struct Setup {
+        telemetry::RecordedRun run;
+        telemetry::TelemetryConfig config;
+        Result<storage::RunFolder> folder;
+        std::string resolved_config;  // written to config.toml
+        std::function<WallTime()> now;
+    };
+    Records(storage::Disk& disk, Setup setup);
+    ~Records();
+    Records(const Records&) = delete;
+    Records& operator=(const Records&) = delete;
+
+    void take(WallTime wall, message::Notice notice);  // from the core thread; never blocks
+    void on_traffic(std::uint64_t sent_bytes, std::uint64_t received_bytes);
+    telemetry::Log& log() { return log_; }
+    // Writes what is left, the summary, and ends the thread. state: "finished" or "stopped".
+    void finish(const std::string& state);
+    std::string folder_path() const { return folder_path_; }
+
+private:
+    struct Noted {
+        WallTime wall;
+        message::Notice notice;
+    };
+    void run();
+    void open_log(const telemetry::TelemetryConfig& config, const telemetry::RecordedRun& run);
+
+    storage::Disk& disk_;
+    std::function<WallTime()> now_;
+    telemetry::Log log_;
+    std::unique_ptr<storage::RecordFile> log_file_;
+    std::unique_ptr<telemetry::Console> console_;
+    std::string folder_path_;
+    std::unique_ptr<telemetry::Recorder> recorder_;
+    thread::BoundedQueue<Noted> queue_{kQueueMax};
+    std::atomic<std::uint64_t> sent_bytes_{0}, received_bytes_{0}, overflow_{0};
+    std::string final_state_;
+    std::thread thread_;
+};
+
+}  // namespace gossamer::assembly
