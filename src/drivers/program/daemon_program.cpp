@@ -6,6 +6,7 @@
 #include <thread>
 
 #include <fmt/format.h>
+#include <sodium.h>
 
 #include "drivers/assembly/member.hpp"
 #include "drivers/assembly/records.hpp"
@@ -205,6 +206,7 @@ Result<ExitCode> Program::run(const DaemonFlags& flags) {
 int run_daemon(int argc, char** argv, Role role, const Extensions& extensions) {
     DaemonFlags flags;
     if (auto code = parse_flags(argc, argv, role, flags)) return *code;
+    if (sodium_init() < 0) return static_cast<int>(ExitCode::internal);  // picks the fast BLAKE2b
     runtime::block_signals();
     Result<ExitCode> code = ExitCode::internal;
     try {  // exceptions end a start; nothing throws once the daemon runs

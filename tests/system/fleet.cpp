@@ -1,0 +1,85 @@
+#include "fleet.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include <doctest/doctest.h>
+
+namespace gossamer::system_test {
+
+namespace fs = std::filesystem;
+
+std::string fresh_folder(const std::string& name) {
+    auto path = fs::path(GOSSAMER_BUILD_FOLDER) / "system" / (name + "-" + std::to_string(::getpid()));
+    fs::remove_all(path);
+    fs::create_directories(path);
+    return path.string();
+}
+
+cli::Options small_learning() {
+    return {
+        {"data.format", "\"synthetic\""},
+        {"data.synthetic_train", "2000"},
+        {"data.synthetic_test", "500"},
+        {"data.partition", "\"iid\""},
+        {"model.name", "\"softmax-regression\""},
+        {"training.learning_rate", "0.1"},
+        {"run.seed", "7"},
+    };
+}
+
+cli::World make_world(const std::string& name, const std::string& mode, unsigned peer_count,
+                      const cli::Options& more) {
+    cli::WorldPlan plan;
+    plan.folder = fresh_folder(name);
+    plan.programs = GOSSAMER_BUILD_FOLDER;
+    plan.mode = mode;
+    plan.peer_count = peer_count;
+    plan.options = small_learning();
+    for (const auto& [key, value] : more) plan.options[key] = value;
+    auto world = cli::World::create(plan);
+    if (!world) FAIL(world.error().to_string());
+    return std::move(*world);
+}
+
+bool eventually(cli::World& world, Duration patience, const std::function<bool()>& condition) {
+    auto until = std::chrono::steady_clock::now() + patience;
+    for (;;) {
+        for (auto& daemon : world.daemons) world.ask(daemon);
+        if (condition()) return true;
+        if (std::chrono::steady_clock::now() > until) return false;
+        ::poll(nullptr, 0, 30);
+    }
+}
+
+bool all_end_well(cli::World& world, Duration patience) {
+    bool ended = eventually(world, patience, [&] {
+        for (auto& daemon : world.daemons)
+            if (daemon.process.running()) return false;
+        return true;
+    });
+    for (auto& daemon : world.daemons) {
+        CAPTURE(daemon.name);
+        if (daemon.process.exit_code() != 0) {
+            MESSAGE(log_of(daemon));
+            ended = false;
+        }
+    }
+    return ended;
+}
+
+std::string text_of(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+std::string log_of(const cli::Daemon& daemon) {
+    return daemon.name + " wrote:\n" + text_of(daemon.log);
+}
+
+}  // namespace gossamer::system_test
