@@ -4,8 +4,8 @@ namespace gossamer::assembly {
 
 Result<std::unique_ptr<Checkpoints>> Checkpoints::open(storage::Disk& disk, std::string folder,
                                                        std::string final_model, std::string run,
-                                                       storage::CheckpointOptions options) {
-    GOSSAMER_TRY(auto store, storage::CheckpointStore::open(disk, std::move(folder), options));
+                                                       storage::CheckpointConfig config) {
+    GOSSAMER_TRY(auto store, storage::CheckpointStore::open(disk, std::move(folder), config));
     return std::unique_ptr<Checkpoints>(
         new Checkpoints(disk, std::move(store), std::move(final_model), std::move(run)));
 }

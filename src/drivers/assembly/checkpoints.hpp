@@ -18,7 +18,7 @@ public:
     // The folder outlives restarts: it belongs to the run's name, not to one start of a daemon.
     static Result<std::unique_ptr<Checkpoints>> open(storage::Disk& disk, std::string folder,
                                                      std::string final_model, std::string run,
-                                                     storage::CheckpointOptions options);
+                                                     storage::CheckpointConfig config);
 
     // A job's work: a checkpoint, a record alone, and the final model when it says so.
     Result<std::string> write(const job::CheckpointJob& job);

@@ -97,7 +97,7 @@ Result<config::SchemaRef> schema_for(Role role, const Extensions& extensions, Op
         data::data_options(),         model::model_options(),
         training::training_options(), topology::topology_options(),
         gossip::gossip_options(),     federated::federated_options(),
-        storage::checkpoint_table(),  telemetry::telemetry_options(),
+        storage::checkpoint_options(),  telemetry::telemetry_options(),
         assembly_options(),           extensions.options};
     (void)role;  // one schema for peers and aggregators: a file may serve both
     add_entries(tables, gossip::built_in_algorithms());
@@ -118,7 +118,7 @@ Result<Member> make_member(const MemberSetup& setup) {
         GOSSAMER_TRY(member.checkpoints,
                      Checkpoints::open(setup.disk, setup.folder->checkpoints(),
                                        setup.folder->final_model(), member.run.name,
-                                       storage::checkpoint_options(setup.config)));
+                                       storage::checkpoint_config(setup.config)));
         if (member.run.resume) {
             std::vector<std::string> damaged;
             GOSSAMER_TRY(restored, member.checkpoints->restore(member.learning.pool, damaged));
