@@ -76,7 +76,7 @@ TEST_CASE("peers wait for the members of the run and say so") {
     CHECK(turn.jobs.size() == 1);
     REQUIRE(turn.notices.size() == 1);
     auto waiting = std::get<message::Waiting>(turn.notices[0]);
-    CHECK(waiting.what == "4 peers of run \"test\", 1 are here");
+    CHECK(waiting.what == "4 peers of run \"test\"; here: 1");
     CHECK(world.core(0).status(world.now()).phase == message::Phase::waiting);
     CHECK(world.core(0).status(world.now()).waiting.size() == 1);
 }

@@ -65,8 +65,8 @@ bool Gossip::wait_for_members(job::Turn& turn, std::size_t here, std::vector<Pee
     }
     quiet_until_ = turn.now + 1s;
     wait_aloud(turn,
-               std::to_string(setup_.run.peers) + " peers of run \"" + setup_.run.name + "\", " +
-                   std::to_string(here) + " are here",
+               std::to_string(setup_.run.peers) + " peers of run \"" + setup_.run.name +
+                   "\"; here: " + std::to_string(here),
                std::move(missing), since_, Instant::never());
     return false;
 }

@@ -172,8 +172,7 @@ void Gossip::ask_for_model(job::Turn& turn) {
     }
     if (!best) {
         catch_up_.reset();
-        no_catch_up_before_ = turn.now + patience_.cap();
-        timer(Timer::catch_up) = Instant::never();
+        timer(Timer::catch_up) = no_catch_up_before_ = turn.now + patience_.floor();
         return;
     }
     catch_up_->asked = *best;

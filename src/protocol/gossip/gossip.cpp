@@ -158,7 +158,11 @@ void Gossip::fire(job::Turn& turn, Timer which) {
             break;
         case Timer::offers: outbox_.offer_waiting(turn); break;
         case Timer::catch_up:
-            if (catch_up_) ask_for_model(turn);
+            if (catch_up_) {
+                ask_for_model(turn);
+            } else {
+                for (const auto& [id, view] : peers_) notice_lead(turn, id);
+            }
             break;
         case Timer::ending:
             if (stage_ == Stage::ending) start_averaging(turn);
@@ -224,8 +228,10 @@ bool Gossip::alive(const PeerId& peer) const {
 }
 
 void Gossip::announce(job::Turn& turn) {
+    if (announced_ == progress()) return;
+    announced_ = progress();
     for (const auto& [id, view] : peers_)
-        if (view.linked) turn.send(id, progress());
+        if (view.linked) turn.send(id, announced_);
 }
 
 void Gossip::wait_aloud(job::Turn& turn, std::string what, std::vector<PeerId> whom, Instant since,
@@ -264,7 +270,7 @@ GossipStatus Gossip::status(Instant now) const {
     constexpr auto unknown = std::numeric_limits<double>::quiet_NaN();
     GossipStatus out{progress().phase,
                      done_,
-                     last_step(),
+                     last_step() + setup_.config.final_averaging_steps,
                      loss_.value_or(unknown),
                      accuracy_.value_or(unknown),
                      {}};

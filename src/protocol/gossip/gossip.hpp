@@ -33,8 +33,8 @@ enum class Stage : std::uint8_t { gathering, linking, working, ending, closing, 
 
 struct GossipStatus {
     message::Phase phase{};
-    std::uint64_t round = 0, round_max = 0;
-    double loss = 0, accuracy = 0;  // NaN until known
+    std::uint64_t round = 0, round_max = 0;  // round_max counts the final averaging too
+    double loss = 0, accuracy = 0;           // NaN until known
     std::vector<message::Waiting> waiting;
 };
 
@@ -235,7 +235,8 @@ private:
     std::optional<double> accuracy_, loss_;
     Instant since_;  // of the present wait
     Instant quiet_until_;
-    std::string told_;  // what the last Waiting notice said
+    message::Progress announced_;  // what all were told last
+    std::string told_;             // what the last Waiting notice said
     std::array<Instant, static_cast<std::size_t>(Timer::count)> timers_;
 };
 
