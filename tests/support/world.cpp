@@ -129,6 +129,8 @@ void World::end_life(std::size_t place) {
     ++p.life;
     p.listening = p.armed = false;
     p.promised.clear();
+    p.tasks.clear();
+    p.at_work[0] = p.at_work[1] = nullptr;
 }
 
 // An event for this life of the node; one that comes while it sleeps waits.
@@ -152,19 +154,12 @@ void World::turn(std::size_t place, const std::function<void(job::Turn&)>& event
 }
 
 void World::carry_out(std::size_t place, job::Turn& t) {
-    const std::uint64_t life = places_[place].life;
     for (job::JobOrder& order : t.jobs) {
-        REQUIRE_MESSAGE(executor_, "this world does no jobs");
-        // Jobs are done at once, so promises are filled in the order they were made; the answer
-        // comes when the time it takes has passed.
-        auto done = std::make_shared<DoneJob>(executor_(place, order.job));
-        at(now_ + done->elapsed, [this, place, life, id = order.id, done] {
-            if (places_[place].life != life) return;
-            to_node(place, [id, done](node::Node& n, job::Turn& t2) {
-                n.on_job_done(t2, id, done->done, done->elapsed);
-            });
-        });
+        REQUIRE_MESSAGE(workers_.perform, "this world does no jobs");
+        places_[place].tasks.push_back({std::move(order), false});
     }
+    for (job::JobId id : t.cancels)
+        for (Task& task : places_[place].tasks) task.cancelled |= task.order.id == id;
     for (job::Send& send : t.sends) {
         auto to = place_of(send.to);
         if (!to || !linked(place, *to)) continue;
@@ -177,7 +172,10 @@ void World::carry_out(std::size_t place, job::Turn& t) {
                 {});
     }
     for (job::Offer& o : t.offers) offer(place, o);
-    for (job::TransferId id : t.withdrawn) sendings_.erase({place, id.value});
+    for (job::TransferId id : t.withdrawn) {
+        sendings_.erase({place, id.value});
+        std::erase_if(places_[place].promised, [id](const auto& o) { return o.id == id; });
+    }
     for (const job::Grant& g : t.grants) grant(place, g);
     for (const job::LinkOrder& link : t.links) {
         if (link.kind == job::LinkOrder::Kind::dial) {
@@ -188,16 +186,8 @@ void World::carry_out(std::size_t place, job::Turn& t) {
     }
     for (message::Notice& notice : t.notices) notices_.push_back({now_, place, std::move(notice)});
 
-    auto& promised = places_[place].promised;
-    for (std::size_t i = 0; i < promised.size();) {
-        if (!promised[i].payload.filled()) {
-            ++i;
-            continue;
-        }
-        job::Offer o = std::move(promised[i]);
-        promised.erase(promised.begin() + static_cast<std::ptrdiff_t>(i));
-        offer(place, o);
-    }
+    start_jobs(place);
+    offer_filled(place);
     if (places_[place].node && places_[place].node->stopped()) {
         // The driver flushes what was said, then closes everything.
         end_life(place);

@@ -3,8 +3,8 @@
 // Everything follows from the seed.
 #pragma once
 
-#include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <queue>
@@ -23,12 +23,13 @@ struct NetworkModel {
     double bytes_per_second = 100e6;  // of a transfer
 };
 
-// How a world does jobs: the answer, and how long it took in virtual time.
-struct DoneJob {
-    Result<job::JobDone> done;
-    Duration elapsed = 1ms;
+// How a world does jobs: what each costs in virtual time, and its arithmetic, done when that time
+// has passed. A place has one worker for training and one for all else, each serving in order; a
+// job waits until its inputs are filled.
+struct Workers {
+    std::function<Duration(std::size_t place, const job::Job& job)> cost;
+    std::function<Result<job::JobDone>(std::size_t place, job::Job& job)> perform;
 };
-using Executor = std::function<DoneJob(std::size_t place, job::Job& job)>;
 
 struct Noted {
     Instant at;
@@ -44,7 +45,7 @@ public:
 
     // Not started yet. An empty address: it only dials out. Returns its place.
     std::size_t add(const PeerId& id, Role role, std::string address, Factory factory);
-    void set_executor(Executor executor) { executor_ = std::move(executor); }
+    void set_workers(Workers workers) { workers_ = std::move(workers); }
 
     void start(std::size_t place);                // a new life, with the next boot epoch
     void kill(std::size_t place);                 // as kill -9: links are reset, listening ends
@@ -74,6 +75,10 @@ public:
     void turn(std::size_t place, const std::function<void(job::Turn&)>& event);
 
 private:
+    struct Task {
+        job::JobOrder order;
+        bool cancelled = false;
+    };
     struct Place {
         PeerId id;
         Role role{};
@@ -83,7 +88,9 @@ private:
         std::uint64_t life = 0, boots = 0;
         std::size_t dials = 0;
         job::TurnIds ids;
-        std::vector<job::Offer> promised;  // offers whose payload is not there yet
+        std::list<Task> tasks;             // asked for and not answered, in order
+        const Task* at_work[2]{};          // training, all else
+        std::vector<job::Offer> promised;  // payloads not there yet
         Instant asleep_until{}, slept_since{};
         bool listening = false, armed = false;
         Instant armed_at = Instant::never();
@@ -114,6 +121,10 @@ private:
     void step();
     void carry_out(std::size_t place, job::Turn& turn);
     void arm(std::size_t place);
+    void start_jobs(std::size_t place);
+    void finish_job(std::size_t place, const Task* task, Duration elapsed);
+    void answer_job(std::size_t place, job::JobId id, Result<job::JobDone> done, Duration elapsed);
+    void offer_filled(std::size_t place);
     void deliver(std::size_t from, std::size_t to, std::function<void()> arrive, Duration extra);
     void pass_on(std::size_t from, std::size_t to, std::uint64_t generation,
                  std::function<void()> arrive);
@@ -132,7 +143,7 @@ private:
 
     RngStream rng_;
     NetworkModel network_;
-    Executor executor_;
+    Workers workers_;
     std::vector<Place> places_;
     std::map<Pair, Link> links_;
     std::map<Pair, bool> cuts_;

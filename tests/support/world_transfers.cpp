@@ -17,10 +17,10 @@ void World::lose_transfers(std::size_t a, std::size_t b) {
             ++it;
             continue;
         }
-        for (std::size_t side : {s.from, s.to})
-            to_node(side, [peer = places_[side == s.from ? s.to : s.from].id, id = id](
-                              node::Node& n, job::Turn& t) {
-                n.on_transfer(t, peer, {id}, message::TransferLost{kGone});
+        for (const bool incoming : {false, true})
+            to_node(incoming ? s.to : s.from, [peer = places_[incoming ? s.from : s.to].id, id = id,
+                                               incoming](node::Node& n, job::Turn& t) {
+                n.on_transfer(t, peer, {id}, message::TransferLost{kGone, incoming});
             });
         it = sendings_.erase(it);
     }

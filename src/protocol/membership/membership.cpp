@@ -127,6 +127,10 @@ void Membership::block(job::Turn& turn, const PeerId& peer, const Error& why) {
     if (member->linked) turn.close(peer, why.what);
 }
 
+void Membership::on_progress(const PeerId& from, const message::Progress& progress) {
+    if (Member* member = find(from)) member->progress = progress;
+}
+
 void Membership::set_busy(const PeerId& peer, bool busy) {
     if (Member* member = find(peer)) member->busy = busy;
 }

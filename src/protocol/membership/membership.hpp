@@ -84,6 +84,7 @@ public:
     // The run refused this peer, or was refused by it: close its link and do not dial it again,
     // unless it comes by itself.
     void block(job::Turn& turn, const PeerId& peer, const Error& why);
+    void on_progress(const PeerId& from, const message::Progress& progress);
     void set_progress(const message::Progress& own) { progress_ = own; }
     void set_busy(const PeerId& peer, bool busy);  // bulk is on its link
     void want(const std::vector<PeerId>& peers);   // linked with even above mesh_max

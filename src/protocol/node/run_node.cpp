@@ -46,6 +46,7 @@ void RunNode::on_message(job::Turn& turn, const PeerId& from, const message::Mes
     } else if (auto* answer = std::get_if<message::JoinReply>(&m)) {
         take(turn, from, slots_.on_reply(from, *answer));
     } else if (auto* progress = std::get_if<message::Progress>(&m)) {
+        membership_.on_progress(from, *progress);
         pass_progress(turn, from, *progress);
     } else {
         pass_on(turn, from, m);
@@ -76,12 +77,14 @@ void RunNode::take(job::Turn& turn, const PeerId& peer, RunSlots::Outcome outcom
         const auto& join = slots_.join_of(peer);
         std::visit([&](auto& core) { core.on_joined(turn, peer, join); }, core_);
     }
-    if (outcome.refused && refused_.insert(peer).second) {
+    if (outcome.refused) {
         held_.erase(peer);
-        turn.notice(message::Warning{
-            {outcome.refused->code,
-             "no common run with " + peer.short_string() + ": " + outcome.refused->what,
-             outcome.refused->hint}});
+        if (auto& told = refused_[peer]; told != outcome.refused->what) {
+            told = outcome.refused->what;
+            turn.notice(message::Warning{{outcome.refused->code,
+                                          "no common run with " + peer.short_string() + ": " + told,
+                                          outcome.refused->hint}});
+        }
         membership_.block(turn, peer, *outcome.refused);
     }
 }
@@ -91,7 +94,6 @@ void RunNode::on_link(job::Turn& turn, const PeerId& peer, const job::LinkEvent&
     if (up || std::holds_alternative<job::LinkDown>(event)) close_slot(turn, peer);
     membership_.on_link(turn, peer, event);
     if (up && !stopping_ && membership_.linked(peer) && matters(up->role)) {
-        refused_.erase(peer);  // perhaps it was set right
         std::visit([&](auto& core) { core.on_link(turn, peer, true); }, core_);
         slots_.on_up(turn, peer, progress());
     }
@@ -213,6 +215,7 @@ void RunNode::settle(job::Turn& turn) {
 // In a full mesh the core hears of a living member when its slot opens, so that nobody of another
 // run is ever counted; of one that cannot be linked with, by the word of the others.
 void RunNode::tell_core(job::Turn& turn, const PeerId& peer, MemberState state) {
+    if (state >= MemberState::dead) refused_.erase(peer);  // its next life may be set right
     if (stopping_ || !matters(peer) || refused_.contains(peer)) return;
     held_.erase(peer);
     if (state == MemberState::alive && membership_.full_mesh() && !joined_once_.contains(peer)) {

@@ -66,8 +66,8 @@ private:
     message::Mode mode_;
     Role role_;
     std::set<PeerId> joined_once_;
-    std::set<PeerId> held_;     // alive, but not yet known to take part: the core waits
-    std::set<PeerId> refused_;  // not of this run
+    std::set<PeerId> held_;  // alive, but not yet known to take part: the core waits
+    std::map<PeerId, std::string> refused_;         // not of this run, and why
     std::map<PeerId, message::Progress> progress_;  // last told to the core
     // Transfers under way on each link: (incoming, id). Their load makes round trips useless.
     std::map<PeerId, std::set<std::pair<bool, std::uint64_t>>> bulk_;
