@@ -81,6 +81,7 @@ int run_command_line(const std::vector<std::string>& arguments, std::ostream& ou
     add_federation_commands(app, line);
     add_identity_commands(app, line);
     add_general_commands(app, line);
+    add_demo_command(app, line);
 
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     try {

@@ -52,5 +52,6 @@ int run_command_line(const std::vector<std::string>& arguments, std::ostream& ou
 void add_federation_commands(CLI::App& app, CommandLine& line);
 void add_identity_commands(CLI::App& app, CommandLine& line);
 void add_general_commands(CLI::App& app, CommandLine& line);  // version, explain
+void add_demo_command(CLI::App& app, CommandLine& line);
 
 }  // namespace gossamer::cli
