@@ -126,8 +126,10 @@ void World::set_options(const WorldPlan& plan, Daemon& daemon, unsigned place) {
     o["control.socket"] = toml_text(daemon.socket);
     o["membership.profile"] = toml_text("local");
     o["work.threads"] = "1";
-    if (!federated || aggregator)
-        o["listen.address"] = toml_text(fmt::format("127.0.0.1:{}", ports_[place]));
+    // Clients of an aggregator only dial out.
+    o["listen.address"] = toml_text(!federated || aggregator
+                                        ? fmt::format("127.0.0.1:{}", ports_[place])
+                                        : std::string());
     if (!aggregator) {
         std::vector<std::string> seeds;  // the aggregator, or the first two peers
         for (unsigned i = 0; i < (federated ? 1u : std::min(2u, plan.peer_count)); ++i)

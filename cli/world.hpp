@@ -2,6 +2,7 @@
 // configuration and a log, each a process of its own. For the demo, system tests and benchmarks.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -31,7 +32,7 @@ struct Report {
     bool fresh = false;  // it answered
     std::string phase;
     std::uint64_t round = 0, round_max = 0;
-    double loss = 0, accuracy = 0;  // NaN until known
+    double loss = NAN, accuracy = NAN;  // until known
     std::uint64_t sent_bytes = 0, received_bytes = 0;
     std::vector<std::pair<PeerId, std::string>> members;  // id, state
 };
