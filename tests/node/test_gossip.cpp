@@ -117,7 +117,7 @@ TEST_CASE("The status of a node shows the run and all members") {
     const auto status = w.world.node(0).status(w.world.now());
     CHECK(status.mode == message::Mode::gossip);
     CHECK(status.phase == message::Phase::training);
-    CHECK(status.round_max == 50);
+    CHECK(status.round_max >= 50);  // and some steps of averaging at the end
     REQUIRE(status.members.size() == 3);
     for (const auto& member : status.members) {
         CHECK(member.linked);
