@@ -28,6 +28,7 @@ void StarWorld::start_job(std::size_t who, job::JobOrder order) {
     auto takes = some(10us, 20ms);
     if (auto* train = std::get_if<job::TrainJob>(&order.job))
         takes = train_time ? train_time(who, train->round) : some(20ms, 400ms);
+    if (std::holds_alternative<job::EvaluateJob>(order.job)) takes = some(1ms, 1500ms);
     if (auto* write = std::get_if<job::CheckpointJob>(&order.job); write && who == kAggregator)
         writing_.push_back(*write);
     if (std::holds_alternative<job::AccumulateJob>(order.job))
