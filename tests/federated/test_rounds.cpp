@@ -260,3 +260,17 @@ TEST_CASE("a copied engine goes on exactly like the original") {
     world.engine->on_member(b, world.id_of(1), MemberState::dead);
     CHECK(copy.digest() == world.engine->digest());
 }
+
+TEST_CASE("a Commit that was lost with its link is told again") {
+    StarWorld world(star(3, 3));
+    world.start();
+    world.run([&] { return count_sent(world, "commit 1 to 0") == 1; });
+    REQUIRE(world.clients[0]->progress().round == 0);
+    world.cut(0);
+    world.connect(0);
+    CHECK(count_sent(world, "commit 1 to 0") == 2);
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(world.accepted.at(2).size() == 3);
+    CHECK(world.train_jobs == 9);
+}
