@@ -61,8 +61,8 @@ struct Meeting {
 };
 
 Meeting* new_meeting() {
-    void* memory = ::mmap(nullptr, sizeof(Meeting), PROT_READ | PROT_WRITE,
-                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* memory =
+        ::mmap(nullptr, sizeof(Meeting), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     return new (memory) Meeting{};
 }
 
@@ -89,7 +89,8 @@ SSL* dress(SSL_CTX* c, int fd, bool server) {
 
 SSL* dial(SSL_CTX* c, const sockaddr_in& address) {
     int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-    must(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0, "connect");
+    must(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0,
+         "connect");
     return dress(c, fd, false);
 }
 
@@ -111,7 +112,9 @@ void receive_all(SSL* ssl, unsigned char* into, std::size_t bytes) {
     }
 }
 
-std::vector<unsigned char> touched(std::size_t bytes) { return std::vector<unsigned char>(bytes, 1); }
+std::vector<unsigned char> touched(std::size_t bytes) {
+    return std::vector<unsigned char>(bytes, 1);
+}
 
 void reap(const std::vector<pid_t>& children) {
     for (auto child : children) {
