@@ -175,3 +175,19 @@ TEST_CASE("an orderly close is heard as one, and everything after it is ignored"
     CHECK(!pair.b.link.next_event());
     CHECK(pair.b.link.next_deadline().is_never());
 }
+
+TEST_CASE("what was said before an orderly close is heard, even where there was no room yet") {
+    Pair pair;
+    pair.run();
+    CHECK(
+        pair.a.link.send(pair.now, message::RunFinished{{1}, 9, {}, "rounds"}, wire::Lane::round));
+    CHECK(pair.a.link.send(pair.now, message::Leave{1, "done"}, wire::Lane::control));
+    pair.a.link.close(pair.now, {ErrorCode::kLinkClosed, "stopping", {}});
+    while (pair.step(pair.a, false)) {
+    }
+    const auto got = pair.b.all<Received>();
+    REQUIRE(got.size() == 2);
+    CHECK(std::get<message::RunFinished>(got[1].message).round == 9);
+    REQUIRE(pair.b.closed());
+    CHECK(pair.b.closed()->error.what == "stopping");
+}

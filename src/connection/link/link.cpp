@@ -103,7 +103,15 @@ void Link::on_reject(const wire::Reject& reject) {
 void Link::close(Instant, Error error) {
     if (state_ == State::closed) return;
     wire::Goodbye frame{error.code, error.what};
+    // What cores said before an orderly close is still said; where something is wrong it is not.
+    std::deque<wire::Frame> last_words;
+    if (state_ == State::up && error.code == ErrorCode::kLinkClosed)
+        for (auto* lane : {&control_, &round_})
+            for (auto& queued : *lane)
+                if (std::holds_alternative<message::Message>(queued.body))
+                    last_words.push_back(std::move(queued));
     finish(std::move(error), false);
+    control_ = std::move(last_words);
     control_.push_back({wire::Lane::control, std::move(frame)});
 }
 
