@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <thread>
 
 #include <doctest/doctest.h>
 
@@ -69,6 +70,41 @@ work::Perform arithmetic(tensor::PoolRef pool) {
 }
 
 }  // namespace
+
+TEST_CASE("a job is answered before what follows from it starts, however idle the other workers") {
+    auto layout = layout_of(1);
+    auto pool = tensor::BufferPool::create(1 << 20);
+    auto perform = arithmetic(pool);
+    std::atomic<int> performed = 0;
+    Answers answers;
+    auto sink = answers.sink();
+    std::atomic<bool> overtaken = false;
+    work::Executor executor(
+        4,
+        [&](job::Job& any, const std::function<bool()>& pause) {
+            ++performed;
+            return perform(any, pause);
+        },
+        [&](JobId id, Result<job::JobDone> result, Duration elapsed) {
+            // Plenty of occasions for the next in the chain to overtake this answer.
+            for (int i = 0; i < 30; ++i) {
+                std::this_thread::yield();
+                if (performed > static_cast<int>(id.value)) overtaken = true;
+            }
+            sink(id, std::move(result), elapsed);
+        });
+    std::vector<job::JobOrder> orders;
+    tensor::Model last;
+    for (std::uint64_t i = 1; i <= 8; ++i) {
+        auto next = tensor::Model::promise(layout);
+        orders.push_back({JobId{i}, JobClass::normal, plus_one(last, next)});
+        last = next;
+    }
+    executor.start(std::move(orders));
+    REQUIRE(answers.wait(8));
+    CHECK_FALSE(overtaken);
+    CHECK(std::is_sorted(answers.order.begin(), answers.order.end()));
+}
 
 TEST_CASE("a chain of promised handles runs in order, whatever the number of threads") {
     auto layout = layout_of(1);

@@ -86,10 +86,12 @@ void Executor::start(std::vector<job::JobOrder> orders) {
             auto ends = ends_of(task->job);
             bool orphan = stopping_;
             for (const auto* input : ends.inputs) {
-                if (input->filled()) continue;
-                if (!producers_.contains(input->key())) orphan = true;
-                consumers_[input->key()].push_back(task);
-                ++task->missing;
+                if (producers_.contains(input->key())) {  // perhaps filled, but not yet answered
+                    consumers_[input->key()].push_back(task);
+                    ++task->missing;
+                } else if (!input->filled()) {
+                    orphan = true;
+                }
             }
             if (orphan) {
                 for (auto& [key, list] : consumers_) std::erase(list, task);
@@ -185,27 +187,39 @@ bool Executor::pause(Task& training) {
 void Executor::complete(std::unique_lock<std::mutex>& lock, const TaskRef& task,
                         Result<job::JobDone> result, Duration elapsed) {
     std::vector<TaskRef> failed;
-    for (const auto* key : task->outputs) producers_.erase(key);
-    if (task->sum) leave_sum(task);
-    if (result) {
-        for (const auto* key : task->outputs)
-            if (auto waiting = consumers_.extract(key))
-                for (auto& consumer : waiting.mapped())
-                    if (--consumer->missing == 0) make_ready(consumer, true);
-    } else {
+    if (!result) {
+        for (const auto* key : task->outputs) producers_.erase(key);
         fail_consumers(task, failed);
     }
     task->job = job::SignJob{};  // drops the handles before anybody asks who holds them
     tasks_.erase(task->id);
     for (auto& lost : failed) tasks_.erase(lost->id);
     lock.unlock();
-    wake_.notify_all();
     done_(task->id, std::move(result), elapsed);
     for (auto& lost : failed) {
         lost->job = job::SignJob{};
         done_(lost->id, fail(ErrorCode::kCancelled, "an input of the job never came"), {});
     }
     lock.lock();
+    release(task);
+    lock.unlock();
+    wake_.notify_all();
+    lock.lock();
+}
+
+// Only once a task was answered may what follows from it start: nobody hears of a consequence
+// before its cause.
+void Executor::release(const TaskRef& task) {
+    if (task->sum) leave_sum(task);
+    for (const auto* key : task->outputs) {
+        auto producer = producers_.find(key);
+        // A handle nobody held any more may have given its place to a new one.
+        if (producer == producers_.end() || producer->second != task) continue;
+        producers_.erase(producer);
+        if (auto waiting = consumers_.extract(key))
+            for (auto& consumer : waiting.mapped())
+                if (--consumer->missing == 0) make_ready(consumer, true);
+    }
 }
 
 void Executor::fail_consumers(const TaskRef& producer, std::vector<TaskRef>& failed) {

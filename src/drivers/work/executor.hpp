@@ -5,7 +5,8 @@
 // that sum asked for earlier are done. A consumer that becomes ready by the job just run goes next
 // on the same worker, while the data is in its cache. Between two batches a train job runs whatever
 // urgent job waits. Every job is answered once through `done`, on a worker thread, also after
-// cancel() and stop().
+// cancel() and stop(); a job is answered before what consumes its outputs, or comes after it on
+// its sum, starts.
 #pragma once
 
 #include <condition_variable>
@@ -51,6 +52,7 @@ private:
     TaskRef take_ready(job::JobClass lowest);
     void complete(std::unique_lock<std::mutex>& lock, const TaskRef& task,
                   Result<job::JobDone> result, Duration elapsed);
+    void release(const TaskRef& task);
     // Answers the tasks that can never run because an input will not come.
     void fail_consumers(const TaskRef& producer, std::vector<TaskRef>& failed);
 
