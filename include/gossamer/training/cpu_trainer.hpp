@@ -16,7 +16,6 @@ struct TrainingConfig {
     OptimiserSpec optimiser;
     ScheduleSpec schedule;
     std::uint32_t batch_size = 10;
-    std::uint32_t local_epochs = 1;  // for whoever makes requests
     bool fused = true;  // plain SGD inside the weight-gradient product; off only to compare
 };
 

@@ -52,9 +52,6 @@ OptionTable training_options() {
         real("training.epsilon", 1e-8, "Keeps adam from dividing by 0.", 1e-16, 1),
         whole("training.batch_size", 10, "samples",
               "Small batches learn most per sample seen; large ones run faster.", 1, 65536),
-        whole("training.local_epochs", 1, "epochs",
-              "Passes over the own data in a round; more save traffic but let peers drift apart.",
-              1, 1e6),
         {"training.schedule",
          K::choice,
          std::string("constant"),
@@ -105,7 +102,6 @@ Result<TrainingConfig> training_config(const OptionSource& options) {
     s.factor = options.real("training.schedule_factor");
     s.warmup = static_cast<std::uint64_t>(options.integer("training.warmup"));
     config.batch_size = static_cast<std::uint32_t>(options.integer("training.batch_size"));
-    config.local_epochs = static_cast<std::uint32_t>(options.integer("training.local_epochs"));
     return config;
 }
 
