@@ -59,7 +59,7 @@ bool all_finite(const std::string& path) {
 
 }  // namespace
 
-// ---- members that do not belong to the run -------------------------------------------------------
+// ---- members that do not belong to the run ------------------------------------------------------
 
 TEST_CASE("peers with another model, seed or settings are refused by name, once, and kept out") {
     auto world = make_world("misfits", "gossip", 5,
@@ -106,7 +106,31 @@ TEST_CASE("peers with another model, seed or settings are refused by name, once,
     world.stop_all();
 }
 
-// ---- weights that are no numbers -----------------------------------------------------------------
+TEST_CASE(
+    "federated: a client with another model is refused by name, and the round is the others'") {
+    auto world = make_world("misfit-client", "federated", 3,
+                            {{"run.peers", "2"}, {"run.rounds", "1000000"}});
+    auto &aggregator = world.daemons[0], &misfit = world.daemons[3];
+    misfit.options["model.name"] = "\"mlp-200-200\"";
+    start_all(world);
+    CHECK_MESSAGE(eventually(world, 30s,
+                             [&] {
+                                 return aggregator.report.round >= 3 &&
+                                        has_logged(aggregator, ErrorCode::kModelLayout,
+                                                   misfit.id.short_string()) &&
+                                        has_logged(misfit, ErrorCode::kModelLayout,
+                                                   aggregator.id.short_string());
+                             }),
+                  log_of(aggregator), log_of(misfit));
+    CHECK(has_logged(aggregator, ErrorCode::kModelLayout, "20x200"));
+    const auto links = [&] { return count_of(text_of(misfit.log), "link up"); };
+    const auto before = links();
+    CHECK_FALSE(eventually(world, 1s, [&] { return links() > before + 1; }));
+    CHECK(misfit.report.round == 0);
+    world.stop_all();
+}
+
+// ---- weights that are no numbers ----------------------------------------------------------------
 
 namespace {
 
@@ -156,8 +180,7 @@ TEST_CASE("federated: a client whose training gives NaN keeps it to itself and s
     CHECK(all_finite(cli::final_model(*world.aggregator())));
 }
 
-TEST_CASE(
-    "federated: an update with NaN is refused whole, by name, and the model is as without it") {
+TEST_CASE("federated: an update with NaN is refused by name, and the model is as without it") {
     auto world = diverging_world("nan-update", "federated",
                                  {{"run.rounds", "12"}, {"federated.codec", "\"careless\""}});
     auto& diverging = world.daemons.back();
@@ -172,7 +195,7 @@ TEST_CASE(
     for (float w : std::as_const(model.values).floats()) CHECK(w == doctest::Approx(expected));
 }
 
-// ---- disks that cannot be written ----------------------------------------------------------------
+// ---- disks that cannot be written ---------------------------------------------------------------
 
 TEST_CASE("run folders that cannot be made cost the records, not the run") {
     auto world = make_world("no-folder", "federated", 2, {{"run.rounds", "5"}});
@@ -189,11 +212,20 @@ TEST_CASE("run folders that cannot be made cost the records, not the run") {
 
 namespace {
 
-// A disk of one MiB, seen by this process and those it starts; false where that is not permitted.
-bool mount_small_disk(const std::string& folder) {
+// Mounts of this process and its children become theirs alone; false where that is not permitted.
+bool set_apart() {
+    if (::unshare(CLONE_NEWNS) == 0) return true;
+    const auto user = std::to_string(::getuid()), group = std::to_string(::getgid());
+    if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
+    std::ofstream("/proc/self/setgroups") << "deny";
+    std::ofstream("/proc/self/gid_map") << group + " " + group + " 1";
+    std::ofstream("/proc/self/uid_map") << user + " " + user + " 1";
+    return ::getuid() == std::stoul(user);
+}
+
+bool mount_small_disk(const std::string& folder) {  // one MiB
     fs::create_directories(folder);
-    static const bool apart =
-        ::unshare(CLONE_NEWNS) == 0 || ::unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
+    static const bool apart = set_apart();
     return apart && ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
            ::mount("small", folder.c_str(), "tmpfs", 0, "size=1m") == 0;
 }
