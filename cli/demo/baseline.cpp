@@ -18,15 +18,17 @@ struct Baseline::State {
     std::shared_ptr<training::PlanStock> plans;
     training::TrainingConfig config;
 
-    Result<double> train(data::View view, std::uint32_t epochs) {
+    Result<double> train(data::View view) {
+        auto own = config;
+        own.schedule.length = plan.batches(view.size());
         GOSSAMER_TRY(auto trainer, training::CpuTrainer::create(plans, std::move(view),
-                                                                data::View::all(data.test), config));
+                                                                data::View::all(data.test), own));
         auto start = pool->take_floats(trainer->layout()->parameter_count());
         trainer->initialise(start.floats(), RunSeed{plan.seed});
         training::TrainRequest request;
         request.start = tensor::Model::of(trainer->layout(), std::move(start));
         request.seed = RunSeed{plan.seed};
-        request.epochs = epochs;
+        request.epochs = plan.epochs;
         GOSSAMER_TRY(auto product, trainer->train(std::move(request), *pool));
         GOSSAMER_TRY(auto e, trainer->evaluate(product.weights.floats(),
                                                training::EvaluationSet::test, {}));
@@ -50,18 +52,21 @@ Result<std::unique_ptr<Baseline>> Baseline::create(const Plan& plan) {
     GOSSAMER_TRY(auto spec, model::zoo("mlp-200-200", state->data.train->shape(),
                                        state->data.train->class_count()));
     GOSSAMER_TRY(auto network, model::Network::create(std::move(spec)));
-    state->config.schedule.rate = 0.05;
-    state->config.batch_size = 32;
-    state->plans = std::make_shared<training::PlanStock>(std::move(network), 32, state->pool);
+    state->config.schedule = {.kind = training::ScheduleKind::cosine,
+                              .rate = plan.learning_rate,
+                              .factor = plan.final_factor};
+    state->config.batch_size = plan.batch_size;
+    state->plans = std::make_shared<training::PlanStock>(std::move(network), plan.batch_size,
+                                                         state->pool);
     return std::unique_ptr<Baseline>(new Baseline(std::move(state)));
 }
 
-Result<Row> Baseline::local_only(std::uint32_t epochs) {
+Result<Row> Baseline::local_only() {
     Row row{.name = "local only", .accuracy_worst = 1};
     auto begin = std::chrono::steady_clock::now();
     for (const auto& part : state_->parts) {
         GOSSAMER_TRY(auto accuracy,
-                     state_->train(data::View::of(state_->data.train, part), epochs));
+                     state_->train(data::View::of(state_->data.train, part)));
         row.accuracy_mean += accuracy / static_cast<double>(state_->parts.size());
         row.accuracy_worst = std::min(row.accuracy_worst, accuracy);
     }
@@ -69,9 +74,9 @@ Result<Row> Baseline::local_only(std::uint32_t epochs) {
     return row;
 }
 
-Result<Row> Baseline::central(std::uint32_t epochs) {
+Result<Row> Baseline::central() {
     auto begin = std::chrono::steady_clock::now();
-    GOSSAMER_TRY(auto accuracy, state_->train(data::View::all(state_->data.train), epochs));
+    GOSSAMER_TRY(auto accuracy, state_->train(data::View::all(state_->data.train)));
     return Row{.name = "central (pooled data)",
                .accuracy_mean = accuracy,
                .accuracy_worst = accuracy,

@@ -20,8 +20,8 @@ public:
     static Result<std::unique_ptr<Baseline>> create(const Plan& plan);
     ~Baseline();
 
-    Result<Row> local_only(std::uint32_t epochs);
-    Result<Row> central(std::uint32_t epochs);
+    Result<Row> local_only();
+    Result<Row> central();
     // Test accuracy of a final.safetensors.
     Result<double> accuracy_of(const std::string& model_file);
 

@@ -16,8 +16,13 @@ struct Plan {
     unsigned peer_count = 8;
     std::uint64_t seed = 1;
     std::uint64_t gossip_steps = 0, federated_rounds = 0;
-    std::uint32_t local_epochs = 1, local_steps = 0;
+    std::uint32_t epochs = 0;
     double alpha = 0.5;
+    // The same for all: the rate falls along half a cosine over the run, because with unequal data
+    // a rate that stays high lets the peers drift apart until the last round.
+    double learning_rate = 0.1, final_factor = 0.05;
+    std::uint32_t batch_size = 32;
+    std::uint64_t batches(std::size_t samples) const { return epochs * samples / batch_size; }
 };
 
 class Screen {

@@ -12,7 +12,7 @@
 namespace gossamer::cli::demo {
 namespace {
 
-constexpr Duration kLook = 150ms, kAbsence = 3s;
+constexpr Duration kLook = 150ms, kAbsence = 2s;
 
 class Story {
 public:
