@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 // The passes over the data are the same in all four ways. Few local steps between two exchanges keep
 // peers with unequal data from drifting apart; a model is 0.8 MB, so exchanging often is cheap here.
-constexpr std::uint32_t kEpochs = 20, kGossipSteps = 10, kFederatedSteps = 30;
+constexpr std::uint32_t kEpochs = 20, kGossipSteps = 30, kFederatedSteps = 100;
 constexpr Duration kModePatience = 60s;
 
 std::string new_folder(const std::string& root) {
