@@ -43,7 +43,8 @@ Result<Process> Process::start(const Options& options) {
     env.push_back(nullptr);
 
     Process process;
-    int error = posix_spawnp(&process.pid_, argv[0], &actions, &attributes, argv.data(), env.data());
+    int error =
+        posix_spawnp(&process.pid_, argv[0], &actions, &attributes, argv.data(), env.data());
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     if (error) {

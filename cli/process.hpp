@@ -15,8 +15,8 @@ namespace gossamer::cli {
 class Process {
 public:
     struct Options {
-        std::vector<std::string> arguments;  // [0] is the program
-        std::string output_file;             // stdout and stderr, appended; empty: inherited
+        std::vector<std::string> arguments;    // [0] is the program
+        std::string output_file;               // stdout and stderr, appended; empty: inherited
         std::vector<std::string> environment;  // "NAME=value", added to ours
     };
     static Result<Process> start(const Options& options);

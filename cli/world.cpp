@@ -37,14 +37,16 @@ double number(const nlohmann::json& value) {
 }  // namespace
 
 Result<std::string> run_command(const std::vector<std::string>& arguments) {
-    auto output = (fs::temp_directory_path() / fmt::format("gossamer-demo-{}", ::getpid())).string();
+    auto output =
+        (fs::temp_directory_path() / fmt::format("gossamer-demo-{}", ::getpid())).string();
     fs::remove(output);
     GOSSAMER_TRY(auto process, Process::start({arguments, output, {}}));
     auto code = process.wait(30s);
     auto text = slurp(output);
     fs::remove(output);
     if (code == 0) return text;
-    return fail(ErrorCode::kInternal, fmt::format("{} failed: {}", fmt::join(arguments, " "), text));
+    return fail(ErrorCode::kInternal,
+                fmt::format("{} failed: {}", fmt::join(arguments, " "), text));
 }
 
 std::vector<unsigned> free_ports(std::size_t count) {
@@ -127,9 +129,8 @@ void World::set_options(const WorldPlan& plan, Daemon& daemon, unsigned place) {
     o["membership.profile"] = toml_text("local");
     o["work.threads"] = "1";
     // Clients of an aggregator only dial out.
-    o["listen.address"] = toml_text(!federated || aggregator
-                                        ? fmt::format("127.0.0.1:{}", ports_[place])
-                                        : std::string());
+    o["listen.address"] = toml_text(
+        !federated || aggregator ? fmt::format("127.0.0.1:{}", ports_[place]) : std::string());
     if (!aggregator) {
         std::vector<std::string> seeds;  // the aggregator, or the first two peers
         for (unsigned i = 0; i < (federated ? 1u : std::min(2u, plan.peer_count)); ++i)

@@ -30,8 +30,8 @@ struct Baseline::State {
         request.seed = RunSeed{plan.seed};
         request.epochs = plan.epochs;
         GOSSAMER_TRY(auto product, trainer->train(std::move(request), *pool));
-        GOSSAMER_TRY(auto e, trainer->evaluate(product.weights.floats(),
-                                               training::EvaluationSet::test, {}));
+        GOSSAMER_TRY(
+            auto e, trainer->evaluate(product.weights.floats(), training::EvaluationSet::test, {}));
         return e.accuracy;
     }
 };
@@ -56,8 +56,8 @@ Result<std::unique_ptr<Baseline>> Baseline::create(const Plan& plan) {
                               .rate = plan.learning_rate,
                               .factor = plan.final_factor};
     state->config.batch_size = plan.batch_size;
-    state->plans = std::make_shared<training::PlanStock>(std::move(network), plan.batch_size,
-                                                         state->pool);
+    state->plans =
+        std::make_shared<training::PlanStock>(std::move(network), plan.batch_size, state->pool);
     return std::unique_ptr<Baseline>(new Baseline(std::move(state)));
 }
 
@@ -65,8 +65,7 @@ Result<Row> Baseline::local_only() {
     Row row{.name = "local only", .accuracy_worst = 1};
     auto begin = std::chrono::steady_clock::now();
     for (const auto& part : state_->parts) {
-        GOSSAMER_TRY(auto accuracy,
-                     state_->train(data::View::of(state_->data.train, part)));
+        GOSSAMER_TRY(auto accuracy, state_->train(data::View::of(state_->data.train, part)));
         row.accuracy_mean += accuracy / static_cast<double>(state_->parts.size());
         row.accuracy_worst = std::min(row.accuracy_worst, accuracy);
     }

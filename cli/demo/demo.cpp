@@ -16,9 +16,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The passes over the data are the same in all four ways. Few local steps between two exchanges keep
-// peers with unequal data from drifting apart; a model is 0.8 MB, so exchanging often is cheap here.
-constexpr std::uint32_t kEpochs = 20, kGossipSteps = 30, kFederatedSteps = 100;
+// The passes over the data are the same in all four ways. Few local steps between two exchanges
+// keep peers with unequal data from drifting apart; a model is 0.8 MB, so that is cheap here.
+constexpr std::uint32_t kEpochs = 30, kGossipSteps = 50, kFederatedSteps = 150;
 constexpr Duration kModePatience = 60s;
 
 std::string new_folder(const std::string& root) {
@@ -70,7 +70,7 @@ WorldPlan world_plan(const Plan& plan, const std::string& mode) {
     if (gossip) {
         w.options["topology.graph"] = toml_text("one-peer-exponential");
         w.options["gossip.local_steps"] = std::to_string(kGossipSteps);
-        w.options["gossip.evaluate_every"] = "20";
+        w.options["gossip.evaluate_every"] = "25";
     } else {
         w.options["federated.local_steps"] = std::to_string(kFederatedSteps);
         w.options["federated.evaluate_every"] = "4";
@@ -147,8 +147,8 @@ Result<int> run_demo(const DemoOptions& options) {
     if (options.json)
         fmt::print("{}\n", nlohmann::json::parse(std::ifstream(summary)).dump());
     else
-        screen.say(table(rows) + fmt::format("\nThe same table: {}; each daemon's run lies beside it.",
-                                             summary));
+        screen.say(table(rows) +
+                   fmt::format("\nThe same table: {}; each daemon's run lies beside it.", summary));
     return all_well ? 0 : 5;
 }
 

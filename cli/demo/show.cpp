@@ -90,9 +90,9 @@ void Screen::progress(Duration elapsed, World& world) {
     }
     std::string peers = "         ";
     for (auto& daemon : world.daemons)
-        peers += fmt::format("{} {}  ", daemon.name,
-                             daemon.killed ? "\033[31mkilled\033[0m"
-                                           : fmt::format("{}", daemon.report.round));
+        peers += fmt::format(
+            "{} {}  ", daemon.name,
+            daemon.killed ? "\033[31mkilled\033[0m" : fmt::format("{}", daemon.report.round));
     clear();
     fmt::print("\033[1m{}\033[0m\n{}\n", line, peers);
     lines_ = 2;

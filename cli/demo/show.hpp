@@ -53,7 +53,7 @@ std::string table(const std::vector<Row>& rows);
 
 // Over the daemons that train: mean progress, loss, accuracies.
 struct Overview {
-    std::uint64_t round = 0, round_max = 0;  // least and target
+    std::uint64_t round = 0, round_max = 0;    // least and target
     double loss = 0, accuracy = 0, worst = 0;  // NaN until known
     unsigned alive = 0, total = 0;
     std::uint64_t sent_bytes = 0;

@@ -68,13 +68,14 @@ private:
             victim_->process.wait(1s);
             victim_->killed = true;
             killed_at_ = now;
-            screen_.event(now, fmt::format("kill -9 {} (process {})", victim_->name,
-                                           victim_->process.id()));
+            screen_.event(
+                now, fmt::format("kill -9 {} (process {})", victim_->name, victim_->process.id()));
         } else if (killed_at_ && !outcome_.noticed_after && !back_at_) {
             if (others_see("dead") || others_see("suspect")) {
                 outcome_.noticed_after = now - *killed_at_;
-                screen_.event(now, fmt::format("the others hold {} for gone, {:.1f}s after; they go on",
-                                               victim_->name, seconds(*outcome_.noticed_after)));
+                screen_.event(now,
+                              fmt::format("the others hold {} for gone, {:.1f}s after; they go on",
+                                          victim_->name, seconds(*outcome_.noticed_after)));
             }
         }
         if (killed_at_ && !back_at_ && now - *killed_at_ > kAbsence) {
@@ -86,9 +87,9 @@ private:
         if (back_at_ && !outcome_.caught_up_after && victim_->report.fresh &&
             victim_->report.round > 0 && victim_->report.round + 2 >= others_round_) {
             outcome_.caught_up_after = now - *back_at_;
-            screen_.event(now, fmt::format("{} has caught up at {} {}", victim_->name,
-                                           world_.aggregator() ? "round" : "step",
-                                           victim_->report.round));
+            screen_.event(
+                now, fmt::format("{} has caught up at {} {}", victim_->name,
+                                 world_.aggregator() ? "round" : "step", victim_->report.round));
         }
         return {};
     }
@@ -101,7 +102,8 @@ private:
             // decides.
             if (world_.mode == "federated" && &daemon != &world_.daemons.front()) continue;
             ++asked;
-            for (const auto& [id, s] : daemon.report.members) seen += id == victim_->id && s == state;
+            for (const auto& [id, s] : daemon.report.members)
+                seen += id == victim_->id && s == state;
         }
         return asked > 0 && seen * 2 > asked;
     }

@@ -1,5 +1,5 @@
-// One mode of the demo from start to end: start the daemons, watch them, kill one half way, start it
-// again, wait until all are done.
+// One mode of the demo from start to end: start the daemons, watch them, kill one half way, start
+// it again, wait until all are done.
 #pragma once
 
 #include "cli/demo/show.hpp"

@@ -55,7 +55,8 @@ std::string Digest256::to_string() const { return to_hex(bytes); }
 Digest256 digest256(ByteView data) {
     Digest256 digest;
     crypto_generichash(reinterpret_cast<unsigned char*>(digest.bytes.data()), digest.bytes.size(),
-                       reinterpret_cast<const unsigned char*>(data.data()), data.size(), nullptr, 0);
+                       reinterpret_cast<const unsigned char*>(data.data()), data.size(), nullptr,
+                       0);
     return digest;
 }
 

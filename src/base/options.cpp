@@ -11,10 +11,10 @@ struct Unit {
     std::string_view name;
     double factor;
 };
-constexpr Unit kTimeUnits[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9},
+constexpr Unit kTimeUnits[] = {{"ns", 1},   {"us", 1e3},   {"ms", 1e6},   {"s", 1e9},
                                {"m", 60e9}, {"min", 60e9}, {"h", 3600e9}, {"d", 86400e9}};
-constexpr Unit kByteUnits[] = {{"", 1},       {"B", 1},        {"kB", 1e3},     {"KB", 1e3},
-                               {"MB", 1e6},   {"GB", 1e9},     {"TB", 1e12},    {"KiB", 0x1p10},
+constexpr Unit kByteUnits[] = {{"", 1},         {"B", 1},        {"kB", 1e3},    {"KB", 1e3},
+                               {"MB", 1e6},     {"GB", 1e9},     {"TB", 1e12},   {"KiB", 0x1p10},
                                {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
 
 // Splits "1.5h" into number and unit.

@@ -30,7 +30,8 @@ TEST_CASE("durations and sizes carry units") {
     CHECK(*parse_duration("1.5h") == 90min);
     CHECK(*parse_bytes("64MiB") == 64 << 20);
     CHECK(*parse_bytes("1.5GB") == 1500000000);
-    for (auto bad : {"", "5", "5 parsecs", "-3s", "nans", "1e300h"}) CHECK_FALSE(parse_duration(bad));
+    for (auto bad : {"", "5", "5 parsecs", "-3s", "nans", "1e300h"})
+        CHECK_FALSE(parse_duration(bad));
     for (auto bad : {"", "5Mi", "-1", "1e30TB"}) CHECK_FALSE(parse_bytes(bad));
     CHECK(format_duration(1500ms) == "1.5s");
     CHECK(format_bytes(64 << 20) == "64 MiB");

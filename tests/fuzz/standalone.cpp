@@ -25,9 +25,13 @@ Input mutate(Input input, gossamer::RngStream& rng) {
             case 0: input[at] ^= static_cast<std::uint8_t>(1u << rng.below(8)); break;
             case 1: input[at] = static_cast<std::uint8_t>(rng.next_u32()); break;
             case 2: input.resize(at); break;
-            case 3: input.insert(input.begin() + static_cast<long>(at), 1 + rng.below(16), 0xff); break;
+            case 3:
+                input.insert(input.begin() + static_cast<long>(at), 1 + rng.below(16), 0xff);
+                break;
             case 4: input.erase(input.begin() + static_cast<long>(at)); break;
-            case 5: input.insert(input.end(), input.begin() + static_cast<long>(at), input.end()); break;
+            case 5:
+                input.insert(input.end(), input.begin() + static_cast<long>(at), input.end());
+                break;
         }
         if (input.size() > 65536) input.resize(65536);
     }

@@ -178,6 +178,7 @@ def check_build_lists():
         # A loop over names may build 'x.cpp' from 'x'.
         for stem in re.findall(r"'([a-z_0-9/]+)'", open(path).read()):  # also fuzz targets
             names[os.path.normpath(os.path.join(folder, stem + ".cpp"))] = True
+            names[os.path.normpath(os.path.join(folder, "test_" + stem + ".cpp"))] = True
     for path in tracked(".cpp"):
         if path not in names:
             problem(path, 1, "in no meson.build: name it there")

@@ -15,7 +15,8 @@ namespace gossamer::system_test {
 namespace fs = std::filesystem;
 
 std::string fresh_folder(const std::string& name) {
-    auto path = fs::path(GOSSAMER_BUILD_FOLDER) / "system" / (name + "-" + std::to_string(::getpid()));
+    auto path =
+        fs::path(GOSSAMER_BUILD_FOLDER) / "system" / (name + "-" + std::to_string(::getpid()));
     fs::remove_all(path);
     fs::create_directories(path);
     return path.string();

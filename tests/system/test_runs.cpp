@@ -30,10 +30,9 @@ nlohmann::json summary_of(const cli::Daemon& daemon) {
 }  // namespace
 
 TEST_CASE("gossip: four peers reach the target accuracy and leave everything a run should leave") {
-    auto world = make_world("gossip", "gossip", 4,
-                            {{"run.rounds", "60"},
-                             {"topology.graph", "\"ring\""},
-                             {"gossip.local_steps", "5"}});
+    auto world = make_world(
+        "gossip", "gossip", 4,
+        {{"run.rounds", "60"}, {"topology.graph", "\"ring\""}, {"gossip.local_steps", "5"}});
     start_all(world);
     REQUIRE(all_end_well(world, 60s));
     for (auto& peer : world.daemons) {
@@ -57,7 +56,8 @@ TEST_CASE("federated: three clients reach the target accuracy, and all end with 
     CHECK(summary.value("accuracy", 0.0) > 0.9);
     auto model = text_of(cli::final_model(*world.aggregator()));
     CHECK(model.size() > 300);
-    for (auto& daemon : world.daemons) CHECK(text_of(cli::final_model(daemon)).size() == model.size());
+    for (auto& daemon : world.daemons)
+        CHECK(text_of(cli::final_model(daemon)).size() == model.size());
 }
 
 TEST_CASE("gossip: a peer killed with -9 is held for dead, comes back, and catches up") {

@@ -13,7 +13,8 @@ TEST_CASE("values cross threads once each, in order per producer, and within the
         queue.close();
     });
     int expected = 0;
-    while (auto value = queue.pop_until(std::chrono::steady_clock::now() + std::chrono::seconds(20))) {
+    while (auto value =
+               queue.pop_until(std::chrono::steady_clock::now() + std::chrono::seconds(20))) {
         CHECK(*value == expected++);
         CHECK(queue.size() <= 4);
     }

@@ -41,7 +41,8 @@ struct Answers {
     }
     bool wait(std::size_t count) {
         std::unique_lock lock(mutex);
-        return changed.wait_for(lock, std::chrono::seconds(20), [&] { return got.size() >= count; });
+        return changed.wait_for(lock, std::chrono::seconds(20),
+                                [&] { return got.size() >= count; });
     }
 };
 
@@ -60,8 +61,7 @@ work::Perform arithmetic(tensor::PoolRef pool) {
         if (auto* j = std::get_if<job::ComputeJob>(&any)) {
             if (j->name == "fails") return fail(ErrorCode::kInternal, "as asked");
             auto buffer = pool->take_floats(1);
-            buffer.floats()[0] =
-                j->input.models.empty() ? 1 : j->input.models[0].values()[0] + 1;
+            buffer.floats()[0] = j->input.models.empty() ? 1 : j->input.models[0].values()[0] + 1;
             for (auto& out : j->out_models) out.fill(std::move(buffer));
             return job::JobDone(job::ComputeDone{});
         }

@@ -27,7 +27,7 @@ enum class OptionKind : std::uint8_t {
     bytes,     // "64MiB", "1.5GB" -> integer
     text_list,
     real_list,
-    choice,    // text out of `choices`
+    choice,  // text out of `choices`
 };
 
 struct Option {
@@ -63,7 +63,7 @@ public:
 // "5s", "250ms", "1.5h", "2d"; "64MiB", "1.5GB", "512". Plain numbers need a unit for durations.
 Result<Duration> parse_duration(std::string_view text);
 Result<std::int64_t> parse_bytes(std::string_view text);
-std::string format_duration(Duration d);          // "1.5s", "250ms", "2h"
-std::string format_bytes(std::int64_t bytes);     // "1.6 MB", "64 MiB" when it is a round power
+std::string format_duration(Duration d);       // "1.5s", "250ms", "2h"
+std::string format_bytes(std::int64_t bytes);  // "1.6 MB", "64 MiB" when it is a round power
 
 }  // namespace gossamer

@@ -25,11 +25,11 @@ inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(st
 // GOSSAMER_TRY(auto x, f()): x = the value of f(), or return its error from here.
 #define GOSSAMER_CONCAT_2(a, b) a##b
 #define GOSSAMER_CONCAT(a, b) GOSSAMER_CONCAT_2(a, b)
-#define GOSSAMER_TRY(target, expression)                                            \
-    auto GOSSAMER_CONCAT(result_, __LINE__) = (expression);                         \
-    if (!GOSSAMER_CONCAT(result_, __LINE__))                                        \
+#define GOSSAMER_TRY(target, expression)                                                \
+    auto GOSSAMER_CONCAT(result_, __LINE__) = (expression);                             \
+    if (!GOSSAMER_CONCAT(result_, __LINE__))                                            \
         return ::gossamer::fail(std::move(GOSSAMER_CONCAT(result_, __LINE__)).error()); \
     target = std::move(*GOSSAMER_CONCAT(result_, __LINE__))
 // GOSSAMER_CHECK(f()): go on when f() succeeded, else return its error.
-#define GOSSAMER_CHECK(expression)                                                      \
+#define GOSSAMER_CHECK(expression) \
     if (auto status_ = (expression); !status_) return ::gossamer::fail(std::move(status_).error())

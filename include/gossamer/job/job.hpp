@@ -32,8 +32,8 @@ struct JobId {
 
 // The order in which the executor serves them. A long train job yields between batches.
 enum class JobClass : std::uint8_t {
-    urgent = 0,      // decode, accumulate, mix, sign, verify
-    normal = 1,      // encode, evaluate, aggregate
+    urgent = 0,  // decode, accumulate, mix, sign, verify
+    normal = 1,  // encode, evaluate, aggregate
     train = 2,
     background = 3,  // hash, checkpoint
 };
@@ -226,9 +226,9 @@ struct CheckpointDone {
 
 using Job = std::variant<InitialModelJob, TrainJob, EvaluateJob, EncodeJob, DecodeJob, MixJob,
                          AccumulateJob, ComputeJob, IdentifyJob, SignJob, VerifyJob, CheckpointJob>;
-using JobDone = std::variant<InitialModelDone, TrainDone, EvaluateDone, EncodeDone, DecodeDone,
-                             MixDone, AccumulateDone, ComputeDone, IdentifyDone, SignDone,
-                             VerifyDone, CheckpointDone>;
+using JobDone =
+    std::variant<InitialModelDone, TrainDone, EvaluateDone, EncodeDone, DecodeDone, MixDone,
+                 AccumulateDone, ComputeDone, IdentifyDone, SignDone, VerifyDone, CheckpointDone>;
 
 std::string_view name_of(const Job& job);  // "train"
 

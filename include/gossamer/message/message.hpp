@@ -1,8 +1,8 @@
-// What peers say to each other, as plain structs. `wire` turns them into bytes and back, with limits
-// on every list and text; cores only ever see values that passed them.
+// What peers say to each other, as plain structs. `wire` turns them into bytes and back, with
+// limits on every list and text; cores only ever see values that passed them.
 //
-// A run is one training job in a federation. A *step* counts gossip steps, a *round* federated ones;
-// both are u64 and called `round` where a message serves both.
+// A run is one training job in a federation. A *step* counts gossip steps, a *round* federated
+// ones; both are u64 and called `round` where a message serves both.
 #pragma once
 
 #include <cstdint>
@@ -120,10 +120,10 @@ struct ModelRequest {
 // its update of (run, round, base) sends the same bytes again.
 struct RoundStart {
     RunId run;
-    std::uint64_t round = 0;      // the round to train; the model comes from round - 1
-    Digest256 base;               // identity of the model to start from
-    bool train = true;            // false: evaluate only
-    bool evaluate = false;        // evaluate `base` on local data and report
+    std::uint64_t round = 0;  // the round to train; the model comes from round - 1
+    Digest256 base;           // identity of the model to start from
+    bool train = true;        // false: evaluate only
+    bool evaluate = false;    // evaluate `base` on local data and report
     std::uint32_t local_epochs = 0, local_steps = 0;  // steps win when not 0
     double proximal_mu = 0;
     std::uint8_t codec = 0;        // of the update
@@ -176,10 +176,9 @@ struct Custom {
     bool operator==(const Custom&) const = default;
 };
 
-using Message =
-    std::variant<Heartbeat, HeartbeatReply, Leave, Join, JoinReply, Progress, ModelRequest,
-                 RoundStart, UpdateReceived, Commit, RoundClosed, EvaluationReport, RunFinished,
-                 Custom>;
+using Message = std::variant<Heartbeat, HeartbeatReply, Leave, Join, JoinReply, Progress,
+                             ModelRequest, RoundStart, UpdateReceived, Commit, RoundClosed,
+                             EvaluationReport, RunFinished, Custom>;
 
 // The lane a message travels on: membership on control, all else on round.
 Lane lane_of(const Message& message);

@@ -51,10 +51,10 @@ enum class RefuseReason : std::uint8_t {
     early = 1,      // not yet; offer again when the receiver's progress says so
     duplicate = 2,  // already counted
     layout = 3,
-    base = 4,       // the receiver lacks the base
-    busy = 5,       // no room
-    run = 6,        // unknown run
-    size = 7,       // the byte count does not fit codec and layout
+    base = 4,  // the receiver lacks the base
+    busy = 5,  // no room
+    run = 6,   // unknown run
+    size = 7,  // the byte count does not fit codec and layout
     stopping = 8,
 };
 std::string_view to_string(RefuseReason reason);

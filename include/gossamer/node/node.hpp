@@ -20,7 +20,7 @@ struct MemberView {
     Duration round_trip{};  // zero when not measured
     Duration silent_for{};  // since the last sign of life
     message::Progress progress;
-    std::string reason;     // of its present state
+    std::string reason;  // of its present state
 };
 // What the node does now, for `gossamer status`.
 struct NodeStatus {

@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
-#include "gossamer/job/lifecycle.hpp"
 #include "gossamer/job/job.hpp"
+#include "gossamer/job/lifecycle.hpp"
 #include "records/storage/checkpoint.hpp"
 #include "records/storage/run_folder.hpp"
 
@@ -29,7 +29,9 @@ public:
 private:
     Checkpoints(storage::Disk& disk, storage::CheckpointStore store, std::string final_model,
                 std::string run)
-        : disk_(disk), store_(std::move(store)), final_model_(std::move(final_model)),
+        : disk_(disk),
+          store_(std::move(store)),
+          final_model_(std::move(final_model)),
           run_(std::move(run)) {}
 
     storage::Disk& disk_;

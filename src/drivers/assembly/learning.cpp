@@ -13,8 +13,8 @@ Result<std::shared_ptr<training::Trainer>> built_in_trainer(const OptionSource& 
                                                             bool& has_test_data) {
     auto config = data::data_config(options);
     GOSSAMER_TRY(auto split, data::load_dataset(config, run.seed));
-    auto outputs = split.train->has_labels() ? split.train->class_count()
-                                             : split.train->target_count();
+    auto outputs =
+        split.train->has_labels() ? split.train->class_count() : split.train->target_count();
     GOSSAMER_TRY(auto spec, model::network_spec(options, split.train->shape(), outputs));
     GOSSAMER_TRY(auto network, model::Network::create(std::move(spec)));
     GOSSAMER_TRY(auto training, training::training_config(options));
@@ -57,8 +57,8 @@ Result<Learning> make_learning(const OptionSource& options, const job::RunConfig
         GOSSAMER_TRY(learning.trainer, extensions.trainer(options));
         learning.has_test_data = true;  // it says so itself: a sample count of 0 where it has none
     } else {
-        GOSSAMER_TRY(learning.trainer, built_in_trainer(options, run, role, learning.pool,
-                                                        learning.has_test_data));
+        GOSSAMER_TRY(learning.trainer,
+                     built_in_trainer(options, run, role, learning.pool, learning.has_test_data));
     }
     return learning;
 }

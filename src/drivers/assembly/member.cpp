@@ -82,8 +82,8 @@ Result<std::unique_ptr<node::Node>> make_node(const MemberSetup& setup, Member& 
     core.config = federated;
     core.layout = layout;
     GOSSAMER_TRY(core.codec, member.learning.codecs->find(federated.codec));
-    GOSSAMER_TRY(core.strategy, federated::make_strategy(federated.strategy, config,
-                                                         setup.extensions.strategies));
+    GOSSAMER_TRY(core.strategy,
+                 federated::make_strategy(federated.strategy, config, setup.extensions.strategies));
     core.has_test_data = member.learning.has_test_data;
     return node::make_aggregator(std::move(base), std::move(core), std::move(restored));
 }
@@ -91,14 +91,20 @@ Result<std::unique_ptr<node::Node>> make_node(const MemberSetup& setup, Member& 
 }  // namespace
 
 Result<config::SchemaRef> schema_for(Role role, const Extensions& extensions, OptionTable more) {
-    std::vector<OptionTable> tables = {
-        job::run_options(),           identity_options(),
-        membership::membership_options(), std::move(more),
-        data::data_options(),         model::model_options(),
-        training::training_options(), topology::topology_options(),
-        gossip::gossip_options(),     federated::federated_options(),
-        storage::checkpoint_options(),  telemetry::telemetry_options(),
-        assembly_options(),           extensions.options};
+    std::vector<OptionTable> tables = {job::run_options(),
+                                       identity_options(),
+                                       membership::membership_options(),
+                                       std::move(more),
+                                       data::data_options(),
+                                       model::model_options(),
+                                       training::training_options(),
+                                       topology::topology_options(),
+                                       gossip::gossip_options(),
+                                       federated::federated_options(),
+                                       storage::checkpoint_options(),
+                                       telemetry::telemetry_options(),
+                                       assembly_options(),
+                                       extensions.options};
     (void)role;  // one schema for peers and aggregators: a file may serve both
     add_entries(tables, gossip::built_in_algorithms());
     add_entries(tables, extensions.algorithms);
@@ -115,10 +121,10 @@ Result<Member> make_member(const MemberSetup& setup) {
                  make_learning(setup.config, member.run, setup.role, setup.extensions));
     std::optional<job::Restored> restored;
     if (setup.folder) {
-        GOSSAMER_TRY(member.checkpoints,
-                     Checkpoints::open(setup.disk, setup.folder->checkpoints(),
-                                       setup.folder->final_model(), member.run.name,
-                                       storage::checkpoint_config(setup.config)));
+        GOSSAMER_TRY(
+            member.checkpoints,
+            Checkpoints::open(setup.disk, setup.folder->checkpoints(), setup.folder->final_model(),
+                              member.run.name, storage::checkpoint_config(setup.config)));
         if (member.run.resume) {
             std::vector<std::string> damaged;
             GOSSAMER_TRY(restored, member.checkpoints->restore(member.learning.pool, damaged));

@@ -27,9 +27,9 @@ Records::Records(storage::Disk& disk, Setup setup) : disk_(disk), now_(std::move
             folder = fail(written.error());
     }
     auto start = now_();
-    recorder_ = std::make_unique<telemetry::Recorder>(disk_, log_, console_.get(),
-                                                      std::move(folder), std::move(setup.run),
-                                                      std::move(setup.config), start);
+    recorder_ =
+        std::make_unique<telemetry::Recorder>(disk_, log_, console_.get(), std::move(folder),
+                                              std::move(setup.run), std::move(setup.config), start);
     thread_ = std::thread([this] { run(); });
 }
 
@@ -38,10 +38,9 @@ Records::~Records() { finish("stopped"); }
 // Lines for people on the terminal, structured ones in the run's folder.
 void Records::open_log(const telemetry::TelemetryConfig& config,
                        const telemetry::RecordedRun& run) {
-    auto suitable = telemetry::suitable_style(console_->is_terminal(),
-                                              [](const char* name) {
-                                                  return telemetry::environment_variable(name);
-                                              });
+    auto suitable = telemetry::suitable_style(console_->is_terminal(), [](const char* name) {
+        return telemetry::environment_variable(name);
+    });
     auto style = telemetry::log_style(config, suitable);
     style.who = "peer=" + run.me.short_string() + " run=" + telemetry::harmless(run.name, 64);
     log_.add_sink(style, [this](std::string_view line) { console_->line(line); });
@@ -77,8 +76,9 @@ void Records::run() {
         recorder_->on_traffic(sent_bytes_, received_bytes_, wall);
         if (auto lost = overflow_.exchange(0))
             log_.say(wall, telemetry::Level::warning, "records_overflow",
-                     std::to_string(lost) + " events came faster than the disk takes them and "
-                                            "were not recorded");
+                     std::to_string(lost) +
+                         " events came faster than the disk takes them and "
+                         "were not recorded");
         if (ended) break;
         recorder_->flush(wall);
     }

@@ -25,10 +25,17 @@ std::string examples_of(Role role) {
     std::string name = role == Role::peer ? "gossamer-peer" : "gossamer-aggregator";
     std::string file = role == Role::peer ? "peer.toml" : "aggregator.toml";
     return "Examples:\n"
-           "  " + name + " --config " + file + "\n"
-           "  " + name + " --config " + file + " --check              read everything, start nothing\n"
-           "  " + name + " --config " + file + " --set run.rounds=20  change a value for this start\n"
-           "  gossamer config show " + file + "                       every value, its source and reason\n";
+           "  " +
+           name + " --config " + file +
+           "\n"
+           "  " +
+           name + " --config " + file +
+           " --check              read everything, start nothing\n"
+           "  " +
+           name + " --config " + file +
+           " --set run.rounds=20  change a value for this start\n"
+           "  gossamer config show " +
+           file + "                       every value, its source and reason\n";
 }
 
 }  // namespace

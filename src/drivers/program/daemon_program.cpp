@@ -76,8 +76,8 @@ Status Program::configure(const DaemonFlags& flags) {
         return fail(all.empty() ? config.error() : all.back());
     }
     config_ = std::move(*config);
-    GOSSAMER_TRY(identity_, assembly::load_identity(config_->text("identity.folder"), role_,
-                                                    wall_time()));
+    GOSSAMER_TRY(identity_,
+                 assembly::load_identity(config_->text("identity.folder"), role_, wall_time()));
     return {};
 }
 
@@ -103,19 +103,19 @@ Status Program::open_records() {
 Result<runtime::DaemonParts> Program::parts() {
     runtime::DaemonParts parts;
     parts.transport = transport::transport_config(*config_);
-    GOSSAMER_TRY(member_, assembly::make_member(
-                              {.config = *config_,
-                               .role = role_,
-                               .self = identity_->self().id,
-                               .addresses = dialable(parts.transport.listen_address),
-                               .extensions = extensions_,
-                               .disk = disk_,
-                               .now = wall_time(),
-                               .folder = folder_ ? &*folder_ : nullptr}));
+    GOSSAMER_TRY(member_,
+                 assembly::make_member({.config = *config_,
+                                        .role = role_,
+                                        .self = identity_->self().id,
+                                        .addresses = dialable(parts.transport.listen_address),
+                                        .extensions = extensions_,
+                                        .disk = disk_,
+                                        .now = wall_time(),
+                                        .folder = folder_ ? &*folder_ : nullptr}));
     parts.node = std::move(member_->node);
     parts.seed = member_->run.seed;
-    parts.perform = work::make_perform(
-        assembly::tools_of(*member_, identity_->self().id, identity_->key));
+    parts.perform =
+        work::make_perform(assembly::tools_of(*member_, identity_->self().id, identity_->key));
     auto threads = static_cast<unsigned>(config_->integer("work.threads"));
     parts.worker_count = threads ? threads : std::max(1u, std::thread::hardware_concurrency());
     parts.tls = identity_->tls;
@@ -131,8 +131,7 @@ Result<runtime::DaemonParts> Program::parts() {
     parts.on_refused = [records](WallTime wall, const transport::IncomingRefused& refused) {
         auto text = fmt::format("{}: {}", telemetry::harmless(refused.address, 64),
                                 telemetry::harmless(refused.error.to_string()));
-        if (refused.unreported)
-            text += fmt::format(" (and {} more since)", refused.unreported);
+        if (refused.unreported) text += fmt::format(" (and {} more since)", refused.unreported);
         records->log().say(wall, telemetry::Level::warning, "incoming_refused", std::move(text),
                            {{"code", std::string(describe(refused.error.code).id)}});
     };

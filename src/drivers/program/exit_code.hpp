@@ -7,12 +7,12 @@ namespace gossamer::program {
 
 enum class ExitCode : int {
     ok = 0,
-    failed = 1,         // the operation failed
-    usage = 2,          // command line or configuration
-    unreachable = 3,    // cannot reach, or not authorised
-    timed_out = 4,      // timed out, or quorum not met
-    partial = 5,        // some parts failed
-    internal = 70,      // our own fault
+    failed = 1,       // the operation failed
+    usage = 2,        // command line or configuration
+    unreachable = 3,  // cannot reach, or not authorised
+    timed_out = 4,    // timed out, or quorum not met
+    partial = 5,      // some parts failed
+    internal = 70,    // our own fault
 };
 
 ExitCode exit_code_of(ErrorCode code);

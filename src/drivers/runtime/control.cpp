@@ -142,8 +142,7 @@ void ControlSocket::serve_one(int client) {
 Result<std::string> ask_daemon(const std::string& path, std::string_view question,
                                Duration patience) {
     int fd = connect_to(path);
-    if (fd < 0)
-        return fail(ErrorCode::kControlUnreachable, "no daemon answers at " + path);
+    if (fd < 0) return fail(ErrorCode::kControlUnreachable, "no daemon answers at " + path);
     auto until = boot_time() + patience;
     std::string answer;
     if (write_all(fd, std::string(question) + "\n", until))

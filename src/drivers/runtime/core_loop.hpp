@@ -15,8 +15,8 @@
 
 namespace gossamer::runtime {
 
-Instant boot_time();          // CLOCK_BOOTTIME
-WallTime wall_time();         // CLOCK_REALTIME
+Instant boot_time();   // CLOCK_BOOTTIME
+WallTime wall_time();  // CLOCK_REALTIME
 
 class CoreLoop {
 public:
@@ -24,8 +24,8 @@ public:
 
     // What the loop calls, on its own thread.
     struct Callbacks {
-        std::function<void()> on_deadline;                 // the armed time has come
-        std::function<void(Duration asleep)> on_resume;    // before any deadline
+        std::function<void()> on_deadline;               // the armed time has come
+        std::function<void(Duration asleep)> on_resume;  // before any deadline
         std::function<void(int signal)> on_signal;
     };
     // SIGTERM, SIGINT and SIGHUP must be blocked in all threads before the first thread starts.
@@ -34,8 +34,8 @@ public:
     CoreLoop(const CoreLoop&) = delete;
     CoreLoop& operator=(const CoreLoop&) = delete;
 
-    void post(Event event);     // from any thread
-    void arm(Instant deadline);  // the loop's thread only
+    void post(Event event);                // from any thread
+    void arm(Instant deadline);            // the loop's thread only
     void run(const Callbacks& callbacks);  // until stop()
     void stop() { running_ = false; }      // the loop's thread only
 

@@ -37,10 +37,11 @@ Json member_json(const node::MemberView& member) {
 Json waiting_json(const message::Waiting& waiting, Instant now) {
     Json whom = Json::array();
     for (const auto& peer : waiting.whom) whom.push_back(peer.to_string());
-    return {{"what", waiting.what},
-            {"whom", whom},
-            {"for", seconds(now - waiting.since)},
-            {"left", waiting.until.is_never() ? Json(nullptr) : Json(seconds(waiting.until - now))}};
+    return {
+        {"what", waiting.what},
+        {"whom", whom},
+        {"for", seconds(now - waiting.since)},
+        {"left", waiting.until.is_never() ? Json(nullptr) : Json(seconds(waiting.until - now))}};
 }
 
 }  // namespace
@@ -63,16 +64,17 @@ std::string status_json(const Nameplate& plate, const node::NodeStatus& status, 
               {"received_bytes", traffic.received_bytes},
               {"waiting", Json::array()},
               {"members", Json::array()}};
-    for (const auto& waiting : status.waiting) json["waiting"].push_back(waiting_json(waiting, now));
+    for (const auto& waiting : status.waiting)
+        json["waiting"].push_back(waiting_json(waiting, now));
     for (const auto& member : status.members) json["members"].push_back(member_json(member));
     // Reasons may quote what a peer sent: bytes that are no UTF-8 become the replacement character.
     return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string error_json(const Error& error) {
-    return Json{{"schema_version", 1},
-                {"error",
-                 {{"code", describe(error.code).id}, {"what", error.what}, {"hint", error.hint}}}}
+    return Json{
+        {"schema_version", 1},
+        {"error", {{"code", describe(error.code).id}, {"what", error.what}, {"hint", error.hint}}}}
         .dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

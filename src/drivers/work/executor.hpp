@@ -60,8 +60,8 @@ private:
     Done done_;
     std::mutex mutex_;
     std::condition_variable wake_;
-    std::map<job::JobId, TaskRef> tasks_;              // all that are not answered yet
-    std::map<const void*, TaskRef> producers_;         // promised handle -> who will fill it
+    std::map<job::JobId, TaskRef> tasks_;       // all that are not answered yet
+    std::map<const void*, TaskRef> producers_;  // promised handle -> who will fill it
     std::map<const void*, std::vector<TaskRef>> consumers_;
     std::map<const void*, std::deque<TaskRef>> sums_;  // first in, first run
     std::deque<TaskRef> ready_[4];                     // by class

@@ -15,7 +15,8 @@ namespace {
 
 using Pause = std::function<bool()>;
 
-Status good_codec(const codec::Codec& codec, ByteView bytes, std::size_t count, const PeerId& from) {
+Status good_codec(const codec::Codec& codec, ByteView bytes, std::size_t count,
+                  const PeerId& from) {
     auto status = codec::check_values(codec, bytes, count, FLT_MAX);
     if (status) return status;
     auto error = std::move(status).error();
@@ -108,8 +109,8 @@ private:
             slot.words = tools_.pool->take(slot.count * sizeof(std::int64_t));
             std::ranges::fill(slot.words.words(), 0);
         }
-        auto added = codec::add_encoded(slot.words.words(), *codec, j.update.bytes(), j.weight,
-                                        j.scale);
+        auto added =
+            codec::add_encoded(slot.words.words(), *codec, j.update.bytes(), j.weight, j.scale);
         if (!added) {
             auto error = std::move(added).error();
             error.what = "the update of " + j.from.short_string() + ": " + error.what;
@@ -122,10 +123,9 @@ private:
         j.input.pool = tools_.pool;
         GOSSAMER_TRY(auto out, j.run(j.input));
         if (out.models.size() != j.out_models.size())
-            return fail(ErrorCode::kInternal, j.name + " made " +
-                                                  std::to_string(out.models.size()) +
-                                                  " models instead of " +
-                                                  std::to_string(j.out_models.size()));
+            return fail(ErrorCode::kInternal,
+                        j.name + " made " + std::to_string(out.models.size()) +
+                            " models instead of " + std::to_string(j.out_models.size()));
         for (std::size_t i = 0; i < out.models.size(); ++i) {
             if (out.models[i].size_bytes() != j.out_models[i].layout()->byte_count())
                 return fail(ErrorCode::kInternal, j.name + " made a model of another size");
@@ -208,7 +208,8 @@ Result<job::MixDone> Workshop::perform(job::MixJob& j, const Pause&) const {
     GOSSAMER_CHECK(codec::mix_encoded(out.floats(), parts));
     j.out.fill(std::move(out));
     if (heard > 0 && count > 0)
-        done.distance = std::sqrt(squares / (static_cast<double>(heard) * static_cast<double>(count)));
+        done.distance =
+            std::sqrt(squares / (static_cast<double>(heard) * static_cast<double>(count)));
     return done;
 }
 

@@ -7,9 +7,7 @@
 
 namespace gossamer::message {
 
-RunId run_id(std::string_view run_name) {
-    return {XXH3_64bits(run_name.data(), run_name.size())};
-}
+RunId run_id(std::string_view run_name) { return {XXH3_64bits(run_name.data(), run_name.size())}; }
 
 std::string_view to_string(MemberState state) {
     switch (state) {
@@ -45,20 +43,29 @@ Lane lane_of(const Message& message) {
 
 std::string_view name_of(const Message& message) {
     static constexpr std::string_view names[] = {
-        "heartbeat",    "heartbeat_reply",   "leave",        "join",
-        "join_reply",   "progress",          "model_request", "round_start",
-        "update_received", "commit",         "round_closed", "evaluation_report",
-        "run_finished", "custom"};
+        "heartbeat",       "heartbeat_reply", "leave",         "join",
+        "join_reply",      "progress",        "model_request", "round_start",
+        "update_received", "commit",          "round_closed",  "evaluation_report",
+        "run_finished",    "custom"};
     static_assert(std::size(names) == std::variant_size_v<Message>);
     return names[message.index()];
 }
 
 std::string_view name_of(const Notice& notice) {
-    static constexpr std::string_view names[] = {
-        "run_started", "run_ended",      "waiting",        "member_changed",
-        "link_changed", "trained",       "evaluated",      "mixed",
-        "round_finished", "update_refused", "checkpoint_written", "caught_up",
-        "resumed",     "warning"};
+    static constexpr std::string_view names[] = {"run_started",
+                                                 "run_ended",
+                                                 "waiting",
+                                                 "member_changed",
+                                                 "link_changed",
+                                                 "trained",
+                                                 "evaluated",
+                                                 "mixed",
+                                                 "round_finished",
+                                                 "update_refused",
+                                                 "checkpoint_written",
+                                                 "caught_up",
+                                                 "resumed",
+                                                 "warning"};
     static_assert(std::size(names) == std::variant_size_v<Notice>);
     return names[notice.index()];
 }
