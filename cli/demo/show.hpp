@@ -20,7 +20,7 @@ struct Plan {
     double alpha = 0.5;
     // The same for all: the rate falls along half a cosine over the run, because with unequal data
     // a rate that stays high lets the peers drift apart until the last round.
-    double learning_rate = 0.05, final_factor = 0.05;
+    double learning_rate = 0.09, final_factor = 0.05;
     std::uint32_t batch_size = 10;
     std::uint64_t batches(std::size_t samples) const { return epochs * samples / batch_size; }
 };

@@ -45,9 +45,10 @@ struct Progress {
 enum class MemberState : std::uint8_t { alive = 0, suspect = 1, dead = 2, left = 3 };
 std::string_view to_string(MemberState state);
 
-// What the sender believes about one member. A higher incarnation wins; at the same incarnation the
-// worse state wins. Only the member itself raises its incarnation: (boot epoch << 20) + counter, the
-// boot epoch persisted before use, so that a restarted peer is never held to be its dead self.
+// What the sender believes about one member. A higher incarnation wins; at the same incarnation
+// the worse state wins. Only the member itself raises its incarnation: (boot epoch << 20) +
+// counter, the boot epoch persisted before use, so that a restarted peer is never held to be its
+// dead self.
 struct MemberRecord {
     PeerId id;
     Role role = Role::peer;

@@ -1,7 +1,8 @@
 // The queue that crosses threads: values in, values out, a bound, and a policy when full.
 //
 // push_or_wait blocks the producer until there is room (bulk waits); push_always goes past the
-// bound (control is never dropped; its senders are bounded by the protocol). Closing wakes everybody.
+// bound (control is never dropped; its senders are bounded by the protocol). Closing wakes
+// everybody.
 #pragma once
 
 #include <chrono>
