@@ -36,6 +36,11 @@ int parse_failed(const CLI::ParseError& problem, const CLI::App& app, Console& c
     return static_cast<int>(ExitCode::usage);
 }
 
+// A path need not be UTF-8, and JSON must.
+std::string as_line(const nlohmann::ordered_json& fields) {
+    return fields.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
 }  // namespace
 
 WallTime Console::now() const {
@@ -45,7 +50,7 @@ WallTime Console::now() const {
 
 void Console::answer(const nlohmann::ordered_json& fields, const std::string& text) {
     if (json)
-        out_ << fields.dump() << '\n';
+        out_ << as_line(fields);
     else
         out_ << text << (text.empty() || text.back() == '\n' ? "" : "\n");
 }
@@ -59,7 +64,7 @@ void Console::complain(const Error& error) {
     const std::string hint = error.hint.empty() ? std::string(info.advice) : error.hint;
     const nlohmann::ordered_json fields{
         {"error", {{"code", info.id}, {"what", error.what}, {"hint", hint}}}};
-    err_ << fields.dump() << '\n';
+    err_ << as_line(fields);
 }
 
 int run_command_line(const std::vector<std::string>& arguments, std::ostream& out,
@@ -72,6 +77,9 @@ int run_command_line(const std::vector<std::string>& arguments, std::ostream& ou
         "  gossamer federation create meadow\n"
         "  gossamer identity create peer-1\n"
         "  gossamer identity sign peer-1/request.pem --federation meadow --role peer\n"
+        "  gossamer config check peer.toml\n"
+        "  gossamer status\n"
+        "  gossamer run show runs/demo-1\n"
         "  gossamer explain TLS-07");
     app.fallthrough();
     app.require_subcommand(1);
@@ -80,6 +88,9 @@ int run_command_line(const std::vector<std::string>& arguments, std::ostream& ou
         ->check(CLI::IsMember({"text", "json"}));
     add_federation_commands(app, line);
     add_identity_commands(app, line);
+    add_config_commands(app, line);
+    add_run_commands(app, line);
+    add_status_commands(app, line);
     add_general_commands(app, line);
     add_demo_command(app, line);
 

@@ -51,6 +51,9 @@ int run_command_line(const std::vector<std::string>& arguments, std::ostream& ou
 // Each in its own file. `examples` of a command are its CLI11 footer; help prints them first.
 void add_federation_commands(CLI::App& app, CommandLine& line);
 void add_identity_commands(CLI::App& app, CommandLine& line);
+void add_config_commands(CLI::App& app, CommandLine& line);
+void add_run_commands(CLI::App& app, CommandLine& line);
+void add_status_commands(CLI::App& app, CommandLine& line);   // status, members
 void add_general_commands(CLI::App& app, CommandLine& line);  // version, explain
 void add_demo_command(CLI::App& app, CommandLine& line);
 

@@ -1,49 +1,16 @@
 #include <doctest/doctest.h>
 
-#include <stdlib.h>
-
-#include <filesystem>
 #include <fstream>
-#include <sstream>
 
-#include <nlohmann/json.hpp>
-
-#include "cli/command_line.hpp"
 #include "connection/security/tls_context.hpp"
+#include "tests/cli/command.hpp"
 
 using namespace gossamer;
+using namespace gossamer::cli_test;
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 namespace {
-
-struct Folder {
-    fs::path path;
-    Folder() {
-        std::string name = (fs::temp_directory_path() / "gossamer-cli-XXXXXX").string();
-        path = ::mkdtemp(name.data());
-    }
-    ~Folder() { fs::remove_all(path); }
-    std::string operator/(const char* name) const { return (path / name).string(); }
-};
-
-struct Answer {
-    int code;
-    std::string out, err;
-    Json json() const { return Json::parse(out); }
-    std::string error_code() const { return Json::parse(err)["error"]["code"]; }
-};
-
-Answer gossamer_command(const std::vector<std::string>& arguments) {
-    std::ostringstream out, err;
-    const int code = cli::run_command_line(arguments, out, err);
-    return {code, out.str(), err.str()};
-}
-
-Answer as_json(std::vector<std::string> arguments) {
-    arguments.insert(arguments.end(), {"--format", "json"});
-    return gossamer_command(arguments);
-}
 
 Bytes content(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
