@@ -84,6 +84,8 @@ TEST_CASE("this step and the next are granted, later ones held, old and second o
     CHECK(refused(p.offer(2, 10, m)) == RefuseReason::base);
     m = p.manifest(1), m.kind = message::TransferKind::catch_up;
     CHECK(refused(p.offer(2, 11, m)) == RefuseReason::stale);  // nobody asked
+    m = p.manifest(101);                                       // the run has 100 steps
+    CHECK(refused(p.offer(2, 99, m)) == RefuseReason::run);
     m = p.manifest(0);
     CHECK(refused(p.offer(2, 12, m)) == RefuseReason::stale);
 

@@ -64,6 +64,7 @@ std::optional<RefuseReason> Gossip::objection(const PeerId& from,
     bool exact = (*codec)->traits().block_bytes > 0;
     if (m.byte_count > most || (exact && m.byte_count != most)) return RefuseReason::size;
     if (m.payload.size() > kPayloadBytesMax) return RefuseReason::size;
+    if (m.round > step_max()) return RefuseReason::run;
     if (m.kind == TransferKind::catch_up || !schedule_) return std::nullopt;
     auto place = roster_.place_of(from);
     if (!place) return RefuseReason::run;
@@ -126,7 +127,7 @@ message::Manifest Gossip::manifest(TransferKind kind, std::uint64_t round) const
 
 void Gossip::serve(job::Turn& turn, const PeerId& to, std::uint64_t has) {
     auto& view = peers_[to];
-    view.progress.round = has;
+    view.progress.round = std::min(has, step_max());
     if (!model_.filled() || done_ <= has || !view.linked || stopping_) return;
     view.rejoining = view.rejoining || has + kStepsBehindMax < done_;
     auto m = manifest(TransferKind::catch_up, done_);

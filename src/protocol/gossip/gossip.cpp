@@ -39,7 +39,7 @@ void Gossip::on_joined(job::Turn& turn, const PeerId& peer, const message::Join&
     view.linked = true;
     view.state = MemberState::alive;
     view.progress.run = run_;
-    view.progress.round = join.round;
+    view.progress.round = std::min(join.round, step_max());
     view.progress.phase = join.phase;
     view.rejoining = join.round + 2 < done_;
     outbox_.link_up(turn, peer);
@@ -51,8 +51,9 @@ void Gossip::on_joined(job::Turn& turn, const PeerId& peer, const message::Join&
 void Gossip::on_progress(job::Turn& turn, const PeerId& peer, const message::Progress& progress) {
     if (progress.run != run_ || peer == setup_.self) return;
     auto& view = peers_[peer];
-    bool further = progress.round > view.progress.round;
-    view.progress.round = std::max(view.progress.round, progress.round);
+    const auto round = std::min(progress.round, step_max());
+    bool further = round > view.progress.round;
+    view.progress.round = std::max(view.progress.round, round);
     view.progress.phase = progress.phase;
     view.progress.roster = progress.roster;
     if (roster_digest_ != 0 && progress.roster != 0 && progress.roster != roster_digest_ &&

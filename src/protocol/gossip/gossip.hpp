@@ -186,6 +186,9 @@ private:
 
     // ending.cpp: evaluation, checkpoints, the end
     std::uint64_t last_step() const { return stop_ ? stop_ : setup_.run.rounds; }
+    std::uint64_t step_max() const {  // nobody can lawfully be further
+        return setup_.run.rounds + setup_.config.final_averaging_steps;
+    }
     void after_step(job::Turn& turn);
     void evaluate(job::Turn& turn, bool last);
     void on_evaluated(job::Turn& turn, job::JobId id, Result<job::JobDone> done);
