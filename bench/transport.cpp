@@ -1,6 +1,7 @@
 // One link, 40 MB transfers from one process to another through the whole stack (frames, credit,
 // staging, checksums at both ends), against the same bytes through SSL_write and SSL_read on
-// a socket with the same certificates and suite. Both alternate in one run; the best of each counts.
+// a socket with the same certificates and suite. Both alternate in one run; the best of each
+// counts.
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>

@@ -77,14 +77,19 @@ Trial::~Trial() {
     fs::remove_all(folder_);
 }
 
+void Trial::abandon(const std::string& why) {
+    world_->stop_all();
+    give_up(why);
+}
+
 void Trial::watch(double patience_seconds, const std::function<bool()>& done) {
     auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(patience_seconds);
     while (!done()) {
         for (auto& daemon : world_->daemons)
             if (!daemon.process.running())
-                give_up(plan_.name + ": " + daemon.name + " ended, see " + daemon.log);
+                abandon(plan_.name + ": " + daemon.name + " ended, see " + daemon.log);
         if (std::chrono::steady_clock::now() > until)
-            give_up(plan_.name + ": not done in time, see " + folder_);
+            abandon(plan_.name + ": not done in time, see " + folder_);
         ::poll(nullptr, 0, 200);
     }
 }

@@ -48,6 +48,7 @@ public:
     const std::string& folder() const { return folder_; }
 
 private:
+    [[noreturn]] void abandon(const std::string& why);  // leaves no daemon behind
     void watch(double patience_seconds, const std::function<bool()>& done);
     TrialPlan plan_;
     std::string folder_;

@@ -34,11 +34,10 @@ Result<config::Config> load(const ConfigFlags& flags, std::vector<Error>& all) {
     // One schema serves peers and aggregators.
     GOSSAMER_TRY(auto schema,
                  assembly::schema_for(Role::peer, Extensions{}, transport::transport_options()));
-    return config::load_config(std::move(schema),
-                               {.path = flags.file,
-                                .sets = flags.sets,
-                                .environment = config::environment_of_process()},
-                               &all);
+    return config::load_config(
+        std::move(schema),
+        {.path = flags.file, .sets = flags.sets, .environment = config::environment_of_process()},
+        &all);
 }
 
 // Values that are right each, and wrong together.
@@ -61,10 +60,9 @@ void check_together(const config::Config& config, std::vector<Error>& errors,
     const auto gossip = gossip::gossip_config(config);
     keep(codec::find_codec(gossip.codec));
     keep(gossip::make_algorithm(gossip.algorithm, config, {}));
-    const auto schedule =
-        topology::make_schedule(topology::topology_config(config),
-                                static_cast<std::uint32_t>(std::max(run->peers, run->roster.size())),
-                                run->seed);
+    const auto schedule = topology::make_schedule(
+        topology::topology_config(config),
+        static_cast<std::uint32_t>(std::max(run->peers, run->roster.size())), run->seed);
     if (keep(schedule)) warnings = topology::check(*schedule);
 }
 
@@ -86,8 +84,8 @@ Json list_of(const std::vector<Error>& errors, const std::string& file) {
         const auto& info = describe(error.code);
         Json one{{"code", info.id},
                  {"what", telemetry::harmless(error.what)},
-                 {"hint", error.hint.empty() ? std::string(info.advice)
-                                             : telemetry::harmless(error.hint)}};
+                 {"hint",
+                  error.hint.empty() ? std::string(info.advice) : telemetry::harmless(error.hint)}};
         if (const auto place = place_of(error, file))
             one["line"] = place->first, one["column"] = place->second;
         list.push_back(std::move(one));
@@ -101,8 +99,8 @@ ExitCode report(Console& console, const ConfigFlags& flags, std::vector<Error> e
         return place_of(error, flags.file).value_or(std::pair(~0u, ~0u));
     });
     if (console.json) {
-        console.answer({{"file", flags.file}, {"ok", false}, {"errors", list_of(errors, flags.file)}},
-                       {});
+        console.answer(
+            {{"file", flags.file}, {"ok", false}, {"errors", list_of(errors, flags.file)}}, {});
     } else {
         for (const auto& error : errors)
             console.complain(

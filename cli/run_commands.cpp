@@ -76,8 +76,8 @@ Json json_of(const RunOverview& run, WallTime now) {
         if (text == "true" || text == "false")
             json[key] = text == "true";
         else if (std::isfinite(value) && key != "run" && key != "peer" && key != "model")
-            json[key] = Json::parse(text, nullptr, false).is_number() ? Json::parse(text)
-                                                                       : Json(value);
+            json[key] =
+                Json::parse(text, nullptr, false).is_number() ? Json::parse(text) : Json(value);
         else
             json[key] = telemetry::harmless(text);
     }
@@ -127,16 +127,19 @@ struct Recorded {
 Recorded read_history(const storage::RunFolder& folder) {
     Recorded recorded;
     if (!std::filesystem::exists(folder.history())) {
-        recorded.missing = "history.sqlite is missing; records.history was off, or nothing was "
-                           "written";
+        recorded.missing =
+            "history.sqlite is missing; records.history was off, or nothing was "
+            "written";
         return recorded;
     }
     auto rounds = storage::read_rounds(folder.history());
     auto members = storage::read_members(folder.history());
     if (rounds) recorded.rounds = std::move(*rounds);
     if (members) recorded.members = std::move(*members);
-    if (!rounds) recorded.missing = rounds.error().to_string();
-    else if (!members) recorded.missing = members.error().to_string();
+    if (!rounds)
+        recorded.missing = rounds.error().to_string();
+    else if (!members)
+        recorded.missing = members.error().to_string();
     return recorded;
 }
 
@@ -176,10 +179,13 @@ std::string rounds_text(const std::vector<storage::RoundRow>& rounds, std::size_
                                        "late", "refused", "received"}};
     for (std::size_t i = first; i < rounds.size(); ++i) {
         const auto& row = rounds[i];
-        Row cells{std::to_string(row.round), clock_of(row.wall), short_number(row.loss),
+        Row cells{std::to_string(row.round),
+                  clock_of(row.wall),
+                  short_number(row.loss),
                   short_number(row.accuracy),
                   gossip ? short_number(row.distance) : short_number(row.elapsed_seconds, 2),
-                  std::to_string(row.accepted), std::to_string(row.late)};
+                  std::to_string(row.accepted),
+                  std::to_string(row.late)};
         if (!gossip) cells.push_back(std::to_string(row.refused));
         cells.push_back(format_bytes(static_cast<std::int64_t>(row.received_bytes)));
         rows.push_back(std::move(cells));
@@ -212,8 +218,9 @@ std::string facts_text(const RunOverview& run, WallTime now) {
     add("rounds", fact(run, "rounds"));
     add("accuracy", fmt::format("{}, best {}", short_number(number_fact(run, "accuracy")),
                                 short_number(number_fact(run, "best_accuracy"))));
-    add("loss", fmt::format("{} on test data, {} in training", short_number(number_fact(run, "loss")),
-                            short_number(number_fact(run, "train_loss"))));
+    add("loss",
+        fmt::format("{} on test data, {} in training", short_number(number_fact(run, "loss")),
+                    short_number(number_fact(run, "train_loss"))));
     add("traffic", bytes_fact(run, "sent_bytes") + " sent, " + bytes_fact(run, "received_bytes") +
                        " received");
     if (number_fact(run, "records_lost") > 0) add("records lost", fact(run, "records_lost"));
@@ -248,9 +255,9 @@ Result<ExitCode> show(Console& console, const ShowRun& how) {
     if (!recorded.missing.empty()) json["history_missing"] = recorded.missing;
 
     std::string text = facts_text(run, now);
-    text += fmt::format("  {:<12}{}\n", "model",
-                        has_model ? folder.final_model()
-                                  : "not finished; see " + folder.checkpoints());
+    text +=
+        fmt::format("  {:<12}{}\n", "model",
+                    has_model ? folder.final_model() : "not finished; see " + folder.checkpoints());
     text += rounds_text(recorded.rounds, how.rounds, fact(run, "mode") == "gossip");
     text += members_text(recorded.members);
     if (!recorded.missing.empty()) text += "\n" + recorded.missing + "\n";
@@ -288,9 +295,8 @@ void add_run_commands(CLI::App& app, CommandLine& line) {
         ->capture_default_str();
     other->add_option("--rounds", how->rounds, "shows so many of the last rounds; 0: all")
         ->capture_default_str();
-    other->callback([&line, how] {
-        line.chosen = [how](Console& console) { return show(console, *how); };
-    });
+    other->callback(
+        [&line, how] { line.chosen = [how](Console& console) { return show(console, *how); }; });
 }
 
 }  // namespace gossamer::cli

@@ -20,9 +20,9 @@ using program::ExitCode;
 using Json = nlohmann::ordered_json;
 
 // Where daemons listen when nobody said otherwise: beside their runs, or under systemd.
-constexpr const char* kSockets[] = {
-    "runs/gossamer-peer.sock", "runs/gossamer-aggregator.sock",
-    "/run/gossamer-peer/control.sock", "/run/gossamer-aggregator/control.sock"};
+constexpr const char* kSockets[] = {"runs/gossamer-peer.sock", "runs/gossamer-aggregator.sock",
+                                    "/run/gossamer-peer/control.sock",
+                                    "/run/gossamer-aggregator/control.sock"};
 constexpr Duration kPatience = 3s;
 
 double number(const Json& value) {
@@ -135,19 +135,20 @@ std::string status_text(const Json& json) {
     const auto bytes = [&](const char* key) {
         return format_bytes(static_cast<std::int64_t>(count_in(json, key)));
     };
-    std::string text = fmt::format(
-        "{} {} of run \"{}\" ({}), Gossamer {}\n", text_in(json, "role"),
-        short_id(text_in(json, "peer")), text_in(json, "run"), text_in(json, "mode"),
-        text_in(json, "version"));
+    std::string text = fmt::format("{} {} of run \"{}\" ({}), Gossamer {}\n", text_in(json, "role"),
+                                   short_id(text_in(json, "peer")), text_in(json, "run"),
+                                   text_in(json, "mode"), text_in(json, "version"));
     text += fmt::format("  round       {}{}, {}\n", count_in(json, "round"),
                         round_max ? fmt::format(" of {}", round_max) : "", text_in(json, "phase"));
-    text += fmt::format("  loss        {}\n  accuracy    {}\n", short_number(number_in(json, "loss")),
-                        short_number(number_in(json, "accuracy")));
+    text +=
+        fmt::format("  loss        {}\n  accuracy    {}\n", short_number(number_in(json, "loss")),
+                    short_number(number_in(json, "accuracy")));
     text += fmt::format("  traffic     {} sent, {} received\n", bytes("sent_bytes"),
                         bytes("received_bytes"));
     text += "  members     " + members_line(list_in(json, "members")) + "\n";
     const auto folder = text_in(json, "folder");
-    text += "  records     " + (folder.empty() ? std::string("none can be written") : folder) + "\n";
+    text +=
+        "  records     " + (folder.empty() ? std::string("none can be written") : folder) + "\n";
     for (const auto& waiting : list_in(json, "waiting")) text += waiting_text(waiting);
     if (list_in(json, "waiting").empty()) text += "  waits for   nobody\n";
     return text;
@@ -160,12 +161,11 @@ std::string members_text(const Json& json) {
         const bool linked = member.is_object() && member.contains("linked") &&
                             member["linked"].is_boolean() && member["linked"].get<bool>();
         const double round_trip = number_in(member, "round_trip");
-        rows.push_back({short_id(text_in(member, "id")), text_in(member, "role"),
-                        text_in(member, "state"), linked ? "yes" : "no",
-                        round_trip > 0 ? short_time(round_trip) : "-",
-                        short_time(number_in(member, "silent_for")),
-                        std::to_string(count_in(member, "round")), text_in(member, "phase"),
-                        text_in(member, "reason")});
+        rows.push_back(
+            {short_id(text_in(member, "id")), text_in(member, "role"), text_in(member, "state"),
+             linked ? "yes" : "no", round_trip > 0 ? short_time(round_trip) : "-",
+             short_time(number_in(member, "silent_for")), std::to_string(count_in(member, "round")),
+             text_in(member, "phase"), text_in(member, "reason")});
     }
     if (rows.size() == 1) return "no other member is known\n";
     return table(rows);
@@ -192,10 +192,10 @@ void add_command(CLI::App& app, CommandLine& line, const std::string& name,
                  Result<ExitCode> (*run)(Console&, const std::string&)) {
     auto* command = app.add_subcommand(name, description);
     auto socket = std::make_shared<std::string>();
-    command->fallthrough()->footer(fmt::format(
-        "  gossamer {0}\n"
-        "  gossamer {0} --socket /run/gossamer-peer/control.sock --format json",
-        name));
+    command->fallthrough()->footer(
+        fmt::format("  gossamer {0}\n"
+                    "  gossamer {0} --socket /run/gossamer-peer/control.sock --format json",
+                    name));
     command->add_option("--socket", *socket,
                         "the daemon's control socket; default: runs/gossamer-peer.sock, then "
                         "runs/gossamer-aggregator.sock, then those of the systemd units");

@@ -127,8 +127,7 @@ TEST_CASE("what the samples keep as comments is right too, once it is uncommente
     while (std::getline(lines, line)) {
         if (line.starts_with("[")) section = line;
         const auto equals = line.find(" = ");
-        if (!line.starts_with("# ") || equals == std::string::npos ||
-            line.find(' ', 2) != equals)
+        if (!line.starts_with("# ") || equals == std::string::npos || line.find(' ', 2) != equals)
             continue;
         const auto file = f.write("one.toml", section + "\n" + line.substr(2) + "\n");
         const auto answer = gossamer_command({"config", "check", file});

@@ -47,7 +47,8 @@ std::vector<message::Notice> two_rounds() {
     auto second = first;
     second.round = 2;
     second.refused = 1;
-    return {first, message::Evaluated{.round = 1, .where = "central", .loss = 1.0, .accuracy = 0.5},
+    return {first,
+            message::Evaluated{.round = 1, .where = "central", .loss = 1.0, .accuracy = 0.5},
             message::MemberChanged{.to = message::MemberState::dead,
                                    .reason = "gone \x1b]0;title\x07 away"},
             second,

@@ -53,8 +53,8 @@ public:
     Answering(const std::string& path, std::string answer)
         : socket_(runtime::ControlSocket::open(path, [answer = std::move(answer)](
                                                          std::string_view question) {
-              return runtime::command_of(question) == "status" ? answer : std::string("{}");
-          }).value()) {}
+                      return runtime::command_of(question) == "status" ? answer : std::string("{}");
+                  }).value()) {}
 
 private:
     std::unique_ptr<runtime::ControlSocket> socket_;

@@ -1,6 +1,6 @@
 // Recorder: takes a node's notices and feeds everything that stays: log, metrics.jsonl, history,
-// TensorBoard events, summary.json and the progress line. Nothing of it needs user code, and nothing of
-// it can stop a run: what cannot be written is counted and told once (kRecordsLost).
+// TensorBoard events, summary.json and the progress line. Nothing of it needs user code, and
+// nothing of it can stop a run: what cannot be written is counted and told once (kRecordsLost).
 //
 // Owned by one thread at a time, never the core's. Hand it each notice with the wall time at which
 // it happened; call flush() about once a second, and finish() at the end.
