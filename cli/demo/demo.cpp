@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 // The passes over the data are the same in all four ways. Few local steps between two exchanges
 // keep peers with unequal data from drifting apart; a model is 0.8 MB, so that is cheap here.
-constexpr std::uint32_t kEpochs = 30, kGossipSteps = 50, kFederatedSteps = 150;
+constexpr std::uint32_t kEpochs = 31, kGossipSteps = 18, kFederatedSteps = 60;
 constexpr Duration kModePatience = 60s;
 
 std::string new_folder(const std::string& root) {
@@ -70,10 +70,10 @@ WorldPlan world_plan(const Plan& plan, const std::string& mode) {
     if (gossip) {
         w.options["topology.graph"] = toml_text("one-peer-exponential");
         w.options["gossip.local_steps"] = std::to_string(kGossipSteps);
-        w.options["gossip.evaluate_every"] = "25";
+        w.options["gossip.evaluate_every"] = "60";
     } else {
         w.options["federated.local_steps"] = std::to_string(kFederatedSteps);
-        w.options["federated.evaluate_every"] = "4";
+        w.options["federated.evaluate_every"] = "10";
     }
     return w;
 }
