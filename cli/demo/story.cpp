@@ -14,6 +14,29 @@ namespace {
 
 constexpr Duration kLook = 150ms, kAbsence = 2s;
 
+// Ctrl-C reaches the daemons only when a terminal sends it to all; so the story ends them itself.
+volatile sig_atomic_t interrupted = 0;
+
+class Interruptible {
+public:
+    Interruptible() {
+        struct sigaction action {};
+        action.sa_handler = [](int) { interrupted = 1; };
+        ::sigaction(SIGINT, &action, &old_int_);
+        ::sigaction(SIGTERM, &action, &old_term_);
+    }
+    ~Interruptible() {
+        ::sigaction(SIGINT, &old_int_, nullptr);
+        ::sigaction(SIGTERM, &old_term_, nullptr);
+    }
+    Interruptible(const Interruptible&) = delete;
+    Interruptible& operator=(const Interruptible&) = delete;
+
+private:
+    struct sigaction old_int_ {
+    }, old_term_{};
+};
+
 class Story {
 public:
     Story(World& world, Screen& screen) : world_(world), screen_(screen) {
@@ -24,6 +47,11 @@ public:
         for (auto& daemon : world_.daemons) GOSSAMER_CHECK(world_.start(daemon));
         screen_.say(fmt::format("{}: {} processes started", world_.mode, world_.daemons.size()));
         while (elapsed() < patience) {
+            if (interrupted) {
+                world_.stop_all();
+                return fail(ErrorCode::kCancelled, "the demo was interrupted",
+                            "what the daemons recorded so far lies in " + world_.folder);
+            }
             for (auto& daemon : world_.daemons) world_.ask(daemon);
             auto o = overview(world_);
             look_at_progress(o);
@@ -148,6 +176,7 @@ private:
 }  // namespace
 
 Result<Outcome> tell_story(World& world, Screen& screen, Duration patience) {
+    Interruptible guard;
     return Story(world, screen).tell(patience);
 }
 
