@@ -152,6 +152,24 @@ TEST_CASE("a peer that floods is cut off, one that sends steadily is not") {
     CHECK(pair.b.closed()->error.code == ErrorCode::kLinkFlood);
 }
 
+TEST_CASE("members as fast as their machine are no flood: each transfer pays for its frames") {
+    Pair pair;
+    pair.run();
+    const auto payload = link::testing::payload_of(100, 1, pair.pool);
+    for (std::uint64_t step = 1; step <= 3000; ++step) {  // in no time at all
+        for (auto* end : {&pair.a, &pair.b}) {
+            CHECK(end->link.send(pair.now, beat(step), wire::Lane::control));
+            end->link.offer(pair.now, {step}, link::testing::manifest_of(payload), payload);
+        }
+        pair.run();
+        for (auto* end : {&pair.a, &pair.b}) end->link.grant(pair.now, {step});
+        pair.run();
+        REQUIRE(pair.a.link.is_up());
+        REQUIRE(pair.b.link.is_up());
+    }
+    CHECK(pair.a.news<message::TransferArrived>().size() == 3000);
+}
+
 TEST_CASE("a side that never reads cannot make the queues grow without end") {
     Pair pair;
     pair.run();

@@ -18,8 +18,9 @@ struct LinkLimits {
     // within these bounds. Progress is at least 1 KiB a second.
     Duration stall_least = 10s, stall_most = 60s;
     double least_rate = 1024;
-    // Control and round frames accepted: a bucket of `burst`, refilled at this rate.
-    double frames_per_second = 2000, frames_burst = 4000;
+    // Control and round frames accepted: a bucket of `burst`, refilled at this rate and by each
+    // transfer that ends well.
+    double frames_per_second = 2000, frames_burst = 4000, frames_per_transfer = 16;
 };
 
 }  // namespace gossamer::link

@@ -276,7 +276,15 @@ void Link::queue(wire::Body body) {
 }
 
 void Link::take(TransferOutput output) {
-    for (auto& news : output.news) events_.push_back(std::move(news));
+    for (auto& news : output.news) {
+        // Two fast members that exchange small models do thousands of steps a second: a transfer
+        // that both sides wanted pays for the frames around it. Nobody earns by sending alone.
+        if (std::holds_alternative<message::TransferArrived>(news.event) ||
+            std::holds_alternative<message::TransferDelivered>(news.event))
+            bucket_ = std::min(config_.limits.frames_burst,
+                               bucket_ + config_.limits.frames_per_transfer);
+        events_.push_back(std::move(news));
+    }
     if (state_ == State::closed) return;
     for (auto& frame : output.frames) queue(std::move(frame));
     if (control_.size() > 2 * config_.limits.queue_frames_max)
