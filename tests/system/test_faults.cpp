@@ -83,14 +83,14 @@ TEST_CASE("peers with another model, seed or settings are refused by name, once,
                 [&] {
                     return has_logged(*good, ErrorCode::kModelLayout, model.id.short_string()) &&
                            has_logged(*good, ErrorCode::kConfigConflict, seed.id.short_string()) &&
-                           has_logged(*good, ErrorCode::kConfigConflict, codec.id.short_string());
+                           has_logged(*good, ErrorCode::kConfigConflict, codec.id.short_string()) &&
+                           has_logged(model, ErrorCode::kModelLayout, good->id.short_string()) &&
+                           has_logged(seed, ErrorCode::kConfigConflict, "seed");
                 }),
             log_of(*good));
         // Which tensors: one the misfit alone has.
         CHECK(has_logged(*good, ErrorCode::kModelLayout, "20x200"));
         CHECK(has_logged(*good, ErrorCode::kConfigConflict, "seed = 7"));
-        CHECK(has_logged(model, ErrorCode::kModelLayout, good->id.short_string()));
-        CHECK(has_logged(seed, ErrorCode::kConfigConflict, "seed"));
     }
     // Refused for good: nobody dials on and on. (A dial that crossed the other side's may still
     // come through, once for each misfit.)

@@ -281,8 +281,8 @@ void Link::take(TransferOutput output) {
         // that both sides wanted pays for the frames around it. Nobody earns by sending alone.
         if (std::holds_alternative<message::TransferArrived>(news.event) ||
             std::holds_alternative<message::TransferDelivered>(news.event))
-            bucket_ = std::min(config_.limits.frames_burst,
-                               bucket_ + config_.limits.frames_per_transfer);
+            bucket_ =
+                std::min(config_.limits.frames_burst, bucket_ + config_.limits.frames_per_transfer);
         events_.push_back(std::move(news));
     }
     if (state_ == State::closed) return;
