@@ -8,6 +8,7 @@
 //   log                what was logged
 //   summary.json       the run in one object; written at its end and now and then before
 //   final.safetensors  the last model
+//   report.html        the run in charts; made at its end or by `gossamer run show --html`
 //
 // Records never stop a run: when the folder cannot be written, what is lost is counted, told once.
 #pragma once
@@ -41,6 +42,7 @@ public:
     std::string checkpoints() const { return join(path_, "checkpoints"); }
     std::string log() const { return join(path_, "log"); }
     std::string summary() const { return join(path_, "summary.json"); }
+    std::string report() const { return join(path_, "report.html"); }
     std::string final_model() const { return join(path_, "final.safetensors"); }
 
 private:

@@ -19,7 +19,8 @@ class Summary {
 public:
     void set(std::string key, FieldValue value);  // the same key again replaces
     void set_table(SummaryTable table);           // likewise
-    std::string to_json() const;                  // NaN becomes null
+    const std::vector<Field>& fields() const { return fields_; }
+    std::string to_json() const;                                       // NaN becomes null
     Status write(storage::Disk& disk, const std::string& path) const;  // atomically
 
 private:
