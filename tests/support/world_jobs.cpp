@@ -3,57 +3,16 @@
 
 #include <algorithm>
 
+#include "protocol/job/ends.hpp"
 #include "support/world.hpp"
 
 namespace gossamer::testing {
 
 namespace {
 
-using Handles = std::vector<const tensor::Handle*>;
-
-template <class... F>
-struct Overload : F... {
-    using F::operator()...;
-};
-
-Handles inputs(const job::Job& job) {
-    Handles in;
-    auto add = [&in](const tensor::Handle& handle) {
-        if (handle.exists()) in.push_back(&handle);
-    };
-    std::visit(Overload{[&](const job::TrainJob& j) { add(j.start); },
-                        [&](const job::EvaluateJob& j) { add(j.model); },
-                        [&](const job::EncodeJob& j) { add(j.model), add(j.base); },
-                        [&](const job::DecodeJob& j) { add(j.payload), add(j.base); },
-                        [&](const job::MixJob& j) {
-                            add(j.self);
-                            for (const auto& input : j.inputs) add(input.payload);
-                        },
-                        [&](const job::AccumulateJob& j) { add(j.update); },
-                        [&](const job::ComputeJob& j) {
-                            for (const auto& model : j.input.models) add(model);
-                            for (const auto& payload : j.input.payloads) add(payload);
-                        },
-                        [&](const job::IdentifyJob& j) { add(j.model); },
-                        [&](const job::CheckpointJob& j) { add(j.model); }, [](const auto&) {}},
-               job);
-    return in;
-}
-
-std::vector<const void*> outputs(const job::Job& job) {
-    std::vector<const void*> out;
-    std::visit(Overload{[&](const job::ComputeJob& j) {
-                            for (const auto& model : j.out_models) out.push_back(model.key());
-                        },
-                        [&](const auto& j) {
-                            if constexpr (requires { j.out; }) out.push_back(j.out.key());
-                        }},
-               job);
-    return out;
-}
-
 bool ready(const job::Job& job) {
-    return std::ranges::all_of(inputs(job), [](const auto* handle) { return handle->filled(); });
+    return std::ranges::all_of(job::ends_of(job).inputs,
+                               [](const auto* handle) { return handle->filled(); });
 }
 
 }  // namespace
@@ -78,12 +37,13 @@ void World::finish_job(std::size_t place, const Task* done, Duration elapsed) {
     p.at_work[it->order.priority != job::JobClass::train] = nullptr;
     Task task = std::move(*it);
     p.tasks.erase(it);
-    const auto made = outputs(task.order.job);
+    std::vector<const void*> made;
+    for (const auto* output : job::ends_of(task.order.job).outputs) made.push_back(output->key());
     Result<job::JobDone> result = fail(ErrorCode::kCancelled, "cancelled");
     if (!task.cancelled) result = workers_.perform(place, task.order.job);
     if (!result)  // what was to come of it never will: whoever needs it is answered too
         for (Task& other : p.tasks)
-            for (const auto* input : inputs(other.order.job))
+            for (const auto* input : job::ends_of(other.order.job).inputs)
                 other.cancelled |= std::ranges::find(made, input->key()) != made.end();
     answer_job(place, task.order.id, std::move(result), elapsed);
     start_jobs(place);

@@ -2,6 +2,7 @@
 // the cores are told.
 #include <asio/post.hpp>
 
+#include "connection/link/duel.hpp"
 #include "connection/transport/clock.hpp"
 #include "connection/transport/hub.hpp"
 
@@ -9,7 +10,6 @@ namespace gossamer::transport {
 
 namespace {
 
-constexpr Duration kYoung = 5s;  // a link that may have crossed with another dial
 constexpr Duration kReportEvery = 60s;
 constexpr Duration kSignEvery = 500ms;
 constexpr std::size_t kTrafficPeersMax = 16 * 1024;
@@ -39,10 +39,9 @@ void Hub::on_greeted(Connection& connection) {
     auto* old = linked(peer);
     if (!old && up_.size() >= config_.connections_max)
         return link.reject(now(), RejectReason::busy, "");
-    const bool ours_stays = self_ < peer;
-    if (ours_stays && greeting_.contains(peer))
-        return link.reject(now(), RejectReason::duplicate, "");
-    if (old && ours_stays && old->dialled() && now() - old->notes.up_since < kYoung)
+    link::PresentLink present;
+    if (old) present = {old->dialled(), now() - old->notes.up_since};
+    if (link::refuse_newcomer(self_, peer, greeting_.contains(peer), old ? &present : nullptr))
         return link.reject(now(), RejectReason::duplicate, "");
     link.welcome(now());
 }

@@ -7,17 +7,44 @@
 namespace gossamer::assembly {
 namespace {
 
+Result<std::shared_ptr<training::PlanStock>> make_plans(const OptionSource& options,
+                                                        const data::Dataset& train,
+                                                        std::uint32_t batch_size,
+                                                        const tensor::PoolRef& pool) {
+    auto outputs = train.has_labels() ? train.class_count() : train.target_count();
+    GOSSAMER_TRY(auto spec, model::network_spec(options, train.shape(), outputs));
+    GOSSAMER_TRY(auto network, model::Network::create(std::move(spec)));
+    return std::make_shared<training::PlanStock>(std::move(network), batch_size, pool);
+}
+
+Result<std::shared_ptr<const codec::CodecTable>> make_codecs(const Extensions& extensions) {
+    auto codecs = std::make_shared<codec::CodecTable>();
+    for (const auto& codec : extensions.codecs) GOSSAMER_CHECK(codecs->add(codec));
+    return std::shared_ptr<const codec::CodecTable>(std::move(codecs));
+}
+
+// The options of the daemon that holds this part.
+class PartOptions final : public OptionSource {
+public:
+    PartOptions(const OptionSource& whole, std::size_t part)
+        : whole_(whole), part_(static_cast<std::int64_t>(part)) {}
+    const OptionValue& get(std::string_view key) const override {
+        return key == "data.part" ? part_ : whole_.get(key);
+    }
+
+private:
+    const OptionSource& whole_;
+    OptionValue part_;
+};
+
 Result<std::shared_ptr<training::Trainer>> built_in_trainer(const OptionSource& options,
                                                             const job::RunConfig& run, Role role,
                                                             const tensor::PoolRef& pool,
                                                             bool& has_test_data) {
     auto config = data::data_config(options);
     GOSSAMER_TRY(auto split, data::load_dataset(config, run.seed));
-    auto outputs =
-        split.train->has_labels() ? split.train->class_count() : split.train->target_count();
-    GOSSAMER_TRY(auto spec, model::network_spec(options, split.train->shape(), outputs));
-    GOSSAMER_TRY(auto network, model::Network::create(std::move(spec)));
     GOSSAMER_TRY(auto training, training::training_config(options));
+    GOSSAMER_TRY(auto plans, make_plans(options, *split.train, training.batch_size, pool));
 
     data::View train;  // of an aggregator: empty
     if (role == Role::peer) {
@@ -36,8 +63,6 @@ Result<std::shared_ptr<training::Trainer>> built_in_trainer(const OptionSource& 
     data::View test;
     if (split.test) test = data::View::all(split.test);
     has_test_data = test.size() > 0;
-    auto batch = training.batch_size;
-    auto plans = std::make_shared<training::PlanStock>(std::move(network), batch, pool);
     GOSSAMER_TRY(auto trainer, training::CpuTrainer::create(std::move(plans), std::move(train),
                                                             std::move(test), std::move(training)));
     return std::shared_ptr<training::Trainer>(std::move(trainer));
@@ -48,9 +73,7 @@ Result<std::shared_ptr<training::Trainer>> built_in_trainer(const OptionSource& 
 Result<Learning> make_learning(const OptionSource& options, const job::RunConfig& run, Role role,
                                const Extensions& extensions) {
     Learning learning;
-    auto codecs = std::make_shared<codec::CodecTable>();
-    for (const auto& codec : extensions.codecs) GOSSAMER_CHECK(codecs->add(codec));
-    learning.codecs = std::move(codecs);
+    GOSSAMER_TRY(learning.codecs, make_codecs(extensions));
     // Kept for reuse: what a step or a round frees, it needs again at once.
     learning.pool = tensor::BufferPool::create(std::size_t{256} << 20);
     if (extensions.trainer) {
@@ -61,6 +84,59 @@ Result<Learning> make_learning(const OptionSource& options, const job::RunConfig
                      built_in_trainer(options, run, role, learning.pool, learning.has_test_data));
     }
     return learning;
+}
+
+Result<std::shared_ptr<const LearningStock>> LearningStock::create(const OptionSource& options,
+                                                                   const job::RunConfig& run,
+                                                                   const Extensions& extensions,
+                                                                   std::size_t part_count) {
+    auto stock = std::shared_ptr<LearningStock>(new LearningStock(options, extensions));
+    GOSSAMER_TRY(stock->codecs_, make_codecs(extensions));
+    stock->pool_ = tensor::BufferPool::create(std::size_t{1} << 30);
+    if (extensions.trainer) {
+        GOSSAMER_TRY(auto example, extensions.trainer(PartOptions(options, 0)));
+        stock->layout_ = example->layout();
+        stock->has_test_data_ = true;
+        return std::shared_ptr<const LearningStock>(std::move(stock));
+    }
+    auto config = data::data_config(options);
+    GOSSAMER_TRY(stock->split_, data::load_dataset(config, run.seed));
+    GOSSAMER_TRY(stock->training_, training::training_config(options));
+    GOSSAMER_TRY(stock->plans_, make_plans(options, *stock->split_.train,
+                                           stock->training_.batch_size, stock->pool_));
+    stock->layout_ = stock->plans_->network().layout();
+    stock->has_test_data_ = stock->split_.test && stock->split_.test->sample_count() > 0;
+    GOSSAMER_TRY(auto parts,
+                 data::load_partition(config, *stock->split_.train, part_count, run.seed));
+    if (parts.size() < part_count)
+        return fail(ErrorCode::kDataPartition,
+                    std::to_string(parts.size()) + " parts for " + std::to_string(part_count) +
+                        " peers",
+                    "Lower the number of peers, or give each its part.");
+    for (auto& rows : parts)
+        stock->parts_.push_back(
+            std::make_shared<const std::vector<std::uint32_t>>(std::move(rows)));
+    return std::shared_ptr<const LearningStock>(std::move(stock));
+}
+
+std::uint64_t LearningStock::sample_count(Role role, std::size_t part) const {
+    if (role != Role::peer) return 0;
+    return parts_.empty() ? 0 : parts_[part]->size();
+}
+
+data::View LearningStock::part(std::size_t part) const {
+    return parts_.empty() ? data::View{} : data::View{split_.train, parts_[part]};
+}
+
+Result<std::shared_ptr<training::Trainer>> LearningStock::trainer(Role role,
+                                                                  std::size_t place) const {
+    if (extensions_.trainer) return extensions_.trainer(PartOptions(options_, place));
+    data::View train, test;
+    if (role == Role::peer) train = part(place);
+    if (split_.test) test = data::View::all(split_.test);
+    GOSSAMER_TRY(auto trainer, training::CpuTrainer::create(plans_, std::move(train),
+                                                            std::move(test), training_));
+    return std::shared_ptr<training::Trainer>(std::move(trainer));
 }
 
 }  // namespace gossamer::assembly

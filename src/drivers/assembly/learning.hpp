@@ -4,7 +4,9 @@
 #include <memory>
 
 #include "gossamer/assembly/extensions.hpp"
+#include "gossamer/data/load.hpp"
 #include "gossamer/job/lifecycle.hpp"
+#include "gossamer/training/cpu_trainer.hpp"
 
 namespace gossamer::assembly {
 
@@ -19,5 +21,42 @@ struct Learning {
 // samples, when there are any, for central evaluation.
 Result<Learning> make_learning(const OptionSource& options, const job::RunConfig& run, Role role,
                                const Extensions& extensions);
+
+// The same for many members in one process: they share data, network, step plans and buffers, and
+// a part is a list of rows. Immutable; trainers may be made on any thread.
+class LearningStock {
+public:
+    // `options` and `extensions` outlive the stock. Errors: as make_learning, and kDataPartition
+    // when there are fewer parts than peers.
+    static Result<std::shared_ptr<const LearningStock>> create(const OptionSource& options,
+                                                               const job::RunConfig& run,
+                                                               const Extensions& extensions,
+                                                               std::size_t part_count);
+
+    const std::shared_ptr<const codec::CodecTable>& codecs() const { return codecs_; }
+    const tensor::PoolRef& pool() const { return pool_; }
+    const tensor::LayoutRef& layout() const { return layout_; }
+    bool has_test_data() const { return has_test_data_; }
+    std::uint64_t test_count() const { return split_.test ? split_.test->sample_count() : 0; }
+    std::uint64_t sample_count(Role role, std::size_t part) const;
+    std::uint32_t batch_size() const { return training_.batch_size; }
+    data::View part(std::size_t part) const;  // empty under a trainer of the user's own
+    Result<std::shared_ptr<training::Trainer>> trainer(Role role, std::size_t part) const;
+
+private:
+    LearningStock(const OptionSource& options, const Extensions& extensions)
+        : options_(options), extensions_(extensions) {}
+
+    const OptionSource& options_;
+    const Extensions& extensions_;
+    std::shared_ptr<const codec::CodecTable> codecs_;
+    tensor::PoolRef pool_;
+    tensor::LayoutRef layout_;
+    data::Split split_;
+    training::TrainingConfig training_;
+    std::shared_ptr<training::PlanStock> plans_;
+    std::vector<std::shared_ptr<const std::vector<std::uint32_t>>> parts_;
+    bool has_test_data_ = false;
+};
 
 }  // namespace gossamer::assembly

@@ -43,51 +43,6 @@ void add_entries(std::vector<OptionTable>& tables, const Entries& entries) {
     for (const auto& entry : entries) tables.push_back(entry.options);
 }
 
-// States of a checkpoint come back through whoever can read them; here: the trainer's.
-Result<std::unique_ptr<node::Node>> make_node(const MemberSetup& setup, Member& member,
-                                              node::NodeSetup base,
-                                              std::optional<job::Restored> restored) {
-    const auto& config = setup.config;
-    const auto& layout = member.learning.trainer->layout();
-    job::SharedSettings shared(member.run, layout->digest());
-    auto fill = [&] {
-        base.settings = shared.digest();
-        base.setting_lines = shared.lines();
-    };
-    if (member.run.mode == message::Mode::gossip) {
-        if (setup.role != Role::peer)
-            return fail(ErrorCode::kConfigConflict, "a gossip run has no aggregator",
-                        "set run.mode = \"federated\", or start gossamer-peer");
-        gossip::GossipSetup core;
-        core.self = setup.self;
-        core.run = member.run;
-        core.config = gossip::gossip_config(config);
-        core.topology = topology::topology_config(config);
-        core.layout = layout;
-        GOSSAMER_TRY(core.codec, member.learning.codecs->find(core.config.codec));
-        GOSSAMER_TRY(core.algorithm, gossip::make_algorithm(core.config.algorithm, config,
-                                                            setup.extensions.algorithms));
-        core.restored = std::move(restored);
-        gossip::add_shared(shared, core.config, core.topology);
-        fill();
-        return node::make_gossip_peer(std::move(base), std::move(core));
-    }
-    auto federated = federated::federated_config(config);
-    fill();
-    if (setup.role == Role::peer)
-        return node::make_federated_peer(
-            std::move(base), {.run = member.run, .config = federated, .layout = layout});
-    federated::EngineSetup core;
-    core.run = member.run;
-    core.config = federated;
-    core.layout = layout;
-    GOSSAMER_TRY(core.codec, member.learning.codecs->find(federated.codec));
-    GOSSAMER_TRY(core.strategy,
-                 federated::make_strategy(federated.strategy, config, setup.extensions.strategies));
-    core.has_test_data = member.learning.has_test_data;
-    return node::make_aggregator(std::move(base), std::move(core), std::move(restored));
-}
-
 }  // namespace
 
 Result<config::SchemaRef> schema_for(Role role, const Extensions& extensions, OptionTable more) {
@@ -114,6 +69,51 @@ Result<config::SchemaRef> schema_for(Role role, const Extensions& extensions, Op
     return std::make_shared<const config::Schema>(std::move(schema));
 }
 
+Result<std::unique_ptr<node::Node>> make_node(NodeParts parts) {
+    const auto& config = parts.config;
+    auto& base = parts.base;
+    const auto run = base.run;
+    const auto layout = base.layout;
+    const Role role = base.self.role;
+    job::SharedSettings shared(run, layout->digest());
+    auto fill = [&] {
+        base.settings = shared.digest();
+        base.setting_lines = shared.lines();
+    };
+    if (run.mode == message::Mode::gossip) {
+        if (role != Role::peer)
+            return fail(ErrorCode::kConfigConflict, "a gossip run has no aggregator",
+                        "set run.mode = \"federated\", or start gossamer-peer");
+        gossip::GossipSetup core;
+        core.self = base.self.id;
+        core.run = run;
+        core.config = gossip::gossip_config(config);
+        core.topology = topology::topology_config(config);
+        core.layout = layout;
+        GOSSAMER_TRY(core.codec, parts.codecs.find(core.config.codec));
+        GOSSAMER_TRY(core.algorithm, gossip::make_algorithm(core.config.algorithm, config,
+                                                            parts.extensions.algorithms));
+        core.restored = std::move(parts.restored);
+        gossip::add_shared(shared, core.config, core.topology);
+        fill();
+        return node::make_gossip_peer(std::move(base), std::move(core));
+    }
+    auto federated = federated::federated_config(config);
+    fill();
+    if (role == Role::peer)
+        return node::make_federated_peer(std::move(base),
+                                         {.run = run, .config = federated, .layout = layout});
+    federated::EngineSetup core;
+    core.run = run;
+    core.config = federated;
+    core.layout = layout;
+    GOSSAMER_TRY(core.codec, parts.codecs.find(federated.codec));
+    GOSSAMER_TRY(core.strategy,
+                 federated::make_strategy(federated.strategy, config, parts.extensions.strategies));
+    core.has_test_data = parts.has_test_data;
+    return node::make_aggregator(std::move(base), std::move(core), std::move(parts.restored));
+}
+
 Result<Member> make_member(const MemberSetup& setup) {
     Member member;
     GOSSAMER_TRY(member.run, job::run_config(setup.config));
@@ -137,6 +137,8 @@ Result<Member> make_member(const MemberSetup& setup) {
     node::NodeSetup base;
     base.self = {.id = setup.self, .role = setup.role, .addresses = setup.addresses};
     GOSSAMER_TRY(base.membership, membership::membership_config(setup.config));
+    base.membership.star =
+        member.run.mode == message::Mode::federated && member.run.peers >= base.membership.mesh_max;
     base.run = member.run;
     base.layout = member.learning.trainer->layout();
     base.sample_count = member.learning.trainer->sample_count();
@@ -152,7 +154,12 @@ Result<Member> make_member(const MemberSetup& setup) {
         base.boot_epoch = static_cast<std::uint64_t>(setup.now.ns / 1'000'000'000);
         member.remarks.push_back("the peer book cannot be written: " + epoch.error().to_string());
     }
-    GOSSAMER_TRY(member.node, make_node(setup, member, std::move(base), std::move(restored)));
+    GOSSAMER_TRY(member.node, make_node({.config = setup.config,
+                                         .extensions = setup.extensions,
+                                         .codecs = *member.learning.codecs,
+                                         .has_test_data = member.learning.has_test_data,
+                                         .base = std::move(base),
+                                         .restored = std::move(restored)}));
     return member;
 }
 

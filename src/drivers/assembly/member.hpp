@@ -9,7 +9,7 @@
 #include "drivers/assembly/identity.hpp"
 #include "drivers/assembly/learning.hpp"
 #include "drivers/work/perform.hpp"
-#include "gossamer/node/node.hpp"
+#include "protocol/node/make_node.hpp"
 #include "records/config/config.hpp"
 
 namespace gossamer::assembly {
@@ -17,6 +17,18 @@ namespace gossamer::assembly {
 // All options of a daemon of this role, in one schema. `more` are those of rooms that assembly does
 // not include, such as transport's.
 Result<config::SchemaRef> schema_for(Role role, const Extensions& extensions, OptionTable more);
+
+// A node alone: what only configuration decides, and what the driver knows.
+struct NodeParts {
+    const config::Config& config;
+    const Extensions& extensions;
+    const codec::CodecTable& codecs;
+    bool has_test_data = false;
+    node::NodeSetup base;  // all but the shared settings
+    std::optional<job::Restored> restored;
+};
+// Errors are those of the configuration, and of what was restored.
+Result<std::unique_ptr<node::Node>> make_node(NodeParts parts);
 
 struct MemberSetup {
     const config::Config& config;

@@ -4,62 +4,13 @@
 #include <atomic>
 #include <chrono>
 
+#include "protocol/job/ends.hpp"
+
 namespace gossamer::work {
-namespace {
-
-using job::Job;
-using tensor::Handle;
-
-// The handles a job reads and the ones it will fill, and the sum it touches.
-struct Ends {
-    std::vector<const Handle*> inputs, outputs;
-    const void* sum = nullptr;
-};
-
-void add(std::vector<const Handle*>& list, const Handle& handle) {
-    if (handle.exists()) list.push_back(&handle);
-}
-
-struct FindEnds {
-    Ends ends;
-
-    void in(const Handle& handle) { add(ends.inputs, handle); }
-    void out(const Handle& handle) { add(ends.outputs, handle); }
-
-    void operator()(const job::InitialModelJob& j) { out(j.out); }
-    void operator()(const job::TrainJob& j) { in(j.start), out(j.out); }
-    void operator()(const job::EvaluateJob& j) { in(j.model); }
-    void operator()(const job::EncodeJob& j) { in(j.model), in(j.base), out(j.out); }
-    void operator()(const job::DecodeJob& j) { in(j.payload), in(j.base), out(j.out); }
-    void operator()(const job::MixJob& j) {
-        in(j.self), out(j.out);
-        for (const auto& input : j.inputs) in(input.payload);
-    }
-    void operator()(const job::AccumulateJob& j) { in(j.update), ends.sum = j.sum.key(); }
-    void operator()(const job::ComputeJob& j) {
-        for (const auto& m : j.input.models) in(m);
-        for (const auto& p : j.input.payloads) in(p);
-        for (const auto& m : j.out_models) out(m);
-        if (j.input.sum.exists()) ends.sum = j.input.sum.key();
-    }
-    void operator()(const job::IdentifyJob& j) { in(j.model); }
-    void operator()(const job::SignJob&) {}
-    void operator()(const job::VerifyJob&) {}
-    void operator()(const job::CheckpointJob& j) { in(j.model); }
-};
-
-Ends ends_of(const Job& any) {
-    FindEnds find;
-    std::visit(find, any);
-    return std::move(find.ends);
-}
-
-}  // namespace
-
 struct Executor::Task {
     job::JobId id;
     job::JobClass priority{};
-    Job job;
+    job::Job job;
     unsigned missing = 0;  // inputs that are still promises
     const void* sum = nullptr;
     std::vector<const void*> outputs;
@@ -83,7 +34,7 @@ void Executor::start(std::vector<job::JobOrder> orders) {
         for (auto& order : orders) {
             auto task = std::make_shared<Task>();
             task->id = order.id, task->priority = order.priority, task->job = std::move(order.job);
-            auto ends = ends_of(task->job);
+            auto ends = job::ends_of(task->job);
             bool orphan = stopping_;
             for (const auto* input : ends.inputs) {
                 if (producers_.contains(input->key())) {  // perhaps filled, but not yet answered

@@ -22,7 +22,7 @@ bool Membership::wants_link(const Member& member) const {
     if (member.linked || member.dial.blocked || member.record.state == MemberState::left)
         return false;
     if (member.record.addresses.empty() && member.found_at.empty()) return false;
-    return members_.size() < config_.mesh_max || wanted_.contains(member.record.id) ||
+    return full_mesh() || wanted_.contains(member.record.id) ||
            member.record.role == Role::aggregator;
 }
 

@@ -22,7 +22,7 @@ void Membership::learn(job::Turn& turn, const PeerId& from, const std::vector<Me
         if (!sensible(record)) continue;
         if (record.id == self_.id)
             hear_about_self(turn, from, record);
-        else
+        else if (!config_.star || record.id == from || record.role == Role::aggregator)
             learn_one(turn, from, record);
     }
 }
@@ -128,6 +128,11 @@ std::vector<MemberRecord> Membership::news_for(Member& member) {
         news.back().state = member.accused_state;
         member.accused = false;
     }
+    if (config_.star) {
+        if (member.told < self_version_) news.push_back(self_);
+        member.told = next_version_ - 1;
+        return news;
+    }
     auto at = versions_.upper_bound(member.told);
     for (; at != versions_.end() && news.size() < kNewsMax; ++at) {
         member.told = at->first;
@@ -144,16 +149,18 @@ std::vector<MemberRecord> Membership::news_for(Member& member) {
 }
 
 bool Membership::has_news_for(const Member& member) const {
+    if (config_.star) return member.accused || member.told < self_version_;
     return member.accused || versions_.upper_bound(member.told) != versions_.end();
 }
 
 Membership::Member* Membership::meet(job::Turn& turn, const PeerId& id, Role role,
                                      MemberState state, std::string how) {
-    if (members_.size() >= kMembersMax) {
+    const auto most = config_.star ? kStarMembersMax : kMembersMax;
+    if (members_.size() >= most) {
         if (!full_warned_)
             turn.notice(message::Warning{
                 {ErrorCode::kLinkBusy,
-                 std::to_string(kMembersMax) + " members are known; more are not remembered",
+                 std::to_string(most) + " members are known; more are not remembered",
                  {}}});
         full_warned_ = true;
         return nullptr;
@@ -170,7 +177,7 @@ Membership::Member* Membership::meet(job::Turn& turn, const PeerId& id, Role rol
     if (state >= MemberState::dead) return &member;  // remembered so that nobody raises it
     changes_.push_back({id, state});
     turn.notice(message::MemberChanged{id, state, state, std::move(how)});
-    soon(turn);
+    if (!config_.star) soon(turn);
     return &member;
 }
 
@@ -186,7 +193,7 @@ void Membership::change(job::Turn& turn, Member& member, MemberState to, std::st
     touch(member, teller);
     changes_.push_back({member.record.id, to});
     turn.notice(message::MemberChanged{member.record.id, from, to, member.reason});
-    soon(turn);
+    if (!config_.star) soon(turn);
 }
 
 void Membership::touch(Member& member, const PeerId& teller) {

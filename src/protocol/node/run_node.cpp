@@ -218,7 +218,7 @@ void RunNode::tell_core(job::Turn& turn, const PeerId& peer, MemberState state) 
     if (state >= MemberState::dead) refused_.erase(peer);  // its next life may be set right
     if (stopping_ || !matters(peer) || refused_.contains(peer)) return;
     held_.erase(peer);
-    if (state == MemberState::alive && membership_.full_mesh() && !joined_once_.contains(peer)) {
+    if (state == MemberState::alive && membership_.links_all() && !joined_once_.contains(peer)) {
         held_.insert(peer);
         return;
     }
@@ -229,7 +229,7 @@ void RunNode::tell_held(job::Turn& turn) {
     if (held_.empty() || stopping_) return;
     for (auto it = held_.begin(); it != held_.end();) {
         const PeerId peer = *it;
-        if (membership_.full_mesh() && !membership_.out_of_reach(peer)) {
+        if (membership_.links_all() && !membership_.out_of_reach(peer)) {
             ++it;
             continue;
         }
