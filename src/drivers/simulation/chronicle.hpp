@@ -1,0 +1,96 @@
+// What a simulation remembers for its records, its report and its progress line: one row a round,
+// curves with their spread over peers, and who did what when.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "drivers/simulation/scenario.hpp"
+#include "drivers/simulation/world.hpp"
+
+namespace gossamer::simulation {
+
+// Of the peers' values at one round.
+struct Spread {
+    std::size_t count = 0;
+    double sum = 0, least = 0, most = 0;
+    void add(double x) {
+        least = count ? std::min(least, x) : x;
+        most = count ? std::max(most, x) : x;
+        sum += x;
+        ++count;
+    }
+    double mean() const { return sum / static_cast<double>(count); }
+};
+
+struct Row {
+    Instant at;  // of the latest news of it
+    Spread accuracy, loss, train_loss, distance;
+    std::uint64_t bytes = 0;  // sent by all, so far
+    std::uint32_t accepted = 0, late = 0, refused = 0, left_out = 0;
+};
+struct Busy {
+    Instant from, until;
+    bool training = false;
+};
+struct MemberEvent {
+    Instant at;
+    PlaceIndex seen_by = 0;
+    PeerId peer;
+    message::MemberState to{};
+    std::string reason;
+};
+struct StateEvent {
+    Instant at;
+    PlaceIndex place = 0;
+    PlaceState state{};
+};
+
+class Chronicle final : public Observer {
+public:
+    static constexpr std::size_t kTimelinePlaces = 64, kBusyMax = 20'000, kEventsMax = 5'000;
+
+    explicit Chronicle(const Scenario& scenario);
+    void attach(const World& world) { world_ = &world; }
+
+    void on_notice(Instant now, PlaceIndex place, const message::Notice& notice) override;
+    void on_busy(PlaceIndex place, Instant from, Instant until, bool training) override;
+    void on_state(Instant now, PlaceIndex place, PlaceState state) override;
+    void on_fault(Instant now, const Fault& fault, bool begins) override;
+
+    // Handed every notice too, for what else wants to see them.
+    std::function<void(Instant, PlaceIndex, const message::Notice&)> also;
+
+    const std::map<std::uint64_t, Row>& rows() const { return rows_; }
+    const std::vector<std::vector<Busy>>& busy() const { return busy_; }
+    const std::vector<MemberEvent>& members() const { return members_; }
+    const std::vector<StateEvent>& states() const { return states_; }
+    const std::vector<std::pair<Instant, std::string>>& faults() const { return faults_; }
+    const std::vector<double>& accuracy_of_peers() const { return accuracy_; }  // last; NaN
+    std::uint64_t round() const { return round_; }  // the last one known to be complete
+    double accuracy() const;                        // the latest; NaN
+    double loss() const;
+    std::uint64_t client_updates() const { return updates_; }
+    const std::string& end_reason() const { return end_reason_; }
+    bool reached() const { return reached_; }
+    const std::string& model() const { return model_; }
+    const std::map<std::string, std::uint64_t>& warnings() const { return warnings_; }
+
+private:
+    Row& row(std::uint64_t round, Instant now);
+    const Scenario& scenario_;
+    const World* world_ = nullptr;
+    std::map<std::uint64_t, Row> rows_;
+    std::vector<std::vector<Busy>> busy_;
+    std::size_t busy_count_ = 0;
+    std::vector<MemberEvent> members_;
+    std::vector<StateEvent> states_;
+    std::vector<std::pair<Instant, std::string>> faults_;
+    std::vector<double> accuracy_;
+    std::uint64_t round_ = 0, updates_ = 0;
+    std::string end_reason_, model_;
+    bool reached_ = true;
+    std::map<std::string, std::uint64_t> warnings_;
+};
+
+}  // namespace gossamer::simulation

@@ -1,0 +1,74 @@
+#include "drivers/simulation/compute.hpp"
+
+namespace gossamer::simulation {
+
+Compute::Compute(unsigned thread_count) {
+    for (unsigned i = 1; i < thread_count; ++i)
+        threads_.emplace_back([this] {
+            std::unique_lock lock(mutex_);
+            while (!stopping_)
+                if (!run_one(lock)) wake_.wait(lock);
+        });
+}
+
+Compute::~Compute() {
+    {
+        std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    wake_.notify_all();
+    for (auto& thread : threads_) thread.join();
+}
+
+Compute::TicketRef Compute::submit(Work work, job::JobClass priority) {
+    auto ticket = std::make_shared<Ticket>();
+    ticket->work_ = std::move(work);
+    if (threads_.empty()) return ticket;  // nobody else: it runs when it is waited for
+    {
+        std::lock_guard lock(mutex_);
+        queues_[static_cast<std::size_t>(priority)].push_back(ticket);
+    }
+    wake_.notify_one();
+    return ticket;
+}
+
+void Compute::run(std::unique_lock<std::mutex>& lock, const TicketRef& ticket) {
+    ticket->state_ = Ticket::State::running;
+    auto work = std::move(ticket->work_);
+    lock.unlock();
+    auto result = work();
+    work = nullptr;  // its handles go before anybody asks whether they are sole
+    lock.lock();
+    ticket->result_ = std::move(result);
+    ticket->state_ = Ticket::State::done;
+    done_.notify_all();
+}
+
+bool Compute::run_one(std::unique_lock<std::mutex>& lock) {
+    for (auto& queue : queues_)
+        while (!queue.empty()) {
+            auto ticket = std::move(queue.front());
+            queue.pop_front();
+            if (ticket->state_ != Ticket::State::queued) continue;
+            run(lock, ticket);
+            return true;
+        }
+    return false;
+}
+
+Result<job::JobDone> Compute::wait(const TicketRef& ticket) {
+    std::unique_lock lock(mutex_);
+    if (ticket->state_ == Ticket::State::queued) run(lock, ticket);
+    while (ticket->state_ != Ticket::State::done)
+        if (!run_one(lock)) done_.wait(lock);
+    return std::move(ticket->result_);
+}
+
+void Compute::drop(const TicketRef& ticket) {
+    std::lock_guard lock(mutex_);
+    if (ticket->state_ != Ticket::State::queued) return;
+    ticket->state_ = Ticket::State::done;
+    ticket->work_ = nullptr;
+}
+
+}  // namespace gossamer::simulation

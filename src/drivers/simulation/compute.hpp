@@ -1,0 +1,55 @@
+// The real work behind virtual jobs: on all cores, while virtual time stands still.
+//
+// A job is handed in when it begins in virtual time and must be done when its virtual end has come:
+// wait() then runs it here, or others while another thread is at it. What a job gives depends on
+// its inputs alone, so neither the number of threads nor their order shows.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "gossamer/job/job.hpp"
+
+namespace gossamer::simulation {
+
+class Compute {
+public:
+    using Work = std::function<Result<job::JobDone>()>;
+    class Ticket;
+    using TicketRef = std::shared_ptr<Ticket>;
+
+    explicit Compute(unsigned thread_count);  // the caller of wait() counts as one
+    ~Compute();
+    Compute(const Compute&) = delete;
+    Compute& operator=(const Compute&) = delete;
+
+    TicketRef submit(Work work, job::JobClass priority);
+    Result<job::JobDone> wait(const TicketRef& ticket);
+    void drop(const TicketRef& ticket);  // nobody waits for it any more
+
+private:
+    bool run_one(std::unique_lock<std::mutex>& lock);
+    void run(std::unique_lock<std::mutex>& lock, const TicketRef& ticket);
+
+    std::mutex mutex_;
+    std::condition_variable wake_, done_;
+    std::deque<TicketRef> queues_[4];  // by class
+    bool stopping_ = false;
+    std::vector<std::thread> threads_;
+};
+
+class Compute::Ticket {
+    friend class Compute;
+    enum class State : std::uint8_t { queued, running, done };
+    Work work_;
+    State state_ = State::queued;
+    Result<job::JobDone> result_ = fail(ErrorCode::kCancelled, "cancelled");
+};
+
+}  // namespace gossamer::simulation

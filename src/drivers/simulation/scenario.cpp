@@ -1,0 +1,182 @@
+#include "drivers/simulation/scenario.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include <fmt/format.h>
+
+#include "connection/link/limits.hpp"
+#include "drivers/assembly/member.hpp"
+
+namespace gossamer::simulation {
+
+std::string peer_address(std::uint32_t peer) { return fmt::format("peer-{}.sim:7000", peer); }
+
+Result<std::shared_ptr<const Scenario>> Scenario::load(std::string name, std::string text,
+                                                       std::vector<std::string> sets,
+                                                       const Extensions& extensions) {
+    auto scenario = std::shared_ptr<Scenario>(new Scenario(extensions));
+    auto& s = *scenario;
+    s.name_ = std::move(name);
+    GOSSAMER_TRY(auto schema,
+                 assembly::schema_for(Role::peer, extensions, simulation_options()));
+    config::Layers layers{.file_name = s.name_, .file_text = std::move(text)};
+    layers.sets = std::move(sets);
+    GOSSAMER_TRY(s.config_, config::Config::resolve(std::move(schema), layers));
+    if (!s.config_->is_set("run.name")) {
+        auto stem = s.name_.substr(s.name_.rfind('/') + 1);
+        GOSSAMER_CHECK(s.config_->set("run.name", stem.substr(0, stem.find('.')), "scenario"));
+    }
+    GOSSAMER_TRY(s.world_, world_config(*s.config_));
+    GOSSAMER_TRY(s.run_, job::run_config(*s.config_));
+    GOSSAMER_TRY(s.membership_, membership::membership_config(*s.config_));
+    s.peers_ = static_cast<std::uint32_t>(s.world_.peers ? s.world_.peers : s.run_.peers);
+    if (s.run_.peers > s.peers_)
+        return fail(ErrorCode::kConfigConflict,
+                    fmt::format("run.peers is {}, but the world holds {} peers", s.run_.peers,
+                                s.peers_),
+                    "lower run.peers, or raise simulation.peers");
+    if (!s.world_.ids.empty() && s.world_.ids.size() != s.places())
+        return fail(ErrorCode::kConfigConflict,
+                    fmt::format("simulation.ids lists {} ids for {} places", s.world_.ids.size(),
+                                s.places()),
+                    "list one for each peer, then the aggregator's");
+    using MadeTrainer = Result<std::shared_ptr<training::Trainer>>;
+    if (s.world_.compute == ComputeMode::cost) {
+        auto made = cost_trainer(vector_layout(s.world_.cost_parameters), s.world_.cost_samples);
+        s.extensions_.trainer = [made](const OptionSource&) -> MadeTrainer { return made; };
+    } else if (s.world_.compute == ComputeMode::quadratic) {
+        s.quadratic_ = std::make_shared<Quadratic>(s.world_.quadratic, s.run_.seed);
+        s.extensions_.trainer = [quadratic = s.quadratic_.get(), config = s.world_.quadratic](
+                                    const OptionSource& options) -> MadeTrainer {
+            const auto part = static_cast<std::uint64_t>(
+                std::max<std::int64_t>(options.integer("data.part"), 0));
+            return quadratic->trainer(part, config.rate, config.steps);
+        };
+    }
+    GOSSAMER_TRY(s.learning_, assembly::LearningStock::create(*s.config_, s.run_, s.extensions_,
+                                                              s.peers_));
+    if (!s.federated()) {
+        GOSSAMER_TRY(s.schedule_, topology::make_schedule(topology::topology_config(*s.config_),
+                                                          s.peers_, s.run_.seed));
+        for (auto& error : topology::check(*s.schedule_))
+            if (error.code == ErrorCode::kTopologyDisconnected) return fail(std::move(error));
+    }
+    GOSSAMER_CHECK(s.read_faults());
+    s.draw_devices();
+    GOSSAMER_CHECK(s.check_possible());
+    return std::shared_ptr<const Scenario>(std::move(scenario));
+}
+
+Status Scenario::read_faults() {
+    for (const auto& text : world_.faults) {
+        GOSSAMER_TRY(auto fault, parse_fault(text, peers_, federated(), run_.seed));
+        faults_.push_back(std::move(fault));
+    }
+    return world_.devices.availability == Availability::trace ? read_trace() : Status{};
+}
+
+// "index from until" in seconds: the times a device is there; before and between it is dark.
+Status Scenario::read_trace() {
+    const auto& path = world_.devices.trace_file;
+    std::ifstream file(path);
+    if (!file)
+        return fail(ErrorCode::kDataMissing, "simulation.trace: " + path + " cannot be read",
+                    "name a file with a line for each time a device is there: index, from, until");
+    std::vector<std::vector<std::pair<double, double>>> there(peers_);
+    std::size_t number = 0;
+    for (std::string line; std::getline(file, line);) {
+        ++number;
+        if (auto comment = line.find('#'); comment != line.npos) line.resize(comment);
+        std::ranges::replace(line, ',', ' ');
+        std::istringstream in(line);
+        std::uint64_t peer = 0;
+        double from = 0, until = 0;
+        if (!(in >> std::ws) || in.eof()) continue;
+        if (!(in >> peer >> from >> until) || peer >= peers_ || from < 0 || until <= from)
+            return fail(ErrorCode::kDataFormat,
+                        fmt::format("{}:{}: not \"index from until\" of one of {} peers", path,
+                                    number, peers_),
+                        {});
+        there[peer].emplace_back(from, until);
+    }
+    const auto away = [&](std::uint32_t peer, double from, double until) {
+        if (until <= from) return;
+        const auto ns = [](double s) { return Duration{static_cast<std::int64_t>(s * 1e9)}; };
+        Fault fault{.at = ns(from), .kind = FaultKind::power, .who = {peer}};
+        fault.lasting = ns(until - from);
+        fault.text = "away by " + path;
+        faults_.push_back(std::move(fault));
+    };
+    for (std::uint32_t peer = 0; peer < peers_; ++peer) {
+        std::ranges::sort(there[peer]);
+        double at = 0;
+        for (auto [from, until] : there[peer]) {
+            away(peer, at, from);
+            at = std::max(at, until);
+        }
+        away(peer, at, seconds(world_.time_max) + 1);
+    }
+    return {};
+}
+
+void Scenario::draw_devices() {
+    const auto& d = world_.devices;
+    std::vector<std::uint32_t> order(peers_);
+    for (std::uint32_t i = 0; i < peers_; ++i) order[i] = i;
+    stream(run_.seed, Purpose::scenario, 1).shuffle(std::span(order));
+    speeds_.assign(places(), d.samples_per_second);
+    for (std::uint32_t i = 0; i < peers_; ++i) {
+        auto draws = stream(run_.seed, Purpose::scenario, 1'000'000, i);
+        speeds_[i] *= portable_exp(d.speed_spread * draws.normal());
+    }
+    const auto slow = static_cast<std::size_t>(d.slow_part * peers_ + 0.5);
+    for (std::size_t i = 0; i < slow; ++i) speeds_[order[i]] /= d.slow_factor;
+}
+
+std::uint64_t Scenario::memory_estimate() const {
+    const std::uint64_t model = learning_->layout()->byte_count();
+    // Gossip: each peer's model, and while it mixes a second one of those that mix at once.
+    const std::uint64_t models = federated() ? std::min<std::uint64_t>(peers_, 2048) + 8 : peers_;
+    return models * model + std::uint64_t{peers_} * 16 * 1024;
+}
+
+Status Scenario::check_possible() const {
+    const auto pages = ::sysconf(_SC_PHYS_PAGES), page = ::sysconf(_SC_PAGESIZE);
+    const auto memory = static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page);
+    if (memory_estimate() > memory)
+        return fail(ErrorCode::kConfigRange,
+                    fmt::format("{} peers with {} parameters need about {}, this machine has {}",
+                                peers_, learning_->layout()->parameter_count(),
+                                format_bytes(static_cast<std::int64_t>(memory_estimate())),
+                                format_bytes(static_cast<std::int64_t>(memory))),
+                    "lower the number of peers or the size of the model");
+    return {};
+}
+
+PeerId Scenario::id(std::uint32_t place) const {
+    return world_.ids.empty() ? PeerId::of_number(place + 1) : world_.ids[place];
+}
+
+std::string Scenario::address(std::uint32_t place) const {
+    return place < peers_ ? peer_address(place) : kAggregatorAddress;
+}
+
+membership::MembershipConfig Scenario::membership(std::uint32_t place) const {
+    auto config = membership_;
+    if (federated()) {
+        config.star = peers_ >= config.mesh_max;
+        config.seeds = {{kAggregatorAddress, id(peers_)}};
+    } else {
+        config.seeds.clear();
+        for (std::uint32_t seed : {0u, 1u, 2u})  // one living seed is enough to meet everybody
+            if (seed < peers_ && seed != place)
+                config.seeds.push_back({peer_address(seed), std::nullopt});
+    }
+    return config;
+}
+
+}  // namespace gossamer::simulation

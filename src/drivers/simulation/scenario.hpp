@@ -1,0 +1,78 @@
+// A scenario: one TOML file with the keys of the daemons and a section [simulation], resolved, and
+// what a world is built from.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "drivers/assembly/learning.hpp"
+#include "drivers/simulation/faults.hpp"
+#include "drivers/simulation/config.hpp"
+#include "drivers/simulation/trainers.hpp"
+#include "gossamer/assembly/extensions.hpp"
+#include "gossamer/topology/schedule.hpp"
+#include "protocol/membership/config.hpp"
+#include "records/config/config.hpp"
+
+namespace gossamer::simulation {
+
+inline constexpr const char* kAggregatorAddress = "aggregator.sim:7000";
+std::string peer_address(std::uint32_t peer);  // "peer-17.sim:7000"
+
+// Immutable once loaded.
+class Scenario {
+public:
+    // `text` is TOML; `name` stands for it in messages, and names the run where run.name is left
+    // out. Errors: those of the configuration and of the data; worlds that cannot be, with the
+    // figure that decides.
+    static Result<std::shared_ptr<const Scenario>> load(std::string name, std::string text,
+                                                        std::vector<std::string> sets,
+                                                        const Extensions& extensions);
+
+    const std::string& name() const { return name_; }
+    const config::Config& config() const { return *config_; }
+    const job::RunConfig& run() const { return run_; }
+    const WorldConfig& world() const { return world_; }
+    const Extensions& extensions() const { return extensions_; }
+    const assembly::LearningStock& learning() const { return *learning_; }
+    const std::vector<Fault>& faults() const { return faults_; }
+    const Quadratic* quadratic() const { return quadratic_.get(); }
+
+    bool federated() const { return run_.mode == message::Mode::federated; }
+    std::uint32_t peers() const { return peers_; }
+    std::uint32_t places() const { return peers_ + federated(); }  // the aggregator is the last
+    Role role(std::uint32_t place) const {
+        return place < peers_ ? Role::peer : Role::aggregator;
+    }
+    PeerId id(std::uint32_t place) const;
+    std::string address(std::uint32_t place) const;
+    double samples_per_second(std::uint32_t place) const { return speeds_[place]; }
+    // How the places find each other.
+    membership::MembershipConfig membership(std::uint32_t place) const;
+    const topology::Schedule* schedule() const { return schedule_ ? &*schedule_ : nullptr; }
+    // What must fit into memory at once, about.
+    std::uint64_t memory_estimate() const;
+
+private:
+    Scenario(const Extensions& extensions) : extensions_(extensions) {}
+    Status check_possible() const;
+    Status read_faults();
+    Status read_trace();
+    void draw_devices();
+
+    std::string name_;
+    Extensions extensions_;
+    std::optional<config::Config> config_;
+    job::RunConfig run_;
+    WorldConfig world_;
+    membership::MembershipConfig membership_;
+    std::shared_ptr<Quadratic> quadratic_;
+    std::shared_ptr<const assembly::LearningStock> learning_;
+    std::optional<topology::Schedule> schedule_;
+    std::vector<Fault> faults_;
+    std::vector<double> speeds_;
+    std::uint32_t peers_ = 0;
+};
+
+}  // namespace gossamer::simulation

@@ -1,0 +1,274 @@
+#include "drivers/simulation/simulation.hpp"
+
+#include <sys/resource.h>
+
+#include <chrono>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "drivers/assembly/checkpoints.hpp"
+#include "drivers/assembly/member.hpp"
+#include "drivers/work/perform.hpp"
+#include "protocol/job/ends.hpp"
+#include "protocol/node/run_node.hpp"
+
+namespace gossamer::simulation {
+
+namespace {
+
+// Virtual speed of a device at what is no training: bytes read and written.
+constexpr double kBytesPerSecond = 2e9, kDiskBytesPerSecond = 500e6;
+constexpr double kEvaluationGain = 3;  // samples evaluated in the time one is trained
+constexpr Duration kSync = 2ms, kSmall = 50us;
+constexpr std::uint64_t kEventsPerLook = 2048;
+
+Duration of_seconds(double s) { return Duration{static_cast<std::int64_t>(s * 1e9)}; }
+
+std::uint64_t peak_rss_bytes() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace
+
+// A disk in memory, and what the place keeps on it.
+struct Simulation::DiskPlace {
+    storage::MemoryDisk disk;
+    std::unique_ptr<assembly::Checkpoints> checkpoints;
+};
+
+Result<std::unique_ptr<Simulation>> Simulation::create(std::shared_ptr<const Scenario> scenario,
+                                                       const SimulationOptions& options) {
+    auto made = std::unique_ptr<Simulation>(new Simulation(std::move(scenario)));
+    auto& sim = *made;
+    const auto& s = *sim.scenario_;
+    WorldSetup setup;
+    setup.config = s.world();
+    setup.seed = s.run().seed;
+    setup.codecs = s.learning().codecs()->ids();
+    setup.faults = s.faults();
+    setup.threads = options.threads;
+    setup.wire = options.wire;
+    sim.trainers_.resize(s.extensions().trainer ? s.places() : 0);
+    sim.finals_.resize(s.places());
+    for (std::uint32_t p = 0; p < s.places(); ++p) {
+        Duration after{};
+        if (p < s.peers() && s.peers() > 1)  // the aggregator, and the first peer, are there first
+            after = s.world().start_spread * p / s.peers();
+        setup.places.push_back({s.id(p), s.role(p), s.address(p), after});
+    }
+    setup.factory.node = [&sim](PlaceIndex p, std::uint64_t boot, WallTime now) {
+        return sim.make_node(p, boot, now);
+    };
+    setup.factory.cost = [&sim](PlaceIndex p, const job::Job& j) { return sim.cost_of(p, j); };
+    setup.factory.work = [&sim](PlaceIndex p, job::Job j) {
+        return sim.work_for(p, std::move(j));
+    };
+    setup.factory.disk = [&sim](PlaceIndex p, const Fault& fault, bool begins) {
+        sim.disk_fault(p, fault, begins);
+    };
+    sim.world_ = std::make_unique<World>(std::move(setup), sim.chronicle_);
+    sim.chronicle_.attach(*sim.world_);
+    return made;
+}
+
+Simulation::Simulation(std::shared_ptr<const Scenario> scenario)
+    : scenario_(std::move(scenario)), chronicle_(*scenario_) {}
+Simulation::~Simulation() = default;
+
+bool Simulation::has_disk(PlaceIndex p) const {
+    const auto disks = scenario_->world().disks;
+    return disks == Disks::all || (disks == Disks::aggregator && p == scenario_->peers());
+}
+
+Result<std::unique_ptr<node::Node>> Simulation::make_node(PlaceIndex p, std::uint64_t boot,
+                                                          WallTime) {
+    const auto& s = *scenario_;
+    const Role role = s.role(p);
+    node::NodeSetup base;
+    base.self = {.id = s.id(p), .role = role};
+    if (role == Role::aggregator || !world_ || !world_->network().behind_nat(p))
+        base.self.addresses = {s.address(p)};
+    base.boot_epoch = boot;
+    base.membership = s.membership(p);
+    base.run = s.run();
+    base.layout = s.learning().layout();
+    if (s.extensions().trainer) {
+        GOSSAMER_TRY(trainers_[p], s.learning().trainer(role, role == Role::peer ? p : 0));
+        base.sample_count = role == Role::peer ? trainers_[p]->sample_count() : 0;
+    } else {
+        base.sample_count = s.learning().sample_count(role, p);
+    }
+    std::optional<job::Restored> restored;
+    if (has_disk(p)) {
+        auto& kept = disks_[p];
+        if (!kept) kept = std::make_unique<DiskPlace>();
+        GOSSAMER_CHECK(kept->disk.make_folders("run/checkpoints"));
+        GOSSAMER_TRY(kept->checkpoints,
+                     assembly::Checkpoints::open(kept->disk, "run/checkpoints",
+                                                 "run/final.safetensors", s.run().name,
+                                                 storage::checkpoint_config(s.config())));
+        std::vector<std::string> damaged;
+        if (s.run().resume) {
+            GOSSAMER_TRY(restored, kept->checkpoints->restore(s.learning().pool(), damaged));
+        }
+    }
+    return assembly::make_node({.config = s.config(),
+                                .extensions = s.extensions(),
+                                .codecs = *s.learning().codecs(),
+                                .has_test_data = s.learning().has_test_data(),
+                                .base = std::move(base),
+                                .restored = std::move(restored)});
+}
+
+// Bound to the place here, on the world's thread; carried out anywhere.
+Compute::Work Simulation::work_for(PlaceIndex p, job::Job any) {
+    const auto& s = *scenario_;
+    if (const auto* checkpoint = std::get_if<job::CheckpointJob>(&any))
+        if (checkpoint->final_ && checkpoint->model.exists()) finals_[p] = checkpoint->model;
+    work::Tools tools;
+    tools.codecs = s.learning().codecs();
+    tools.pool = s.learning().pool();
+    tools.seed = s.run().seed;
+    tools.self = s.id(p);
+    if (auto it = disks_.find(p); it != disks_.end())
+        tools.checkpoint = [kept = it->second.get()](const job::CheckpointJob& j) {
+            return kept->checkpoints->write(j);
+        };
+    if (!trainers_.empty()) tools.trainer = trainers_[p];
+    const bool trains = std::holds_alternative<job::TrainJob>(any) ||
+                        std::holds_alternative<job::EvaluateJob>(any) ||
+                        std::holds_alternative<job::InitialModelJob>(any);
+    auto kept = std::make_shared<job::Job>(std::move(any));
+    return [this, p, trains, kept, tools = std::move(tools)]() mutable -> Result<job::JobDone> {
+        const auto& learning = scenario_->learning();
+        if (trains && !tools.trainer) {
+            GOSSAMER_TRY(tools.trainer, learning.trainer(scenario_->role(p), p));
+        }
+        auto done = work::make_perform(std::move(tools))(*kept, [] { return true; });
+        kept.reset();
+        return done;
+    };
+}
+
+// What a device of this speed needs.
+Duration Simulation::cost_of(PlaceIndex p, const job::Job& any) const {
+    const auto& s = *scenario_;
+    const auto& learning = s.learning();
+    const double speed = s.samples_per_second(p);
+    const double model = static_cast<double>(learning.layout()->byte_count());
+    const double samples = static_cast<double>(
+        trainers_.empty() ? learning.sample_count(s.role(p), p) : trainers_[p]->sample_count());
+    if (const auto* j = std::get_if<job::TrainJob>(&any)) {
+        const double count = j->steps ? static_cast<double>(j->steps) *
+                                            std::max<double>(1, learning.batch_size())
+                                      : j->epochs * samples;
+        return std::max(of_seconds(count / speed), kSmall);
+    }
+    if (const auto* j = std::get_if<job::EvaluateJob>(&any)) {
+        const double count = j->set == job::EvaluationSet::test
+                                 ? static_cast<double>(learning.test_count())
+                                 : samples;
+        return std::max(of_seconds(count / (speed * kEvaluationGain)), kSmall);
+    }
+    if (std::holds_alternative<job::CheckpointJob>(any))
+        return has_disk(p) ? 2 * kSync + of_seconds(model / kDiskBytesPerSecond) : kSmall;
+    double vectors = 2;
+    if (const auto* j = std::get_if<job::MixJob>(&any))
+        vectors += static_cast<double>(j->inputs.size());
+    return std::max(of_seconds(vectors * model / kBytesPerSecond), kSmall);
+}
+
+void Simulation::disk_fault(PlaceIndex p, const Fault& fault, bool begins) {
+    auto it = disks_.find(p);
+    if (it == disks_.end()) return;
+    auto& disk = it->second->disk;
+    if (fault.kind == FaultKind::disk_full)
+        disk.room_bytes = begins ? std::optional<std::uint64_t>(0) : std::nullopt;
+    else if (begins)
+        for (const char* folder : {"run/checkpoints", "run"})
+            if (auto names = disk.list(folder))
+                for (const auto& name : *names)
+                    (void)disk.remove(storage::join(folder, name));
+}
+
+std::span<const float> Simulation::model(PlaceIndex p) const {
+    const tensor::Model* model = &finals_[p];
+    if (world_->running(p)) {
+        const auto& core = dynamic_cast<const node::RunNode&>(world_->node(p)).core();
+        if (const auto* gossip = std::get_if<gossip::Gossip>(&core)) model = &gossip->model();
+        if (const auto* engine = std::get_if<federated::RoundEngine>(&core))
+            model = &engine->model();
+    }
+    return model->exists() && model->filled() ? model->values() : std::span<const float>{};
+}
+
+Result<Outcome> Simulation::run(const std::function<bool()>& go_on) {
+    const auto began = std::chrono::steady_clock::now();
+    const auto time_max = scenario_->world().time_max;
+    std::uint64_t until_look = kEventsPerLook;
+    while (end_.empty()) {
+        if (!world_->step()) {
+            end_ = "nothing is left to happen";
+        } else if (world_->ended()) {
+            end_ = chronicle_.end_reason();
+            if (end_.empty()) end_ = "all have ended";
+        } else if (world_->elapsed() > time_max) {
+            end_ = "the virtual time is up: " + format_duration(time_max);
+        } else if (--until_look == 0) {
+            until_look = kEventsPerLook;
+            if (go_on && !go_on()) end_ = "interrupted";
+        }
+    }
+    wall_seconds_ +=
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    if (world_->failed()) return fail(*world_->failed());
+    return outcome();
+}
+
+Outcome Simulation::outcome() {
+    Outcome o;
+    const auto& counts = world_->counts();
+    o.end = end_;
+    o.reached = chronicle_.reached() && end_ != "interrupted";
+    o.accuracy = chronicle_.accuracy();
+    o.loss = chronicle_.loss();
+    o.worst_accuracy = std::nan("");
+    if (!scenario_->federated())
+        for (auto a : chronicle_.accuracy_of_peers())
+            if (!(o.worst_accuracy <= a)) o.worst_accuracy = std::isnan(a) ? o.worst_accuracy : a;
+    o.rounds = chronicle_.round();
+    o.client_updates = chronicle_.client_updates();
+    o.events = counts.events;
+    o.bytes_sent = counts.sent_bytes;
+    o.virtual_seconds = seconds(world_->elapsed());
+    o.wall_seconds = wall_seconds_;
+    o.peak_rss_bytes = peak_rss_bytes();
+    o.trace_hash = world_->trace_hash();
+    o.model = chronicle_.model();
+    o.consensus = std::nan("");
+    if (!scenario_->federated()) {
+        const auto count = scenario_->learning().layout()->parameter_count();
+        std::vector<double> mean(count), squares(count);
+        std::size_t models = 0;
+        for (PlaceIndex p = 0; p < scenario_->peers(); ++p) {
+            const auto x = model(p);
+            if (x.empty()) continue;
+            ++models;
+            for (std::size_t k = 0; k < count; ++k) {
+                mean[k] += x[k];
+                squares[k] += double{x[k]} * x[k];
+            }
+        }
+        double sum = 0;
+        const auto n = static_cast<double>(models);
+        for (std::size_t k = 0; k < count && models; ++k)
+            sum += std::max(0.0, squares[k] / n - mean[k] / n * (mean[k] / n));
+        if (models) o.consensus = std::sqrt(sum / static_cast<double>(count));
+    }
+    return o;
+}
+
+}  // namespace gossamer::simulation

@@ -1,0 +1,70 @@
+// One run of a scenario: the world, what it learned, and what it leaves on disk.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "drivers/simulation/chronicle.hpp"
+#include "drivers/simulation/scenario.hpp"
+#include "drivers/simulation/world.hpp"
+#include "records/storage/memory_disk.hpp"
+
+namespace gossamer::simulation {
+
+struct SimulationOptions {
+    unsigned threads = 1;
+    bool wire = false;
+};
+
+// What summary.json says, and sweeps compare.
+struct Outcome {
+    std::string end;  // why it ended
+    bool reached = true;
+    double accuracy = 0, worst_accuracy = 0, loss = 0;  // NaN where unknown
+    double consensus = 0;  // root mean square distance of the models from their mean; NaN
+    std::uint64_t rounds = 0, client_updates = 0, events = 0, bytes_sent = 0;
+    double virtual_seconds = 0, wall_seconds = 0;
+    std::uint64_t peak_rss_bytes = 0, trace_hash = 0;
+    std::string model;  // identity of the final global model
+    std::vector<std::string> broken;  // invariants
+};
+
+class Simulation {
+public:
+    static Result<std::unique_ptr<Simulation>> create(std::shared_ptr<const Scenario> scenario,
+                                                      const SimulationOptions& options);
+    ~Simulation();
+
+    // Until the run ends, virtual time is up, or `go_on` says false (asked every some events).
+    Result<Outcome> run(const std::function<bool()>& go_on = {});
+
+    const Scenario& scenario() const { return *scenario_; }
+    World& world() { return *world_; }
+    Chronicle& chronicle() { return chronicle_; }
+    // Of one place's latest model; empty when it holds none.
+    std::span<const float> model(PlaceIndex place) const;
+
+private:
+    explicit Simulation(std::shared_ptr<const Scenario> scenario);
+    Result<std::unique_ptr<node::Node>> make_node(PlaceIndex place, std::uint64_t boot,
+                                                  WallTime now);
+    Compute::Work work_for(PlaceIndex place, job::Job job);
+    Duration cost_of(PlaceIndex place, const job::Job& job) const;
+    void disk_fault(PlaceIndex place, const Fault& fault, bool begins);
+    bool has_disk(PlaceIndex place) const;
+    Outcome outcome();
+
+    struct DiskPlace;
+    std::shared_ptr<const Scenario> scenario_;
+    Chronicle chronicle_;
+    std::vector<std::shared_ptr<training::Trainer>> trainers_;  // of the user's own
+    std::map<PlaceIndex, std::unique_ptr<DiskPlace>> disks_;
+    std::vector<tensor::Model> finals_;  // of places that ended
+    std::string end_;
+    double wall_seconds_ = 0;
+    std::unique_ptr<World> world_;  // last: its jobs use what stands above
+};
+
+}  // namespace gossamer::simulation

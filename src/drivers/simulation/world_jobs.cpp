@@ -1,0 +1,107 @@
+// Jobs in virtual time: a place has one worker for training and one for all else, each serving by
+// class and then in order; a job begins when nothing that it reads is still to come, and ends when
+// its cost has passed. The arithmetic is done meanwhile, or at the latest then.
+#include <algorithm>
+
+#include "drivers/simulation/world.hpp"
+
+namespace gossamer::simulation {
+
+void World::start_jobs(PlaceIndex p) {
+    auto& place = places_[p];
+    const auto ready = [&](const Task& task) {
+        return std::ranges::none_of(task.inputs, [&](const void* key) {
+            return std::ranges::find(place.pending, key) != place.pending.end();
+        });
+    };
+    for (const bool training : {true, false}) {
+        if (place.at_work[!training]) continue;
+        Task* next = nullptr;
+        for (auto& task : place.tasks) {
+            if (task.begun || (task.order.priority == job::JobClass::train) != training) continue;
+            if (next && task.order.priority >= next->order.priority) continue;
+            if (ready(task)) next = &task;
+        }
+        if (next) begin(p, *next, !training);
+    }
+}
+
+void World::begin(PlaceIndex p, Task& task, bool lane) {
+    auto& place = places_[p];
+    place.at_work[lane] = true;
+    task.begun = true;
+    if (!task.cancelled) {
+        task.cost = Duration{static_cast<std::int64_t>(
+            static_cast<double>(setup_.factory.cost(p, task.order.job).count()) * place.slower)};
+        task.ticket = compute_.submit(setup_.factory.work(p, std::move(task.order.job)),
+                                      task.order.priority);
+        observer_.on_busy(p, now_, now_ + task.cost, !lane);
+    }
+    push(p, p, now_ + task.cost,
+         {.kind = EventKind::job_done, .life = place.life, .a = task.number});
+}
+
+void World::finish_job(PlaceIndex p, std::uint64_t number) {
+    auto& place = places_[p];
+    auto it = std::ranges::find(place.tasks, number, &Task::number);
+    if (it == place.tasks.end()) return;
+    Task task = std::move(*it);
+    place.tasks.erase(it);
+    place.at_work[task.order.priority != job::JobClass::train] = false;
+    Result<job::JobDone> result = fail(ErrorCode::kCancelled, "cancelled");
+    if (task.cancelled && task.ticket)
+        compute_.drop(task.ticket);
+    else if (task.ticket)
+        result = compute_.wait(task.ticket);
+    task.ticket.reset();
+    for (const void* key : task.outputs)
+        if (auto at = std::ranges::find(place.pending, key); at != place.pending.end())
+            place.pending.erase(at);
+    if (!result)  // what was to come of it never will: whoever needs it is answered too
+        for (auto& other : place.tasks)
+            for (const void* input : other.inputs)
+                other.cancelled |= std::ranges::find(task.outputs, input) != task.outputs.end();
+    const bool failed = !result;
+    if (failed)
+        std::erase_if(place.promised, [&](const job::Offer& offer) {
+            return std::ranges::find(task.outputs, offer.payload.key()) != task.outputs.end();
+        });
+    const auto life = place.life;
+    turn(p, [&](node::Node& n, job::Turn& t) {
+        n.on_job_done(t, task.order.id, std::move(result), task.cost);
+    });
+    if (place.life != life) return;
+    start_jobs(p);
+    offer_filled(p);
+}
+
+// An offer whose payload some job still makes waits until that job is done.
+void World::pass_offer(PlaceIndex p, job::Offer offer) {
+    auto& place = places_[p];
+    if (std::ranges::find(place.pending, offer.payload.key()) != place.pending.end()) {
+        place.promised.push_back(std::move(offer));
+        return;
+    }
+    auto* link = link_to(p, offer.to);
+    const auto id = offer.id;
+    if (!link) {
+        soon_.push_back([this, p, id, to = offer.to, life = place.life] {
+            if (places_[p].life != life) return;
+            turn(p, [&](node::Node& n, job::Turn& t) {
+                const Error error{ErrorCode::kLinkClosed, "no link to " + to.short_string(), {}};
+                n.on_transfer(t, to, id, message::TransferLost{error});
+            });
+        });
+        return;
+    }
+    place.offered[id.value] = place.up.at(*place_of(offer.to));
+    offer.manifest.byte_count = offer.payload.bytes().size();
+    link->offer(now_, id, std::move(offer.manifest), std::move(offer.payload));
+}
+
+void World::offer_filled(PlaceIndex p) {
+    auto waiting = std::exchange(places_[p].promised, {});
+    for (auto& offer : waiting) pass_offer(p, std::move(offer));
+}
+
+}  // namespace gossamer::simulation

@@ -1,0 +1,440 @@
+// Links between places: dials, channels with a link::Link at each end, packets and lines. What of
+// it a daemon's transport would do with sockets, and in the same order.
+#include <algorithm>
+
+#include "connection/link/duel.hpp"
+#include "connection/security/tls_engine.hpp"
+#include "connection/wire/wire.hpp"
+#include "drivers/simulation/wire_path.hpp"
+#include "drivers/simulation/world.hpp"
+
+namespace gossamer::simulation {
+
+namespace {
+
+constexpr Duration kDialDeadline = 10s;
+constexpr std::uint64_t kPacketBytesMax = 256 * 1024;
+// After a barrier fell TCP sends again within the back-off it had reached by then.
+constexpr Duration kResendMost = 2s;
+
+Duration time_for(std::uint64_t bytes, double bytes_per_second) {
+    if (bytes_per_second <= 0) return {};
+    return Duration{static_cast<std::int64_t>(static_cast<double>(bytes) / bytes_per_second * 1e9)};
+}
+
+std::uint64_t wire_bytes(const wire::Frame& frame) {
+    if (const auto* chunk = std::get_if<wire::Chunk>(&frame.body))
+        return security::tls_wire_bytes(wire::kHeaderBytes, chunk->length);
+    return security::tls_wire_bytes(wire::encoded_bytes(frame), 0);
+}
+
+}  // namespace
+
+// ---- dialling: TCP and TLS take two round trips until the dialler knows who answered ----
+
+void World::dial(PlaceIndex p, const job::LinkOrder& order) {
+    const auto id = next_dial_++;
+    Dial dial{.from = p, .life = places_[p].life, .address = order.address, .begun = now_};
+    dial.expected = order.peer;
+    auto known = by_address_.find(order.address);
+    if (known == by_address_.end()) {
+        dial.error = Error{ErrorCode::kNetResolve, order.address, {}};
+        push(p, p, now_ + 1ms, {.kind = EventKind::dial_result, .a = id});
+    } else {
+        dial.to = known->second;
+        push(dial.to, p, now_ + network_.latency(p, dial.to),
+             {.kind = EventKind::dial_arrives, .a = id});
+    }
+    dials_.emplace(id, std::move(dial));
+}
+
+void World::on_dial_arrives(PlaceIndex p, std::uint64_t id) {
+    auto& dial = dials_.at(id);
+    const auto& place = places_[p];
+    const auto latency = network_.latency(p, dial.from);
+    dial.life_there = place.life;
+    Instant answer = now_ + 3 * latency;
+    const bool lost = network_.blocked(dial.from, p, true) || network_.blocked(p, dial.from, true);
+    if (place.state == PlaceState::asleep || place.state == PlaceState::dark || lost ||
+        (place.setup.role == Role::peer && network_.behind_nat(p) && p != dial.from)) {
+        dial.error = Error{ErrorCode::kNetTimeout, dial.address, {}};
+        answer = dial.begun + kDialDeadline;
+    } else if (!place.node || place.stopping) {
+        dial.error = Error{ErrorCode::kNetRefused, dial.address, {}};
+        answer = now_ + latency;
+    }
+    push(dial.from, p, answer, {.kind = EventKind::dial_result, .a = id});
+}
+
+void World::on_dial_result(PlaceIndex p, std::uint64_t id) {
+    const Dial dial = std::move(dials_.at(id));
+    dials_.erase(id);
+    auto& place = places_[p];
+    if (dial.life != place.life || !place.node) return;
+    if (dial.error) return dial_failed(p, {}, dial.address, *dial.error, false);
+    const auto& there = places_[dial.to];
+    const auto& peer = there.setup.id;
+    if (dial.to == p)
+        return dial_failed(p, peer, dial.address,
+                           {ErrorCode::kTlsPeerId, "this address is our own", {}}, true);
+    if (there.life != dial.life_there || !there.node)
+        return dial_failed(p, {}, dial.address, {ErrorCode::kNetReset, dial.address, {}}, false);
+    if (dial.expected && *dial.expected != peer)
+        return dial_failed(p, peer, dial.address,
+                           {ErrorCode::kTlsPeerId, "another peer answers there", {}}, true);
+    if (place.up.contains(dial.to) || place.greeting.contains(dial.to))
+        return dial_failed(p, peer, dial.address,
+                           {ErrorCode::kLinkDuplicate, "already linked", {}}, false);
+    open_channel(dial);
+}
+
+void World::dial_failed(PlaceIndex p, const PeerId& peer, const std::string& address, Error error,
+                        bool permanent) {
+    job::LinkEvent event = job::DialFailed{address, std::move(error), permanent};
+    turn(p, [&](node::Node& n, job::Turn& t) { n.on_link(t, peer, event); });
+}
+
+link::LinkConfig World::link_config(const Place& place, bool dialled) const {
+    link::LinkConfig config;
+    config.dialled = dialled;
+    config.local = {place.setup.role, "simulation", setup_.codecs, 0, "gossamer"};
+    config.limits = setup_.link;
+    config.staging = place.staging;
+    return config;
+}
+
+void World::open_channel(const Dial& dial) {
+    auto channel = std::make_unique<Channel>();
+    channel->id = next_channel_++;
+    channel->address = dial.address;
+    channel->latency = network_.latency(dial.from, dial.to);
+    channel->end[0].place = dial.from;
+    channel->end[1].place = dial.to;
+    channel->end[0].link =
+        std::make_unique<link::Link>(link_config(places_[dial.from], true), now_);
+    if (setup_.wire) channel->wire = std::make_unique<WirePath>(id(dial.from), id(dial.to));
+    for (const std::size_t side : {0, 1}) {
+        auto& place = places_[channel->end[side].place];
+        place.sent_bytes += kHandshakeBytes[side];
+        counts_.sent_bytes += kHandshakeBytes[side];
+        place.channels.insert(channel->id);
+    }
+    places_[dial.from].greeting[dial.to] = channel->id;
+    const auto number = channel->id;
+    channels_.emplace(number, std::move(channel));
+    touch(number, 0);
+}
+
+// ---- what nodes ask for ----
+
+link::Link* World::link_to(PlaceIndex p, const PeerId& peer) {
+    auto to = by_id_.find(peer);
+    if (to == by_id_.end()) return nullptr;
+    auto& place = places_[p];
+    auto found = place.up.find(to->second);
+    if (found == place.up.end()) return nullptr;
+    auto& channel = *channels_.at(found->second);
+    const std::size_t side = channel.end[0].place == p ? 0 : 1;
+    touch(channel.id, side);
+    return channel.end[side].link.get();
+}
+
+void World::touch(std::uint64_t channel, std::size_t side) {
+    auto found = channels_.find(channel);
+    if (found == channels_.end() || std::exchange(found->second->end[side].dirty, true)) return;
+    dirty_.emplace_back(channel, static_cast<std::uint8_t>(side));
+}
+
+// Until nothing is left that this event brought about here and now.
+void World::settle() {
+    while (!dirty_.empty() || !soon_.empty()) {
+        auto dirty = std::exchange(dirty_, {});
+        for (const auto& [id, side] : dirty) {
+            auto found = channels_.find(id);
+            if (found == channels_.end()) continue;
+            found->second->end[side].dirty = false;
+            process(*found->second, side);
+        }
+        auto soon = std::exchange(soon_, {});
+        for (auto& action : soon) action();
+    }
+}
+
+// ---- what links report ----
+
+void World::process(Channel& channel, std::size_t side) {
+    const auto id = channel.id;
+    const auto alive = [&] {
+        auto found = channels_.find(id);
+        return found != channels_.end() && found->second->end[side].link != nullptr;
+    };
+    if (!alive()) return;
+    auto& end = channel.end[side];
+    while (auto event = end.link->next_event()) {
+        hear(channel, side, std::move(*event));
+        if (!alive()) return;
+    }
+    pump(channel, side);
+    if (end.link->is_closed()) return cut_off(channel, side, true, false);
+    const Instant deadline = end.link->next_deadline();
+    if (deadline.is_never() || end.armed <= deadline) return;
+    end.armed = deadline;
+    push(end.place, end.place, deadline,
+         {.kind = EventKind::link_deadline,
+          .b = static_cast<std::uint8_t>(side),
+          .a = id,
+          .c = static_cast<std::uint64_t>(std::max(deadline, now_).ns)});
+    end.armed = std::max(deadline, now_);
+}
+
+void World::hear(Channel& channel, std::size_t side, link::Event event) {
+    const PlaceIndex p = channel.end[side].place;
+    const PeerId peer = id(channel.end[1 - side].place);
+    if (std::holds_alternative<link::Greeted>(event)) {
+        on_greeted(channel, side);
+    } else if (auto* up = std::get_if<link::Up>(&event)) {
+        on_up(channel, side, *up);
+    } else if (auto* received = std::get_if<link::Received>(&event)) {
+        turn(p,
+             [&](node::Node& n, job::Turn& t) { n.on_message(t, peer, received->message); });
+    } else if (auto* news = std::get_if<link::TransferNews>(&event)) {
+        using namespace message;
+        const bool room_freed =
+            news->incoming && (std::holds_alternative<TransferArrived>(news->event) ||
+                               std::holds_alternative<TransferLost>(news->event));
+        if (!news->incoming) places_[p].offered.erase(news->id.value);
+        places_[p].trace.add(news->id.value);
+        turn(p, [&](node::Node& n, job::Turn& t) {
+            n.on_transfer(t, peer, news->id, std::move(news->event));
+        });
+        if (room_freed)
+            soon_.push_back([this, p] {
+                for (const auto& [other, id] : std::map(places_[p].up)) {
+                    auto& c = *channels_.at(id);
+                    const std::size_t s = c.end[0].place == p ? 0 : 1;
+                    if (!c.end[s].link->waits_for_room()) continue;
+                    c.end[s].link->retry_grants(now_);
+                    touch(id, s);
+                }
+            });
+    } else if (auto* closed = std::get_if<link::Closed>(&event)) {
+        on_closed(channel, side, *closed);
+    }
+}
+
+void World::on_greeted(Channel& channel, std::size_t side) {
+    auto& place = places_[channel.end[side].place];
+    auto& link = *channel.end[side].link;
+    const PlaceIndex other = channel.end[1 - side].place;
+    if (place.stopping) return link.reject(now_, wire::RejectReason::stopping, "");
+    link::PresentLink present;
+    const auto old = place.up.find(other);
+    if (old != place.up.end()) {
+        const auto& c = *channels_.at(old->second);
+        const std::size_t s = c.end[0].place == channel.end[side].place ? 0 : 1;
+        present = {s == 0, now_ - c.end[s].up_since};
+    }
+    if (link::refuse_newcomer(place.setup.id, id(other), place.greeting.contains(other),
+                              old == place.up.end() ? nullptr : &present))
+        return link.reject(now_, wire::RejectReason::duplicate, "");
+    link.welcome(now_);
+}
+
+void World::on_up(Channel& channel, std::size_t side, const link::Up& up) {
+    auto& end = channel.end[side];
+    const PlaceIndex p = end.place, other = channel.end[1 - side].place;
+    const auto number = channel.id;
+    if (auto old = places_[p].up.find(other); old != places_[p].up.end()) {
+        auto& c = *channels_.at(old->second);
+        const std::size_t s = c.end[0].place == p ? 0 : 1;
+        c.end[s].link->close(now_,
+                             {ErrorCode::kLinkDuplicate, "replaced by a newer link", {}});
+        process(c, s);
+        if (!channels_.contains(number) || !end.link) return;
+    }
+    auto& place = places_[p];
+    if (auto it = place.greeting.find(other); it != place.greeting.end() && it->second == number)
+        place.greeting.erase(it);
+    place.up[other] = number;
+    end.up = true;
+    end.up_since = now_;
+    counts_.links += side;
+    const job::LinkEvent event =
+        job::LinkUp{up.remote.role, side == 0 ? channel.address : places_[other].setup.address,
+                    side == 0};
+    turn(p, [&](node::Node& n, job::Turn& t) { n.on_link(t, id(other), event); });
+}
+
+void World::on_closed(Channel& channel, std::size_t side, const link::Closed& closed) {
+    auto& end = channel.end[side];
+    if (std::exchange(end.told, true)) return;
+    const PlaceIndex p = end.place, other = channel.end[1 - side].place;
+    auto& place = places_[p];
+    if (auto it = place.greeting.find(other);
+        it != place.greeting.end() && it->second == channel.id)
+        place.greeting.erase(it);
+    if (auto it = place.up.find(other); it != place.up.end() && it->second == channel.id)
+        place.up.erase(it);
+    std::erase_if(place.offered, [&](const auto& entry) { return entry.second == channel.id; });
+    if (end.up) {
+        const job::LinkEvent event = job::LinkDown{closed.error};
+        turn(p, [&](node::Node& n, job::Turn& t) { n.on_link(t, id(other), event); });
+    } else if (side == 0) {
+        dial_failed(p, id(other), channel.address, closed.error, closed.permanent);
+    }
+}
+
+// ---- packets ----
+
+void World::pump(Channel& channel, std::size_t side) {
+    auto& end = channel.end[side];
+    if (!end.link) return;
+    std::unique_ptr<Packet> packet;
+    while (true) {
+        const std::uint64_t waiting = end.in_flight + (packet ? packet->bytes : 0);
+        auto frame = end.link->next_frame(now_, waiting < end.link->room_bytes());
+        if (!frame) break;
+        if (!packet) packet = std::make_unique<Packet>();
+        packet->bytes += wire_bytes(*frame);
+        packet->frames.push_back(std::move(*frame));
+        ++counts_.frames;
+        if (packet->bytes >= kPacketBytesMax) send(channel, side, std::move(packet));
+    }
+    if (packet) send(channel, side, std::move(packet));
+}
+
+// Onto the sender's line, which all its links share.
+void World::send(Channel& channel, std::size_t side, std::unique_ptr<Packet> packet) {
+    auto& end = channel.end[side];
+    auto& place = places_[end.place];
+    if (channel.wire)
+        if (auto status = channel.wire->carry(side, *packet); !status)
+            return fail_world(std::move(status).error());
+    place.sent_bytes += packet->bytes;
+    counts_.sent_bytes += packet->bytes;
+    const auto& net = network_.config();
+    const bool server = place.setup.role == Role::aggregator;
+    const auto taken =
+        time_for(packet->bytes, server ? net.server_bytes_per_second : net.up_bytes_per_second);
+    place.line_up = std::max(place.line_up, now_) + taken;
+    const Instant depart = place.line_up;
+    if (end.link && packet->bytes > 0) {
+        if (depart == now_) {
+            end.link->note_sent(now_, packet->bytes);
+        } else {
+            end.in_flight += packet->bytes;
+            push(end.place, end.place, depart,
+                 {.kind = EventKind::departed,
+                  .b = static_cast<std::uint8_t>(side),
+                  .a = channel.id,
+                  .c = packet->bytes});
+        }
+    }
+    travel(channel, side, std::move(packet), depart);
+}
+
+void World::travel(Channel& channel, std::size_t side, std::unique_ptr<Packet> packet,
+                   Instant depart) {
+    auto& end = channel.end[side];
+    const PlaceIndex to = channel.end[1 - side].place;
+    if (!end.held.empty() || network_.blocked(end.place, to)) {
+        if (end.held.empty()) end.held_since = now_;
+        end.held.push_back(std::move(packet));
+        return;
+    }
+    const auto extra = network_.extra(2 * channel.id + side, end.packets++, channel.latency);
+    end.last_arrival = std::max(end.last_arrival, depart + channel.latency + extra);
+    push(to, end.place, end.last_arrival,
+         {.kind = EventKind::packet,
+          .b = static_cast<std::uint8_t>(1 - side),
+          .a = channel.id,
+          .packet = std::move(packet)});
+}
+
+void World::on_packet(std::uint64_t id, std::size_t side, std::unique_ptr<Packet> packet,
+                      const EventKey&) {
+    auto found = channels_.find(id);
+    if (found == channels_.end()) return;
+    auto& channel = *found->second;
+    auto& end = channel.end[side];
+    auto& place = places_[end.place];
+    // The receiver's line, shared by all its links: what finds it taken comes when it is free.
+    const auto& net = network_.config();
+    const bool server = place.setup.role == Role::aggregator;
+    const auto taken =
+        time_for(packet->bytes, server ? net.server_bytes_per_second : net.down_bytes_per_second);
+    if (taken > Duration::zero() && !std::exchange(packet->queued, true)) {
+        place.line_down = std::max(place.line_down, now_ - taken) + taken;
+        if (place.line_down > now_)
+            return push(end.place, channel.end[1 - side].place, place.line_down,
+                        {.kind = EventKind::packet,
+                         .b = static_cast<std::uint8_t>(side),
+                         .a = id,
+                         .packet = std::move(packet)});
+    }
+    place.trace.add(packet->bytes);
+    if (end.gone) {  // its process is another one by now: the machine, if it is there, says so
+        if (place.state != PlaceState::dark && !packet->last) cut_off(channel, side, true, true);
+        return;
+    }
+    if (!end.link) {  // a listener's, with the first bytes
+        if (!place.node || packet->abrupt) return cut_off(channel, side, !packet->abrupt, true);
+        end.link = std::make_unique<link::Link>(link_config(place, false), now_);
+    }
+    end.link->note_received(now_);
+    for (auto& frame : packet->frames) end.link->on_frame(now_, std::move(frame));
+    if (packet->last)
+        end.link->on_broken(now_, packet->abrupt
+                                      ? Error{ErrorCode::kNetReset, "", {}}
+                                      : Error{ErrorCode::kLinkClosed, "closed there", {}});
+    touch(id, side);
+    link_queue_largest_ = std::max<std::uint64_t>(link_queue_largest_, packet->frames.size());
+}
+
+// ---- ends ----
+
+// This end is no more. `told`: its machine says so to the other, `abrupt`: as a reset.
+void World::cut_off(Channel& channel, std::size_t side, bool told, bool abrupt) {
+    auto& end = channel.end[side];
+    end.link.reset();
+    end.gone = true;
+    places_[end.place].channels.erase(channel.id);
+    if (told && !std::exchange(end.fin_sent, true)) {
+        auto packet = std::make_unique<Packet>();
+        packet->last = true;
+        packet->abrupt = abrupt;
+        travel(channel, side, std::move(packet), std::max(now_, places_[end.place].line_up));
+    }
+    if (channel.end[1 - side].gone) channels_.erase(channel.id);
+}
+
+void World::break_link(std::uint64_t id, ErrorCode code) {
+    auto found = channels_.find(id);
+    if (found == channels_.end()) return;
+    for (const std::size_t side : {0, 1}) {
+        auto& end = found->second->end[side];
+        if (!end.link) continue;
+        end.link->on_broken(now_, {code, std::string(describe(code).meaning), {}});
+        touch(id, side);
+    }
+}
+
+void World::release_held() {
+    std::vector<std::uint64_t> waiting;
+    for (const auto& [id, channel] : channels_)
+        if (!channel->end[0].held.empty() || !channel->end[1].held.empty()) waiting.push_back(id);
+    std::ranges::sort(waiting);
+    for (auto id : waiting)
+        for (const std::size_t side : {0, 1}) {
+            auto& channel = *channels_.at(id);
+            auto& end = channel.end[side];
+            if (end.held.empty() || network_.blocked(end.place, channel.end[1 - side].place))
+                continue;
+            const auto outage = now_ - end.held_since;
+            auto held = std::exchange(end.held, {});
+            for (auto& packet : held)
+                travel(channel, side, std::move(packet), now_ + std::min(outage / 2, kResendMost));
+        }
+}
+
+}  // namespace gossamer::simulation
