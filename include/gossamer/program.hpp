@@ -17,5 +17,6 @@ namespace gossamer {
 
 int run_peer(int argc, char** argv, const Extensions& extensions = {});
 int run_aggregator(int argc, char** argv, const Extensions& extensions = {});
+int run_simulation(int argc, char** argv, const Extensions& extensions = {});
 
 }  // namespace gossamer

@@ -22,8 +22,17 @@ namespace gossamer::tensor {
 struct Slot {
     LayoutRef layout;  // of models; null in payloads
     Buffer buffer;
+    Slot* behind = nullptr;  // held; the bytes are its, not buffer's
     std::atomic<bool> filled{false};
     std::atomic<std::uint32_t> holders{1};
+
+    static void let_go(Slot* slot) {
+        while (slot && slot->holders.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+            Slot* behind = slot->behind;
+            delete slot;
+            slot = behind;
+        }
+    }
 };
 
 class Handle {
@@ -42,12 +51,26 @@ public:
     bool exists() const { return slot_ != nullptr; }
     bool filled() const { return slot_ && slot_->filled.load(std::memory_order_acquire); }
     // Nobody else holds it, and whatever former holders read is behind us.
-    bool sole() const { return slot_ && slot_->holders.load(std::memory_order_acquire) == 1; }
+    bool sole() const {
+        const Slot* slot = slot_;
+        while (slot && slot->holders.load(std::memory_order_acquire) == 1) {
+            if (!slot->behind) return true;
+            slot = slot->behind;
+        }
+        return false;
+    }
     bool same_as(const Handle& other) const { return slot_ == other.slot_; }
     const void* key() const { return slot_; }  // identity, for executors
     std::span<const std::byte> bytes() const {
         GOSSAMER_ASSERT(filled(), "bytes of a handle that is still a promise");
-        return std::as_const(slot_->buffer).bytes();
+        return std::as_const(last().buffer).bytes();
+    }
+    // With the bytes of another handle, copying nothing. REQUIRES other.filled().
+    void fill_with(const Handle& other) const {
+        GOSSAMER_ASSERT(slot_ && !filled() && other.filled(), "a handle is filled once");
+        other.slot_->holders.fetch_add(1, std::memory_order_relaxed);
+        slot_->behind = other.slot_;
+        slot_->filled.store(true, std::memory_order_release);
     }
     void fill(Buffer buffer) const {  // executors only, once
         GOSSAMER_ASSERT(slot_ && !filled(), "a handle is filled once");
@@ -57,15 +80,20 @@ public:
     // The buffer itself, to write in place. REQUIRES sole() and filled(); the handle ends empty.
     Buffer take() {
         GOSSAMER_ASSERT(sole() && filled(), "take from a shared or promised handle");
-        Buffer buffer = std::move(slot_->buffer);
+        Buffer buffer = std::move(last().buffer);
         let_go();
         return buffer;
     }
 
 protected:
     explicit Handle(Slot* slot) : slot_(slot) {}
+    Slot& last() const {
+        Slot* slot = slot_;
+        while (slot->behind) slot = slot->behind;
+        return *slot;
+    }
     void let_go() {
-        if (slot_ && slot_->holders.fetch_sub(1, std::memory_order_acq_rel) == 1) delete slot_;
+        Slot::let_go(slot_);
         slot_ = nullptr;
     }
     Slot* slot_ = nullptr;
@@ -88,7 +116,7 @@ public:
     const LayoutRef& layout() const { return slot_->layout; }
     std::span<const float> values() const {
         GOSSAMER_ASSERT(filled(), "values of a model that is still a promise");
-        return std::as_const(slot_->buffer).floats();
+        return std::as_const(last().buffer).floats();
     }
 };
 

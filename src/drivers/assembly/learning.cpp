@@ -91,6 +91,8 @@ Result<std::shared_ptr<const LearningStock>> LearningStock::create(const OptionS
                                                                    const Extensions& extensions,
                                                                    std::size_t part_count) {
     auto stock = std::shared_ptr<LearningStock>(new LearningStock(options, extensions));
+    stock->peers_test_ =
+        run.mode == message::Mode::gossip || options.integer("federated.client_evaluate_every") > 0;
     GOSSAMER_TRY(stock->codecs_, make_codecs(extensions));
     stock->pool_ = tensor::BufferPool::create(std::size_t{1} << 30);
     if (extensions.trainer) {
@@ -109,10 +111,10 @@ Result<std::shared_ptr<const LearningStock>> LearningStock::create(const OptionS
     GOSSAMER_TRY(auto parts,
                  data::load_partition(config, *stock->split_.train, part_count, run.seed));
     if (parts.size() < part_count)
-        return fail(ErrorCode::kDataPartition,
-                    std::to_string(parts.size()) + " parts for " + std::to_string(part_count) +
-                        " peers",
-                    "Lower the number of peers, or give each its part.");
+        return fail(
+            ErrorCode::kDataPartition,
+            std::to_string(parts.size()) + " parts for " + std::to_string(part_count) + " peers",
+            "Lower the number of peers, or give each its part.");
     for (auto& rows : parts)
         stock->parts_.push_back(
             std::make_shared<const std::vector<std::uint32_t>>(std::move(rows)));
@@ -133,7 +135,7 @@ Result<std::shared_ptr<training::Trainer>> LearningStock::trainer(Role role,
     if (extensions_.trainer) return extensions_.trainer(PartOptions(options_, place));
     data::View train, test;
     if (role == Role::peer) train = part(place);
-    if (split_.test) test = data::View::all(split_.test);
+    if (split_.test && (role != Role::peer || peers_test_)) test = data::View::all(split_.test);
     GOSSAMER_TRY(auto trainer, training::CpuTrainer::create(plans_, std::move(train),
                                                             std::move(test), training_));
     return std::shared_ptr<training::Trainer>(std::move(trainer));

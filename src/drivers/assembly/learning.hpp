@@ -57,6 +57,9 @@ private:
     std::shared_ptr<training::PlanStock> plans_;
     std::vector<std::shared_ptr<const std::vector<std::uint32_t>>> parts_;
     bool has_test_data_ = false;
+    // The test set is one and the same: in federated runs the aggregator's, where clients are not
+    // asked on their own.
+    bool peers_test_ = false;
 };
 
 }  // namespace gossamer::assembly

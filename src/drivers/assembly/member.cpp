@@ -94,6 +94,8 @@ Result<std::unique_ptr<node::Node>> make_node(NodeParts parts) {
         GOSSAMER_TRY(core.algorithm, gossip::make_algorithm(core.config.algorithm, config,
                                                             parts.extensions.algorithms));
         core.restored = std::move(parts.restored);
+        core.roster = std::move(parts.roster);
+        core.schedule = std::move(parts.schedule);
         gossip::add_shared(shared, core.config, core.topology);
         fill();
         return node::make_gossip_peer(std::move(base), std::move(core));
@@ -137,7 +139,7 @@ Result<Member> make_member(const MemberSetup& setup) {
     node::NodeSetup base;
     base.self = {.id = setup.self, .role = setup.role, .addresses = setup.addresses};
     GOSSAMER_TRY(base.membership, membership::membership_config(setup.config));
-    base.membership.star =
+    base.membership.local_view =
         member.run.mode == message::Mode::federated && member.run.peers >= base.membership.mesh_max;
     base.run = member.run;
     base.layout = member.learning.trainer->layout();

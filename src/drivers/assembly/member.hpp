@@ -26,6 +26,9 @@ struct NodeParts {
     bool has_test_data = false;
     node::NodeSetup base;  // all but the shared settings
     std::optional<job::Restored> restored;
+    // In gossip, when it is settled beforehand who takes part; else null.
+    std::shared_ptr<const topology::Roster> roster;
+    std::shared_ptr<const topology::Schedule> schedule;
 };
 // Errors are those of the configuration, and of what was restored.
 Result<std::unique_ptr<node::Node>> make_node(NodeParts parts);

@@ -2,24 +2,12 @@
 
 #include <CLI/CLI.hpp>
 
+#include "drivers/program/examples_first.hpp"
 #include "drivers/program/exit_code.hpp"
 #include "drivers/program/version.hpp"
 
 namespace gossamer::program {
 namespace {
-
-// Examples come first: they are what most look for.
-class ExamplesFirst : public CLI::Formatter {
-public:
-    explicit ExamplesFirst(std::string examples) : examples_(std::move(examples)) {}
-    std::string make_help(const CLI::App* app, std::string name,
-                          CLI::AppFormatMode mode) const override {
-        return examples_ + "\n" + CLI::Formatter::make_help(app, name, mode);
-    }
-
-private:
-    std::string examples_;
-};
 
 std::string examples_of(Role role) {
     std::string name = role == Role::peer ? "gossamer-peer" : "gossamer-aggregator";

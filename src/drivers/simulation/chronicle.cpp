@@ -25,10 +25,11 @@ void Chronicle::on_notice(Instant now, PlaceIndex place, const message::Notice& 
     const bool peer = scenario_.role(place) == Role::peer;
     if (const auto* n = std::get_if<message::Evaluated>(&notice)) {
         // In federated runs the aggregator speaks for all; a client's own view is its histogram.
-        if (peer) accuracy_[place] = n->accuracy;
+        const bool known = scenario_.world().compute == ComputeMode::real;
+        if (peer && known) accuracy_[place] = n->accuracy;
         if (!peer || !scenario_.federated()) {
             auto& r = row(n->round, now);
-            r.accuracy.add(n->accuracy);
+            if (known) r.accuracy.add(n->accuracy);
             r.loss.add(n->loss);
         }
     } else if (const auto* t = std::get_if<message::Trained>(&notice)) {

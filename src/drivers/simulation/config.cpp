@@ -233,8 +233,7 @@ E choice(const OptionSource& source, std::string_view key, const OptionTable& ta
     const auto& text = source.text(key);
     for (const auto& option : table)
         if (option.key == key)
-            return static_cast<E>(std::ranges::find(option.choices, text) -
-                                  option.choices.begin());
+            return static_cast<E>(std::ranges::find(option.choices, text) - option.choices.begin());
     return E{};
 }
 

@@ -22,19 +22,19 @@ enum class Disks : std::uint8_t { none, aggregator, all };
 
 struct NetworkConfig {
     Latency distribution = Latency::uniform;
-    Duration latency = 20ms;       // one way: the mean of what pairs of places have
-    double jitter = 0.1;           // a packet takes up to this part longer
+    Duration latency = 20ms;  // one way: the mean of what pairs of places have
+    double jitter = 0.1;      // a packet takes up to this part longer
     double up_bytes_per_second = 0, down_bytes_per_second = 0;  // of each place; 0 = no limit
     double server_bytes_per_second = 0;                         // of an aggregator, each way
-    double loss = 0;        // chance that a packet is sent again after a timeout
-    double nat_part = 0;    // of the peers that cannot be dialled
+    double loss = 0;      // chance that a packet is sent again after a timeout
+    double nat_part = 0;  // of the peers that cannot be dialled
 };
 
 struct DeviceConfig {
     double samples_per_second = 10'000;  // trained
-    double speed_spread = 0;  // deviation of the logarithm of the speeds
+    double speed_spread = 0;             // deviation of the logarithm of the speeds
     double slow_part = 0, slow_factor = 10;
-    double drift = 0;  // of the wall clocks, at most, as a part
+    double drift = 0;        // of the wall clocks, at most, as a part
     Duration clock_error{};  // of the wall clocks at the start, at most
     Availability availability = Availability::always;
     Duration up_mean = 600s, down_mean = 60s;  // churn
@@ -53,9 +53,9 @@ struct QuadraticConfig {
 
 struct WorldConfig {
     ComputeMode compute = ComputeMode::real;
-    std::uint64_t peers = 0;  // 0 = run.peers
-    std::size_t cost_parameters = 1;   // of the model, under ComputeMode::cost
-    std::uint64_t cost_samples = 60;   // each device holds, likewise
+    std::uint64_t peers = 0;          // 0 = run.peers
+    std::size_t cost_parameters = 1;  // of the model, under ComputeMode::cost
+    std::uint64_t cost_samples = 60;  // each device holds, likewise
     Duration start_spread = 1s;
     Duration time_max = 24h;
     Disks disks = Disks::aggregator;

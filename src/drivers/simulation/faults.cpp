@@ -112,8 +112,7 @@ std::optional<std::string> read_group(std::string_view text, const Everybody& e,
     while (!text.empty()) {
         auto comma = std::min(text.find(','), text.size());
         const auto item = text.substr(0, comma);
-        if (auto wrong = add_item(item, e, who))
-            return "\"" + std::string(item) + "\" " + *wrong;
+        if (auto wrong = add_item(item, e, who)) return "\"" + std::string(item) + "\" " + *wrong;
         text.remove_prefix(std::min(comma + 1, text.size()));
     }
     std::ranges::sort(who);
@@ -151,8 +150,7 @@ Result<Fault> parse_fault(std::string_view text, std::uint32_t peers, bool aggre
     const Everybody everybody{peers, aggregator, seed, digest128(as_bytes(text)).low};
     if (auto bad = read_group(words.take(), everybody, fault.who)) return wrong(*bad);
     if (kind->two_groups) {
-        if (!words.skip("|") && !words.skip(">"))
-            return wrong("needs two groups, parted by |");
+        if (!words.skip("|") && !words.skip(">")) return wrong("needs two groups, parted by |");
         if (auto bad = read_group(words.take(), everybody, fault.other)) return wrong(*bad);
     }
     const bool needs_value = fault.kind == FaultKind::slow || fault.kind == FaultKind::clock;

@@ -44,8 +44,8 @@ Duration Network::latency_least() const {
 Duration Network::extra(std::uint64_t channel, std::uint64_t n, Duration latency) const {
     Duration extra = part_of(latency, config_.jitter * draw(kJitter, channel, n));
     if (config_.loss > 0 && draw(kLoss, channel, n) < config_.loss)
-        extra += part_of(std::max(kRetransmitLeast, 2 * latency),
-                         1 + draw(kRetransmission, channel, n));
+        extra +=
+            part_of(std::max(kRetransmitLeast, 2 * latency), 1 + draw(kRetransmission, channel, n));
     return extra;
 }
 

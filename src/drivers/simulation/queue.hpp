@@ -30,12 +30,12 @@ struct Packet {
 };
 
 enum class EventKind : std::uint8_t {
-    deadline,      // of a node
-    job_done,      // a = task
-    dial_arrives,  // a = dial: at the place dialled
-    dial_result,   // a = dial: back at the dialler
-    packet,        // a = channel, b = which end receives
-    departed,      // a = channel, b = which end sent, c = bytes: its line took them
+    deadline,       // of a node
+    job_done,       // a = task
+    dial_arrives,   // a = dial: at the place dialled
+    dial_result,    // a = dial: back at the dialler
+    packet,         // a = channel, b = which end receives
+    departed,       // a = channel, b = which end sent, c = bytes: its line took them
     link_deadline,  // a = channel, b = which end
     wake,           // a place that slept or was frozen goes on
     boot,           // a place starts

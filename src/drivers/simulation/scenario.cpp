@@ -21,8 +21,7 @@ Result<std::shared_ptr<const Scenario>> Scenario::load(std::string name, std::st
     auto scenario = std::shared_ptr<Scenario>(new Scenario(extensions));
     auto& s = *scenario;
     s.name_ = std::move(name);
-    GOSSAMER_TRY(auto schema,
-                 assembly::schema_for(Role::peer, extensions, simulation_options()));
+    GOSSAMER_TRY(auto schema, assembly::schema_for(Role::peer, extensions, simulation_options()));
     config::Layers layers{.file_name = s.name_, .file_text = std::move(text)};
     layers.sets = std::move(sets);
     GOSSAMER_TRY(s.config_, config::Config::resolve(std::move(schema), layers));
@@ -35,10 +34,10 @@ Result<std::shared_ptr<const Scenario>> Scenario::load(std::string name, std::st
     GOSSAMER_TRY(s.membership_, membership::membership_config(*s.config_));
     s.peers_ = static_cast<std::uint32_t>(s.world_.peers ? s.world_.peers : s.run_.peers);
     if (s.run_.peers > s.peers_)
-        return fail(ErrorCode::kConfigConflict,
-                    fmt::format("run.peers is {}, but the world holds {} peers", s.run_.peers,
-                                s.peers_),
-                    "lower run.peers, or raise simulation.peers");
+        return fail(
+            ErrorCode::kConfigConflict,
+            fmt::format("run.peers is {}, but the world holds {} peers", s.run_.peers, s.peers_),
+            "lower run.peers, or raise simulation.peers");
     if (!s.world_.ids.empty() && s.world_.ids.size() != s.places())
         return fail(ErrorCode::kConfigConflict,
                     fmt::format("simulation.ids lists {} ids for {} places", s.world_.ids.size(),
@@ -52,23 +51,44 @@ Result<std::shared_ptr<const Scenario>> Scenario::load(std::string name, std::st
         s.quadratic_ = std::make_shared<Quadratic>(s.world_.quadratic, s.run_.seed);
         s.extensions_.trainer = [quadratic = s.quadratic_.get(), config = s.world_.quadratic](
                                     const OptionSource& options) -> MadeTrainer {
-            const auto part = static_cast<std::uint64_t>(
-                std::max<std::int64_t>(options.integer("data.part"), 0));
+            const auto part =
+                static_cast<std::uint64_t>(std::max<std::int64_t>(options.integer("data.part"), 0));
             return quadratic->trainer(part, config.rate, config.steps);
         };
     }
-    GOSSAMER_TRY(s.learning_, assembly::LearningStock::create(*s.config_, s.run_, s.extensions_,
-                                                              s.peers_));
+    GOSSAMER_TRY(s.learning_,
+                 assembly::LearningStock::create(*s.config_, s.run_, s.extensions_, s.peers_));
     if (!s.federated()) {
-        GOSSAMER_TRY(s.schedule_, topology::make_schedule(topology::topology_config(*s.config_),
-                                                          s.peers_, s.run_.seed));
-        for (auto& error : topology::check(*s.schedule_))
-            if (error.code == ErrorCode::kTopologyDisconnected) return fail(std::move(error));
+        GOSSAMER_CHECK(s.draw_graph());
     }
     GOSSAMER_CHECK(s.read_faults());
     s.draw_devices();
     GOSSAMER_CHECK(s.check_possible());
     return std::shared_ptr<const Scenario>(std::move(scenario));
+}
+
+Status Scenario::draw_graph() {
+    const auto config = topology::topology_config(*config_);
+    GOSSAMER_TRY(auto graph, topology::make_graph(config.graph, peers_, run_.seed));
+    if (!topology::is_connected(graph))
+        return fail(ErrorCode::kTopologyDisconnected, "the graph is not connected");
+    schedule_ = std::make_shared<const topology::Schedule>(graph, config.weights);
+    std::vector<PeerId> ids;
+    for (std::uint32_t i = 0; i < peers_; ++i) ids.push_back(id(i));
+    roster_ = std::make_shared<const topology::Roster>(topology::Roster::of(1, ids));
+    index_of_.resize(peers_);
+    for (std::uint32_t i = 0; i < peers_; ++i) index_of_[*roster_->place_of(ids[i])] = i;
+    return {};
+}
+
+std::vector<message::MemberRecord> Scenario::known(std::uint32_t place) const {
+    std::vector<message::MemberRecord> known;
+    if (federated() || !local_view()) return known;
+    for (auto other : schedule_->all_neighbours(*roster_->place_of(id(place)))) {
+        const auto index = index_of_[other];
+        known.push_back({.id = id(index), .addresses = {address(index)}});
+    }
+    return known;
 }
 
 Status Scenario::read_faults() {
@@ -168,10 +188,12 @@ std::string Scenario::address(std::uint32_t place) const {
 membership::MembershipConfig Scenario::membership(std::uint32_t place) const {
     auto config = membership_;
     if (federated()) {
-        config.star = peers_ >= config.mesh_max;
+        config.local_view = peers_ >= config.mesh_max;
         config.seeds = {{kAggregatorAddress, id(peers_)}};
     } else {
         config.seeds.clear();
+        config.local_view = local_view();
+        if (config.local_view) return config;    // its neighbours are in its peer book
         for (std::uint32_t seed : {0u, 1u, 2u})  // one living seed is enough to meet everybody
             if (seed < peers_ && seed != place)
                 config.seeds.push_back({peer_address(seed), std::nullopt});

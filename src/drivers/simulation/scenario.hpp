@@ -7,10 +7,11 @@
 #include <vector>
 
 #include "drivers/assembly/learning.hpp"
-#include "drivers/simulation/faults.hpp"
 #include "drivers/simulation/config.hpp"
+#include "drivers/simulation/faults.hpp"
 #include "drivers/simulation/trainers.hpp"
 #include "gossamer/assembly/extensions.hpp"
+#include "gossamer/topology/roster.hpp"
 #include "gossamer/topology/schedule.hpp"
 #include "protocol/membership/config.hpp"
 #include "records/config/config.hpp"
@@ -42,21 +43,24 @@ public:
     bool federated() const { return run_.mode == message::Mode::federated; }
     std::uint32_t peers() const { return peers_; }
     std::uint32_t places() const { return peers_ + federated(); }  // the aggregator is the last
-    Role role(std::uint32_t place) const {
-        return place < peers_ ? Role::peer : Role::aggregator;
-    }
+    Role role(std::uint32_t place) const { return place < peers_ ? Role::peer : Role::aggregator; }
     PeerId id(std::uint32_t place) const;
     std::string address(std::uint32_t place) const;
     double samples_per_second(std::uint32_t place) const { return speeds_[place]; }
     // How the places find each other.
     membership::MembershipConfig membership(std::uint32_t place) const;
-    const topology::Schedule* schedule() const { return schedule_ ? &*schedule_ : nullptr; }
+    // Those of gossip whom a place exchanges models with; known beforehand in large runs.
+    std::vector<message::MemberRecord> known(std::uint32_t place) const;
+    bool local_view() const { return peers_ >= membership_.mesh_max; }
+    const std::shared_ptr<const topology::Schedule>& schedule() const { return schedule_; }
+    const std::shared_ptr<const topology::Roster>& roster() const { return roster_; }
     // What must fit into memory at once, about.
     std::uint64_t memory_estimate() const;
 
 private:
     Scenario(const Extensions& extensions) : extensions_(extensions) {}
     Status check_possible() const;
+    Status draw_graph();
     Status read_faults();
     Status read_trace();
     void draw_devices();
@@ -69,7 +73,9 @@ private:
     membership::MembershipConfig membership_;
     std::shared_ptr<Quadratic> quadratic_;
     std::shared_ptr<const assembly::LearningStock> learning_;
-    std::optional<topology::Schedule> schedule_;
+    std::shared_ptr<const topology::Schedule> schedule_;
+    std::shared_ptr<const topology::Roster> roster_;
+    std::vector<std::uint32_t> index_of_;  // of a place in the roster
     std::vector<Fault> faults_;
     std::vector<double> speeds_;
     std::uint32_t peers_ = 0;

@@ -63,9 +63,7 @@ Result<std::unique_ptr<Simulation>> Simulation::create(std::shared_ptr<const Sce
         return sim.make_node(p, boot, now);
     };
     setup.factory.cost = [&sim](PlaceIndex p, const job::Job& j) { return sim.cost_of(p, j); };
-    setup.factory.work = [&sim](PlaceIndex p, job::Job j) {
-        return sim.work_for(p, std::move(j));
-    };
+    setup.factory.work = [&sim](PlaceIndex p, job::Job j) { return sim.work_for(p, std::move(j)); };
     setup.factory.disk = [&sim](PlaceIndex p, const Fault& fault, bool begins) {
         sim.disk_fault(p, fault, begins);
     };
@@ -94,6 +92,7 @@ Result<std::unique_ptr<node::Node>> Simulation::make_node(PlaceIndex p, std::uin
     base.boot_epoch = boot;
     base.membership = s.membership(p);
     base.run = s.run();
+    base.known = s.known(p);
     base.layout = s.learning().layout();
     if (s.extensions().trainer) {
         GOSSAMER_TRY(trainers_[p], s.learning().trainer(role, role == Role::peer ? p : 0));
@@ -106,10 +105,9 @@ Result<std::unique_ptr<node::Node>> Simulation::make_node(PlaceIndex p, std::uin
         auto& kept = disks_[p];
         if (!kept) kept = std::make_unique<DiskPlace>();
         GOSSAMER_CHECK(kept->disk.make_folders("run/checkpoints"));
-        GOSSAMER_TRY(kept->checkpoints,
-                     assembly::Checkpoints::open(kept->disk, "run/checkpoints",
-                                                 "run/final.safetensors", s.run().name,
-                                                 storage::checkpoint_config(s.config())));
+        GOSSAMER_TRY(kept->checkpoints, assembly::Checkpoints::open(
+                                            kept->disk, "run/checkpoints", "run/final.safetensors",
+                                            s.run().name, storage::checkpoint_config(s.config())));
         std::vector<std::string> damaged;
         if (s.run().resume) {
             GOSSAMER_TRY(restored, kept->checkpoints->restore(s.learning().pool(), damaged));
@@ -120,7 +118,9 @@ Result<std::unique_ptr<node::Node>> Simulation::make_node(PlaceIndex p, std::uin
                                 .codecs = *s.learning().codecs(),
                                 .has_test_data = s.learning().has_test_data(),
                                 .base = std::move(base),
-                                .restored = std::move(restored)});
+                                .restored = std::move(restored),
+                                .roster = s.local_view() ? s.roster() : nullptr,
+                                .schedule = s.local_view() ? s.schedule() : nullptr});
 }
 
 // Bound to the place here, on the world's thread; carried out anywhere.
@@ -162,9 +162,9 @@ Duration Simulation::cost_of(PlaceIndex p, const job::Job& any) const {
     const double samples = static_cast<double>(
         trainers_.empty() ? learning.sample_count(s.role(p), p) : trainers_[p]->sample_count());
     if (const auto* j = std::get_if<job::TrainJob>(&any)) {
-        const double count = j->steps ? static_cast<double>(j->steps) *
-                                            std::max<double>(1, learning.batch_size())
-                                      : j->epochs * samples;
+        const double count =
+            j->steps ? static_cast<double>(j->steps) * std::max<double>(1, learning.batch_size())
+                     : j->epochs * samples;
         return std::max(of_seconds(count / speed), kSmall);
     }
     if (const auto* j = std::get_if<job::EvaluateJob>(&any)) {
@@ -190,8 +190,7 @@ void Simulation::disk_fault(PlaceIndex p, const Fault& fault, bool begins) {
     else if (begins)
         for (const char* folder : {"run/checkpoints", "run"})
             if (auto names = disk.list(folder))
-                for (const auto& name : *names)
-                    (void)disk.remove(storage::join(folder, name));
+                for (const auto& name : *names) (void)disk.remove(storage::join(folder, name));
 }
 
 std::span<const float> Simulation::model(PlaceIndex p) const {

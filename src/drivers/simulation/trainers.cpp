@@ -63,8 +63,7 @@ public:
         const double rate = steps_with_rate_ == 0 || round <= steps_with_rate_ ? rate_ : 0;
         for (std::uint32_t s = 0; s < steps; ++s)
             for (std::size_t k = 0; k < x.size(); ++k)
-                x[k] = static_cast<float>(x[k] -
-                                          rate * eigenvalues_[k] * (x[k] - optimum_[k]));
+                x[k] = static_cast<float>(x[k] - rate * eigenvalues_[k] * (x[k] - optimum_[k]));
         product.sample_count = 1;
         product.step_count = steps;
         return product;
@@ -117,8 +116,8 @@ std::vector<double> Quadratic::optimum(std::uint64_t peer) const {
 
 std::shared_ptr<training::Trainer> Quadratic::trainer(std::uint64_t peer, double rate,
                                                       std::uint64_t steps_with_rate) const {
-    return std::make_shared<QuadraticTrainer>(layout_, eigenvalues_,
-                                              optimum(peer), rate, steps_with_rate);
+    return std::make_shared<QuadraticTrainer>(layout_, eigenvalues_, optimum(peer), rate,
+                                              steps_with_rate);
 }
 
 }  // namespace gossamer::simulation

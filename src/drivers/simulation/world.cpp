@@ -19,11 +19,13 @@ struct NoticeTrace {
     Trace& trace;
     void peer(const PeerId& id) { trace.add(ByteView(id.bytes)); }
     void operator()(const message::RunStarted& n) { trace.add(n.round); }
-    void operator()(const message::RunEnded& n) { trace.add(n.round), trace.add(std::uint64_t{n.reached}); }
+    void operator()(const message::RunEnded& n) {
+        trace.add(n.round), trace.add(std::uint64_t{n.reached});
+    }
     void operator()(const message::Waiting& n) { trace.add(n.whom.size()); }
     void operator()(const message::MemberChanged& n) {
-        peer(n.peer), trace.add(static_cast<std::uint64_t>(n.from) << 8 |
-                        static_cast<std::uint64_t>(n.to));
+        peer(n.peer),
+            trace.add(static_cast<std::uint64_t>(n.from) << 8 | static_cast<std::uint64_t>(n.to));
     }
     void operator()(const message::LinkChanged& n) { peer(n.peer), trace.add(std::uint64_t{n.up}); }
     void operator()(const message::Trained& n) {

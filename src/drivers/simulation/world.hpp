@@ -34,10 +34,10 @@ namespace gossamer::simulation {
 class WirePath;
 
 enum class PlaceState : std::uint8_t {
-    off,      // its process does not run
-    dark,     // nor does its machine: nothing answers
+    off,   // its process does not run
+    dark,  // nor does its machine: nothing answers
     running,
-    asleep,   // machine or process stand still; links stay
+    asleep,  // machine or process stand still; links stay
 };
 
 // What the world needs to know about one place.
@@ -75,7 +75,7 @@ struct WorldSetup {
 struct Counts {
     std::uint64_t events = 0, frames = 0, jobs = 0, train_jobs = 0;
     std::uint64_t sent_bytes = 0;
-    std::uint64_t links = 0;     // that came up
+    std::uint64_t links = 0;  // that came up
     std::uint64_t restarts = 0;
 };
 
@@ -148,13 +148,14 @@ private:
         Instant line_up, line_down;                    // when its lines are free again
         double slower = 1;                             // by a fault
         Duration clock_offset{};
-        std::list<Task> tasks;  // asked for and not answered, in order
-        bool at_work[2]{};      // training, all else
-        std::vector<const void*> pending;   // outputs of tasks that have not ended
-        std::vector<job::Offer> promised;   // their payloads are pending
+        std::list<Task> tasks;                             // asked for and not answered, in order
+        bool at_work[2]{};                                 // training, all else
+        std::vector<const void*> pending;                  // outputs of tasks that have not ended
+        std::vector<job::Offer> promised;                  // their payloads are pending
         std::map<PlaceIndex, std::uint64_t> up, greeting;  // channels by the other place
         std::set<std::uint64_t> channels;                  // all that end here
         std::map<std::uint64_t, std::uint64_t> offered;    // transfer -> channel
+        std::set<std::uint64_t> starved;                   // channels whose grants wait for room
         std::shared_ptr<link::Staging> staging;
         std::uint64_t sent_bytes = 0;
         Trace trace;
@@ -230,6 +231,7 @@ private:
     void settle();
     void process(Channel& channel, std::size_t side);
     void hear(Channel& channel, std::size_t side, link::Event event);
+    void retry_grants(PlaceIndex p);
     void on_greeted(Channel& channel, std::size_t side);
     void on_up(Channel& channel, std::size_t side, const link::Up& up);
     void on_closed(Channel& channel, std::size_t side, const link::Closed& closed);

@@ -33,8 +33,8 @@ void World::begin(PlaceIndex p, Task& task, bool lane) {
     if (!task.cancelled) {
         task.cost = Duration{static_cast<std::int64_t>(
             static_cast<double>(setup_.factory.cost(p, task.order.job).count()) * place.slower)};
-        task.ticket = compute_.submit(setup_.factory.work(p, std::move(task.order.job)),
-                                      task.order.priority);
+        task.ticket =
+            compute_.submit(setup_.factory.work(p, std::move(task.order.job)), task.order.priority);
         observer_.on_busy(p, now_, now_ + task.cost, !lane);
     }
     push(p, p, now_ + task.cost,

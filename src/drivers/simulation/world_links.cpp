@@ -83,8 +83,8 @@ void World::on_dial_result(PlaceIndex p, std::uint64_t id) {
         return dial_failed(p, peer, dial.address,
                            {ErrorCode::kTlsPeerId, "another peer answers there", {}}, true);
     if (place.up.contains(dial.to) || place.greeting.contains(dial.to))
-        return dial_failed(p, peer, dial.address,
-                           {ErrorCode::kLinkDuplicate, "already linked", {}}, false);
+        return dial_failed(p, peer, dial.address, {ErrorCode::kLinkDuplicate, "already linked", {}},
+                           false);
     open_channel(dial);
 }
 
@@ -175,6 +175,7 @@ void World::process(Channel& channel, std::size_t side) {
         if (!alive()) return;
     }
     pump(channel, side);
+    if (end.link->waits_for_room()) places_[end.place].starved.insert(id);
     if (end.link->is_closed()) return cut_off(channel, side, true, false);
     const Instant deadline = end.link->next_deadline();
     if (deadline.is_never() || end.armed <= deadline) return;
@@ -195,8 +196,7 @@ void World::hear(Channel& channel, std::size_t side, link::Event event) {
     } else if (auto* up = std::get_if<link::Up>(&event)) {
         on_up(channel, side, *up);
     } else if (auto* received = std::get_if<link::Received>(&event)) {
-        turn(p,
-             [&](node::Node& n, job::Turn& t) { n.on_message(t, peer, received->message); });
+        turn(p, [&](node::Node& n, job::Turn& t) { n.on_message(t, peer, received->message); });
     } else if (auto* news = std::get_if<link::TransferNews>(&event)) {
         using namespace message;
         const bool room_freed =
@@ -207,18 +207,20 @@ void World::hear(Channel& channel, std::size_t side, link::Event event) {
         turn(p, [&](node::Node& n, job::Turn& t) {
             n.on_transfer(t, peer, news->id, std::move(news->event));
         });
-        if (room_freed)
-            soon_.push_back([this, p] {
-                for (const auto& [other, id] : std::map(places_[p].up)) {
-                    auto& c = *channels_.at(id);
-                    const std::size_t s = c.end[0].place == p ? 0 : 1;
-                    if (!c.end[s].link->waits_for_room()) continue;
-                    c.end[s].link->retry_grants(now_);
-                    touch(id, s);
-                }
-            });
+        if (room_freed && !places_[p].starved.empty())
+            soon_.push_back([this, p] { retry_grants(p); });
     } else if (auto* closed = std::get_if<link::Closed>(&event)) {
         on_closed(channel, side, *closed);
+    }
+}
+
+void World::retry_grants(PlaceIndex p) {
+    for (const auto number : std::exchange(places_[p].starved, {})) {
+        auto found = channels_.find(number);
+        if (found == channels_.end()) continue;
+        const std::size_t side = found->second->end[0].place == p ? 0 : 1;
+        if (auto& link = found->second->end[side].link) link->retry_grants(now_);
+        touch(number, side);
     }
 }
 
@@ -247,8 +249,7 @@ void World::on_up(Channel& channel, std::size_t side, const link::Up& up) {
     if (auto old = places_[p].up.find(other); old != places_[p].up.end()) {
         auto& c = *channels_.at(old->second);
         const std::size_t s = c.end[0].place == p ? 0 : 1;
-        c.end[s].link->close(now_,
-                             {ErrorCode::kLinkDuplicate, "replaced by a newer link", {}});
+        c.end[s].link->close(now_, {ErrorCode::kLinkDuplicate, "replaced by a newer link", {}});
         process(c, s);
         if (!channels_.contains(number) || !end.link) return;
     }
@@ -259,9 +260,8 @@ void World::on_up(Channel& channel, std::size_t side, const link::Up& up) {
     end.up = true;
     end.up_since = now_;
     counts_.links += side;
-    const job::LinkEvent event =
-        job::LinkUp{up.remote.role, side == 0 ? channel.address : places_[other].setup.address,
-                    side == 0};
+    const job::LinkEvent event = job::LinkUp{
+        up.remote.role, side == 0 ? channel.address : places_[other].setup.address, side == 0};
     turn(p, [&](node::Node& n, job::Turn& t) { n.on_link(t, id(other), event); });
 }
 
@@ -293,14 +293,17 @@ void World::pump(Channel& channel, std::size_t side) {
     while (true) {
         const std::uint64_t waiting = end.in_flight + (packet ? packet->bytes : 0);
         auto frame = end.link->next_frame(now_, waiting < end.link->room_bytes());
-        if (!frame) break;
+        if (!frame) {
+            if (!packet) return;
+            send(channel, side, std::move(packet));  // a line without limit has room again
+            continue;
+        }
         if (!packet) packet = std::make_unique<Packet>();
         packet->bytes += wire_bytes(*frame);
         packet->frames.push_back(std::move(*frame));
         ++counts_.frames;
         if (packet->bytes >= kPacketBytesMax) send(channel, side, std::move(packet));
     }
-    if (packet) send(channel, side, std::move(packet));
 }
 
 // Onto the sender's line, which all its links share.

@@ -88,8 +88,8 @@ private:
         GOSSAMER_TRY(auto codec, tools_.codecs->find(j.codec));
         auto count = j.out.layout()->parameter_count();
         GOSSAMER_CHECK(good_codec(*codec, j.payload.bytes(), count, j.from));
-        if (codec->traits().identity && !j.base.exists() && j.payload.sole()) {
-            j.out.fill(j.payload.take());
+        if (codec->traits().identity && !j.base.exists()) {
+            j.out.fill_with(j.payload);  // the bytes are the model: nothing to copy
             return job::DecodeDone{};
         }
         auto out = tools_.pool->take_floats(count);

@@ -9,7 +9,7 @@ using message::MemberState;
 
 void Gossip::try_gather(job::Turn& turn) {
     if (stage_ != Stage::gathering) return;
-    if (roster_.members.empty() && !find_members(turn)) return;
+    if (roster_->members.empty() && !find_members(turn)) return;
     if (!model_.filled() || running(Work::genesis)) return;
     if (!schedule_ && !take_roster(turn)) return;
     stage_ = Stage::linking;
@@ -36,17 +36,18 @@ bool Gossip::find_members(job::Turn& turn) {
     // Whoever comes back after a crash may find members dead that the others still count on.
     if (auto all = topology::Roster::of(1, listed.empty() ? known : listed);
         others_roster != 0 && roster_digest_of(all) == others_roster) {
-        roster_ = std::move(all);
+        roster_ = std::make_shared<const topology::Roster>(std::move(all));
     } else if (here.size() >= wanted) {
-        roster_ = topology::Roster::of(1, listed.empty() ? here : listed);
-        if (listed.empty() && roster_.size() > wanted) {
-            roster_.members.resize(wanted);
+        auto all = topology::Roster::of(1, listed.empty() ? here : listed);
+        if (listed.empty() && all.size() > wanted) {
+            all.members.resize(wanted);
             turn.notice(message::Warning{
                 {ErrorCode::kConfigConflict,
                  std::to_string(here.size()) + " peers are here, run.peers is " +
                      std::to_string(wanted) + "; the first in order of PeerId take part",
                  "Set run.peers to the number of peers, or list them in run.roster."}});
         }
+        roster_ = std::make_shared<const topology::Roster>(std::move(all));
     } else {
         std::sort(here.begin(), here.end());
         std::vector<PeerId> missing;
@@ -79,7 +80,7 @@ std::uint64_t Gossip::roster_digest_of(const topology::Roster& roster) {
 }
 
 bool Gossip::take_roster(job::Turn& turn) {
-    auto place = roster_.place_of(setup_.self);
+    auto place = roster_->place_of(setup_.self);
     if (!place) {
         give_up(turn, {ErrorCode::kNoPeers,
                        "this peer, " + setup_.self.short_string() +
@@ -88,15 +89,20 @@ bool Gossip::take_roster(job::Turn& turn) {
         return false;
     }
     place_ = *place;
-    auto made = topology::make_schedule(setup_.topology, static_cast<std::uint32_t>(roster_.size()),
-                                        setup_.run.seed);
+    if (setup_.schedule) {
+        schedule_ = setup_.schedule;
+        roster_digest_ = roster_digest_of(*roster_);
+        return true;
+    }
+    auto made = topology::make_schedule(
+        setup_.topology, static_cast<std::uint32_t>(roster_->size()), setup_.run.seed);
     if (!made) {
         give_up(turn, std::move(made).error());
         return false;
     }
     for (auto& warning : topology::check(*made)) turn.notice(message::Warning{std::move(warning)});
     schedule_ = std::make_shared<const topology::Schedule>(std::move(*made));
-    roster_digest_ = roster_digest_of(roster_);
+    roster_digest_ = roster_digest_of(*roster_);
     return true;
 }
 
@@ -122,7 +128,7 @@ void Gossip::begin_run(job::Turn& turn) {
     turn.notice(message::RunStarted{setup_.run.name, message::Mode::gossip, done_,
                                     contract_.name + " on " +
                                         std::string(to_string(setup_.topology.graph.kind)) +
-                                        " with " + std::to_string(roster_.size()) + " peers"});
+                                        " with " + std::to_string(roster_->size()) + " peers"});
     go_on(turn);
 }
 

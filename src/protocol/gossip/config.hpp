@@ -8,6 +8,7 @@
 #include "gossamer/codec/codec.hpp"
 #include "gossamer/gossip/algorithm.hpp"
 #include "gossamer/job/lifecycle.hpp"
+#include "gossamer/topology/roster.hpp"
 #include "gossamer/topology/schedule.hpp"
 
 namespace gossamer::gossip {
@@ -37,6 +38,10 @@ struct GossipSetup {
     codec::CodecRef codec;   // of config.codec
     AlgorithmRef algorithm;  // of config.algorithm
     std::optional<job::Restored> restored;
+    // Who takes part, and the mixing, when that is settled beforehand: then a peer waits for its
+    // neighbours alone, and those of one process share both. Null: whoever comes.
+    std::shared_ptr<const topology::Roster> roster;
+    std::shared_ptr<const topology::Schedule> schedule;
 };
 
 }  // namespace gossamer::gossip

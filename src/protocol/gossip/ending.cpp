@@ -85,9 +85,11 @@ void Gossip::on_checkpoint(job::Turn& turn, Result<job::JobDone> done) {
 Bytes Gossip::record(Instant now) const {
     ByteWriter out;
     out.put(kRecordVersion);
-    out.put(roster_.epoch);
-    out.put(static_cast<std::uint32_t>(roster_.size()));
-    for (const auto& id : roster_.members) out.put(id.bytes);
+    out.put(roster_->epoch);
+    const bool settled = setup_.roster != nullptr;  // then it need not be remembered
+    out.put(settled ? 0u : static_cast<std::uint32_t>(roster_->size()));
+    if (!settled)
+        for (const auto& id : roster_->members) out.put(id.bytes);
     out.put(stop_);
     out.put_blob(rule_.save(now));
     return out.take();
@@ -117,7 +119,9 @@ void Gossip::restore(job::Turn& turn) {
     model_ = std::move(restored.model);
     done_ = restored.round;
     stop_ = stop;
-    roster_ = topology::Roster::of(roster.epoch, std::move(roster.members));
+    if (!setup_.roster)
+        roster_ = std::make_shared<const topology::Roster>(
+            topology::Roster::of(roster.epoch, std::move(roster.members)));
     for (auto& [name, bytes] : restored.states) {
         if (name == "optimiser") optimiser_ = std::make_shared<job::SavedState>(std::move(bytes));
         if (name != "algorithm") continue;
@@ -165,10 +169,9 @@ void Gossip::hear_stop(job::Turn& turn, std::uint64_t step) {
 
 std::vector<PeerId> Gossip::behind(std::uint64_t step) const {
     std::vector<PeerId> out;
-    for (const auto& id : roster_.members) {
-        auto it = peers_.find(id);
-        if (it == peers_.end() || !it->second.linked || !alive(id)) continue;
-        if (it->second.progress.round < step) out.push_back(id);
+    for (const auto& [id, view] : peers_) {
+        if (!view.linked || view.state != message::MemberState::alive) continue;
+        if (view.progress.round < step && roster_->place_of(id)) out.push_back(id);
     }
     return out;
 }
@@ -201,10 +204,9 @@ void Gossip::close(job::Turn& turn) {
 
 void Gossip::try_leave(job::Turn& turn) {
     if (stage_ != Stage::lingering || !outbox_.empty()) return;
-    for (const auto& id : roster_.members) {
-        auto it = peers_.find(id);
-        if (it != peers_.end() && it->second.linked && alive(id) &&
-            it->second.progress.phase != message::Phase::finished)
+    for (const auto& [id, view] : peers_) {
+        if (view.linked && view.state == message::MemberState::alive &&
+            view.progress.phase != message::Phase::finished && roster_->place_of(id))
             return wait_aloud(turn, "peers that have not finished", {id}, since_,
                               timer(Timer::linger));
     }

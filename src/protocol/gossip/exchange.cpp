@@ -66,9 +66,9 @@ std::optional<RefuseReason> Gossip::objection(const PeerId& from,
     if (m.payload.size() > kPayloadBytesMax) return RefuseReason::size;
     if (m.round > step_max()) return RefuseReason::run;
     if (m.kind == TransferKind::catch_up || !schedule_) return std::nullopt;
-    auto place = roster_.place_of(from);
+    auto place = roster_->place_of(from);
     if (!place) return RefuseReason::run;
-    if (m.epoch != roster_.epoch) return RefuseReason::stale;
+    if (m.epoch != roster_->epoch) return RefuseReason::stale;
     if (m.round == 0) return RefuseReason::stale;
     auto in = schedule_->in_neighbours(place_, m.round - 1);
     bool expected = std::any_of(in.begin(), in.end(), [&](auto& n) { return n.place == *place; });
@@ -118,7 +118,7 @@ message::Manifest Gossip::manifest(TransferKind kind, std::uint64_t round) const
     m.run = run_;
     m.kind = kind;
     m.round = round;
-    m.epoch = roster_.epoch;
+    m.epoch = roster_->epoch;
     m.layout = setup_.layout->digest();
     return m;
 }
@@ -143,13 +143,13 @@ bool Gossip::left_behind_by(const PeerId& peer) const {
     const auto lead = view.progress.round;
     if (!view.linked || lead <= done_ + kStepsBehindMax) return false;
     if (stage_ == Stage::linking) return true;
-    auto place = roster_.place_of(peer);
+    auto place = roster_->place_of(peer);
     if (!place) return false;
     const auto period = schedule_->period();
     for (auto s = done_ + 2; s <= std::min(lead, done_ + 1 + period); ++s)
         for (const auto& n : schedule_->in_neighbours(*place, s - 1))
             if (n.place == place_) return true;
-    return lead > done_ + kStepsBehindMax + roster_.size() * period;
+    return lead > done_ + kStepsBehindMax + roster_->size() * period;
 }
 
 void Gossip::notice_lead(job::Turn& turn, const PeerId& peer) {
@@ -168,7 +168,7 @@ void Gossip::ask_for_model(job::Turn& turn) {
     const PeerId* best = nullptr;
     std::uint64_t lead = done_ + 1;
     for (const auto& [id, view] : peers_) {
-        if (!view.linked || catch_up_->tried.contains(id) || !roster_.place_of(id)) continue;
+        if (!view.linked || catch_up_->tried.contains(id) || !roster_->place_of(id)) continue;
         if (view.progress.round > lead) lead = view.progress.round, best = &id;
     }
     if (!best) {

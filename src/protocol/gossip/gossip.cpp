@@ -12,7 +12,8 @@ Gossip::Gossip(GossipSetup setup)
       run_(message::run_id(setup_.run.name)),
       contract_(setup_.algorithm->contract()),
       patience_(patience_bounds(setup_.config.patience)),
-      rule_(setup_.run) {
+      rule_(setup_.run),
+      roster_(std::make_shared<const topology::Roster>()) {
     timers_.fill(Instant::never());
 }
 
@@ -21,6 +22,7 @@ Gossip::Gossip(GossipSetup setup)
 void Gossip::on_start(job::Turn& turn) {
     since_ = turn.now;
     const auto& listed = setup_.run.roster;
+    if (setup_.roster) roster_ = setup_.roster;
     if (!listed.empty() && !std::binary_search(listed.begin(), listed.end(), setup_.self))
         return give_up(turn, {ErrorCode::kNoPeers,
                               "this peer, " + setup_.self.short_string() + ", is not in run.roster",
@@ -247,7 +249,7 @@ void Gossip::wait_aloud(job::Turn& turn, std::string what, std::vector<PeerId> w
 std::vector<PeerId> Gossip::neighbours() const {
     std::vector<PeerId> out;
     if (!schedule_) return out;
-    for (auto place : schedule_->all_neighbours(place_)) out.push_back(roster_.at(place));
+    for (auto place : schedule_->all_neighbours(place_)) out.push_back(roster_->at(place));
     return out;
 }
 

@@ -65,7 +65,8 @@ public:
     GossipStatus status(Instant now) const;
     Digest128 digest() const;
 
-    const topology::Roster& roster() const { return roster_; }
+    const topology::Roster& roster() const { return *roster_; }
+    bool knows_neighbours() const { return schedule_ != nullptr; }  // from then on the same
     std::vector<PeerId> neighbours() const;                // in any step: whom it wants links to
     const tensor::Model& model() const { return model_; }  // of step progress().round
 
@@ -209,7 +210,7 @@ private:
     message::RunId run_;
     Contract contract_;
     Stage stage_ = Stage::gathering;
-    topology::Roster roster_;
+    std::shared_ptr<const topology::Roster> roster_;
     std::uint64_t roster_digest_ = 0;
     std::shared_ptr<const topology::Schedule> schedule_;
     std::uint32_t place_ = 0;

@@ -50,8 +50,9 @@ void Gossip::begin_step(job::Turn& turn) {
     step_.began = turn.now;
     const auto at = done_;  // the schedule counts from 0
     for (const auto& n : schedule_->in_neighbours(place_, at))
-        step_.in.push_back({roster_.at(n.place), n.weight()});
-    for (auto place : schedule_->out_neighbours(place_, at)) step_.out.push_back(roster_.at(place));
+        step_.in.push_back({roster_->at(n.place), n.weight()});
+    for (auto place : schedule_->out_neighbours(place_, at))
+        step_.out.push_back(roster_->at(place));
     step_.self_weight = schedule_->self_weight(place_, at);
     inbox_.open(turn, step_.number);
     outbox_.withdraw_before(turn, step_.number - std::min(step_.number, kStepsUnderWay - 1));

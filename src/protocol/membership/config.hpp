@@ -39,9 +39,10 @@ struct MembershipConfig {
     Profile profile = Profile::lan;
     std::vector<Seed> seeds;
     std::uint32_t mesh_max = 64;  // up to here everybody links with everybody
-    // A federated run of more members than a mesh holds: peers know the aggregators alone, and are
-    // told of nobody else, so that an idle client stays small among a hundred thousand.
-    bool star = false;
+    // A run of more members than a mesh holds: a member knows those it was told of beforehand, the
+    // aggregators, and whoever links with it, and is told of nobody else; so that an idle client
+    // stays small among a hundred thousand.
+    bool local_view = false;
 };
 
 OptionTable membership_options();

@@ -36,8 +36,8 @@ using message::MemberState;
 
 inline constexpr std::size_t kNewsMax = 32;       // records a message
 inline constexpr std::size_t kMembersMax = 4096;  // more are not remembered
-inline constexpr std::size_t kStarMembersMax = 1 << 20;
-inline constexpr Duration kLate = 250ms;          // a timer later than this: doubt yourself
+inline constexpr std::size_t kLocalMembersMax = 1 << 20;
+inline constexpr Duration kLate = 250ms;  // a timer later than this: doubt yourself
 
 // When to do what; expired timers are handled in this order.
 enum class Timer : std::uint8_t {
@@ -99,8 +99,8 @@ public:
     // Alive on the word of others, but no link can be had: no address, or dialling keeps failing.
     bool out_of_reach(const PeerId& peer) const;
     // Whoever is alive and matters is linked with us.
-    bool links_all() const { return config_.star || full_mesh(); }
-    bool full_mesh() const { return !config_.star && members_.size() < config_.mesh_max; }
+    bool links_all() const { return config_.local_view || full_mesh(); }
+    bool full_mesh() const { return !config_.local_view && members_.size() < config_.mesh_max; }
     // Mean and four deviations, for deadlines; the profile's guess until measured.
     Duration patient_round_trip(const PeerId& peer) const;
     std::vector<View> views() const;                // in PeerId order, without self

@@ -22,7 +22,8 @@ void Membership::learn(job::Turn& turn, const PeerId& from, const std::vector<Me
         if (!sensible(record)) continue;
         if (record.id == self_.id)
             hear_about_self(turn, from, record);
-        else if (!config_.star || record.id == from || record.role == Role::aggregator)
+        else if (!config_.local_view || record.id == from || record.role == Role::aggregator ||
+                 members_.contains(record.id))
             learn_one(turn, from, record);
     }
 }
@@ -128,7 +129,7 @@ std::vector<MemberRecord> Membership::news_for(Member& member) {
         news.back().state = member.accused_state;
         member.accused = false;
     }
-    if (config_.star) {
+    if (config_.local_view) {
         if (member.told < self_version_) news.push_back(self_);
         member.told = next_version_ - 1;
         return news;
@@ -149,13 +150,13 @@ std::vector<MemberRecord> Membership::news_for(Member& member) {
 }
 
 bool Membership::has_news_for(const Member& member) const {
-    if (config_.star) return member.accused || member.told < self_version_;
+    if (config_.local_view) return member.accused || member.told < self_version_;
     return member.accused || versions_.upper_bound(member.told) != versions_.end();
 }
 
 Membership::Member* Membership::meet(job::Turn& turn, const PeerId& id, Role role,
                                      MemberState state, std::string how) {
-    const auto most = config_.star ? kStarMembersMax : kMembersMax;
+    const auto most = config_.local_view ? kLocalMembersMax : kMembersMax;
     if (members_.size() >= most) {
         if (!full_warned_)
             turn.notice(message::Warning{
@@ -177,7 +178,7 @@ Membership::Member* Membership::meet(job::Turn& turn, const PeerId& id, Role rol
     if (state >= MemberState::dead) return &member;  // remembered so that nobody raises it
     changes_.push_back({id, state});
     turn.notice(message::MemberChanged{id, state, state, std::move(how)});
-    if (!config_.star) soon(turn);
+    if (!config_.local_view) soon(turn);
     return &member;
 }
 
@@ -193,7 +194,7 @@ void Membership::change(job::Turn& turn, Member& member, MemberState to, std::st
     touch(member, teller);
     changes_.push_back({member.record.id, to});
     turn.notice(message::MemberChanged{member.record.id, from, to, member.reason});
-    if (!config_.star) soon(turn);
+    if (!config_.local_view) soon(turn);
 }
 
 void Membership::touch(Member& member, const PeerId& teller) {

@@ -207,8 +207,10 @@ void RunNode::settle(job::Turn& turn) {
     tell_held(turn);
     membership_.set_progress(progress());
     if (const auto* gossip = std::get_if<gossip::Gossip>(&core_);
-        gossip && !membership_.full_mesh())
+        gossip && !wants_told_ && gossip->knows_neighbours()) {
+        wants_told_ = true;
         membership_.want(gossip->neighbours());
+    }
     note_traffic(turn);
 }
 

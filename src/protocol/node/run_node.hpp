@@ -71,7 +71,7 @@ private:
     std::map<PeerId, message::Progress> progress_;  // last told to the core
     // Transfers under way on each link: (incoming, id). Their load makes round trips useless.
     std::map<PeerId, std::set<std::pair<bool, std::uint64_t>>> bulk_;
-    bool stopping_ = false;
+    bool stopping_ = false, wants_told_ = false;
 };
 
 }  // namespace gossamer::node

@@ -1,0 +1,3 @@
+#include "gossamer/program.hpp"
+
+int main(int argc, char** argv) { return gossamer::run_simulation(argc, argv); }

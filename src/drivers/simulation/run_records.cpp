@@ -1,0 +1,125 @@
+#include "drivers/simulation/run_records.hpp"
+
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace gossamer::simulation {
+
+namespace {
+constexpr WallTime kVirtualMidnight{1'767'225'600'000'000'000};  // 2026-01-01
+}
+
+RunRecords::RunRecords(storage::Disk& disk, const std::string& root, Simulation& simulation)
+    : disk_(disk), simulation_(simulation) {
+    const auto& s = simulation.scenario();
+    auto folder = storage::RunFolder::create(disk, root, s.run().name);
+    if (folder) {
+        path_ = folder->path();
+        log_file_ = std::make_unique<storage::RecordFile>(disk, folder->log());
+        log_.add_sink({.who = "run=" + s.run().name},
+                      [this](std::string_view line) { log_file_->append_line(line); });
+        const auto text = s.config().to_toml();
+        if (auto written = disk.replace_file(folder->config(), {{as_bytes(text)}}); !written)
+            folder = fail(written.error());
+    }
+    telemetry::RecordedRun run{.name = s.run().name,
+                               .mode = s.federated() ? "federated" : "gossip",
+                               .me = s.id(s.federated() ? s.peers() : 0),
+                               .round_max = s.run().rounds,
+                               .host = "simulation"};
+    recorder_ = std::make_unique<telemetry::Recorder>(disk, log_, nullptr, std::move(folder), run,
+                                                      telemetry::telemetry_config(s.config()),
+                                                      kVirtualMidnight);
+    if (s.federated())  // the aggregator speaks for the run
+        simulation.chronicle().also = [this, speaker = s.peers()](Instant at, PlaceIndex place,
+                                                                  const message::Notice& notice) {
+            if (place == speaker) recorder_->take(notice, wall(at));
+        };
+}
+
+RunRecords::~RunRecords() { simulation_.chronicle().also = nullptr; }
+
+WallTime RunRecords::wall(Instant at) const {
+    return kVirtualMidnight + (at - World::kBeginning);
+}
+
+void RunRecords::follow() {
+    const auto round = simulation_.chronicle().round();
+    if (!simulation_.scenario().federated() && round > 1) write_rows(round - 1);
+    const auto bytes = simulation_.world().counts().sent_bytes;
+    recorder_->on_traffic(bytes, bytes, wall(simulation_.world().now()));
+    recorder_->flush(wall(simulation_.world().now()));
+}
+
+// In gossip nobody speaks for all: rows are the means over the peers.
+void RunRecords::write_rows(std::uint64_t before) {
+    const auto& rows = simulation_.chronicle().rows();
+    for (auto it = rows.lower_bound(next_row_); it != rows.end() && it->first < before; ++it) {
+        const auto& [round, row] = *it;
+        const auto at = wall(row.at);
+        if (row.train_loss.count)
+            recorder_->take(message::Trained{.round = round, .loss = row.train_loss.mean()}, at);
+        if (row.distance.count)
+            recorder_->take(message::Mixed{.step = round, .distance = row.distance.mean()}, at);
+        if (row.accuracy.count)
+            recorder_->take(message::Evaluated{.round = round,
+                                               .where = "local",
+                                               .loss = row.loss.mean(),
+                                               .accuracy = row.accuracy.mean(),
+                                               .sample_count = row.accuracy.count},
+                            at);
+    }
+    next_row_ = std::max(next_row_, before);
+}
+
+void fill_summary(telemetry::Summary& summary, const Scenario& scenario, const Outcome& o) {
+    const auto per_second = [&](std::uint64_t n) {
+        return o.wall_seconds > 0 ? static_cast<double>(n) / o.wall_seconds : 0.0;
+    };
+    const auto whole = [](std::uint64_t n) { return static_cast<std::int64_t>(n); };
+    summary.set("scenario", scenario.name());
+    summary.set("seed", whole(scenario.run().seed.value));
+    summary.set("peers", whole(scenario.peers()));
+    summary.set("end", o.end);
+    summary.set("reached", o.reached);
+    summary.set("accuracy", o.accuracy);
+    summary.set("worst_accuracy", o.worst_accuracy);
+    summary.set("loss", o.loss);
+    summary.set("consensus_distance", o.consensus);
+    summary.set("rounds", whole(o.rounds));
+    summary.set("client_updates", whole(o.client_updates));
+    summary.set("client_updates_per_second", per_second(o.client_updates));
+    summary.set("events", whole(o.events));
+    summary.set("events_per_second", per_second(o.events));
+    summary.set("virtual_seconds", o.virtual_seconds);
+    summary.set("wall_seconds", o.wall_seconds);
+    summary.set("peak_rss_bytes", whole(o.peak_rss_bytes));
+    summary.set("bytes_sent", whole(o.bytes_sent));
+    summary.set("trace_hash", fmt::format("{:016x}", o.trace_hash));
+    if (!o.model.empty()) summary.set("final_model", o.model);
+    std::string broken;
+    for (const auto& text : o.broken) broken += (broken.empty() ? "" : "; ") + text;
+    summary.set("broken_invariants", broken);
+}
+
+void RunRecords::finish(const Outcome& outcome) {
+    const auto at = wall(simulation_.world().now());
+    if (!simulation_.scenario().federated()) {
+        write_rows(~std::uint64_t{0});
+        recorder_->take(
+            message::RunEnded{simulation_.chronicle().round(), outcome.end, outcome.reached}, at);
+    }
+    fill_summary(recorder_->summary(), simulation_.scenario(), outcome);
+    if (!path_.empty() && recorder_->folder())
+        if (auto model = simulation_.model(simulation_.scenario().federated()
+                                               ? simulation_.scenario().peers()
+                                               : 0);
+            !model.empty())
+            (void)storage::save_model(disk_, recorder_->folder()->final_model(),
+                                      *simulation_.scenario().learning().layout(), model,
+                                      {{"run", simulation_.scenario().run().name}});
+    recorder_->finish(at, outcome.end == "interrupted" ? "stopped" : "finished");
+}
+
+}  // namespace gossamer::simulation

@@ -1,0 +1,40 @@
+// The run folder of a simulation: the same files as a daemon leaves, in virtual time.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "drivers/simulation/simulation.hpp"
+#include "records/storage/safetensors.hpp"
+#include "records/telemetry/recorder.hpp"
+
+namespace gossamer::simulation {
+
+class RunRecords {
+public:
+    // Makes <root>/<run>-<n>. What cannot be written is told once and does not stop the run.
+    RunRecords(storage::Disk& disk, const std::string& root, Simulation& simulation);
+    ~RunRecords();
+
+    const std::string& path() const { return path_; }
+    // Passes on what became complete since the last call.
+    void follow();
+    void finish(const Outcome& outcome);
+
+private:
+    void write_rows(std::uint64_t before);
+    WallTime wall(Instant at) const;
+
+    storage::Disk& disk_;
+    Simulation& simulation_;
+    std::string path_;
+    telemetry::Log log_;
+    std::unique_ptr<storage::RecordFile> log_file_;
+    std::unique_ptr<telemetry::Recorder> recorder_;
+    std::uint64_t next_row_ = 0;
+};
+
+// What summary.json holds, under the names that sweeps and benchmarks read.
+void fill_summary(telemetry::Summary& summary, const Scenario& scenario, const Outcome& outcome);
+
+}  // namespace gossamer::simulation
