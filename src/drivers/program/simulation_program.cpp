@@ -72,13 +72,13 @@ std::string progress_line(simulation::Simulation& sim, double wall) {
     const auto& run = sim.scenario().run();
     auto round = std::to_string(sim.chronicle().round());
     if (run.rounds) round += "/" + std::to_string(run.rounds);
-    return fmt::format("round {}  accuracy {}  loss {}  virtual {}  real {:.1f}s  x{:.0f}  {:.0f}k "
-                       "events/s",
-                       round, number(sim.chronicle().accuracy()), number(sim.chronicle().loss()),
-                       format_duration(Duration{static_cast<std::int64_t>(virtual_seconds * 10) *
-                                                100'000'000}),
-                       wall, virtual_seconds / std::max(wall, 1e-9),
-                       static_cast<double>(world.counts().events) / std::max(wall, 1e-9) / 1e3);
+    return fmt::format(
+        "round {}  accuracy {}  loss {}  virtual {}  real {:.1f}s  x{:.0f}  {:.0f}k "
+        "events/s",
+        round, number(sim.chronicle().accuracy()), number(sim.chronicle().loss()),
+        format_duration(Duration{static_cast<std::int64_t>(virtual_seconds * 10) * 100'000'000}),
+        wall, virtual_seconds / std::max(wall, 1e-9),
+        static_cast<double>(world.counts().events) / std::max(wall, 1e-9) / 1e3);
 }
 
 void print_outcome(const simulation::Outcome& o, const std::string& folder) {
@@ -156,10 +156,9 @@ Result<ExitCode> list_scenarios(const std::string& format) {
         constexpr std::string_view key = "summary = \"";
         const auto at = shipped.text.find(key);
         const auto from = at == shipped.text.npos ? at : at + key.size();
-        const auto summary =
-            from == shipped.text.npos
-                ? std::string_view{}
-                : shipped.text.substr(from, shipped.text.find('"', from) - from);
+        const auto summary = from == shipped.text.npos
+                                 ? std::string_view{}
+                                 : shipped.text.substr(from, shipped.text.find('"', from) - from);
         if (format == "json") {
             telemetry::Summary line;
             line.set("name", std::string(shipped.name));

@@ -40,9 +40,7 @@ RunRecords::RunRecords(storage::Disk& disk, const std::string& root, Simulation&
 
 RunRecords::~RunRecords() { simulation_.chronicle().also = nullptr; }
 
-WallTime RunRecords::wall(Instant at) const {
-    return kVirtualMidnight + (at - World::kBeginning);
-}
+WallTime RunRecords::wall(Instant at) const { return kVirtualMidnight + (at - World::kBeginning); }
 
 void RunRecords::follow() {
     const auto round = simulation_.chronicle().round();
@@ -112,9 +110,8 @@ void RunRecords::finish(const Outcome& outcome) {
     }
     fill_summary(recorder_->summary(), simulation_.scenario(), outcome);
     if (!path_.empty() && recorder_->folder())
-        if (auto model = simulation_.model(simulation_.scenario().federated()
-                                               ? simulation_.scenario().peers()
-                                               : 0);
+        if (auto model = simulation_.model(
+                simulation_.scenario().federated() ? simulation_.scenario().peers() : 0);
             !model.empty())
             (void)storage::save_model(disk_, recorder_->folder()->final_model(),
                                       *simulation_.scenario().learning().layout(), model,

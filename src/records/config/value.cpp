@@ -65,15 +65,28 @@ bool parse_number(std::string_view text, T& value) {
     return error == std::errc{} && end == text.data() + text.size();
 }
 
+// a, b or as in a file ["a", "b"]: in quotes a comma is a comma.
 std::vector<std::string> split_list(std::string_view text) {
     std::vector<std::string> parts;
-    if (trimmed(text).empty()) return parts;
-    while (true) {
-        auto comma = text.find(',');
-        parts.emplace_back(trimmed(text.substr(0, comma)));
-        if (comma == std::string_view::npos) return parts;
-        text.remove_prefix(comma + 1);
+    text = trimmed(text);
+    if (text.starts_with('[') && text.ends_with(']'))
+        text = trimmed(text.substr(1, text.size() - 2));
+    if (text.empty()) return parts;
+    std::string part;
+    char quote = 0;
+    for (char c : text) {
+        if (quote == 0 && c == ',') {
+            parts.emplace_back(trimmed(std::exchange(part, {})));
+        } else if (c == quote) {
+            quote = 0;
+        } else if (quote == 0 && (c == '"' || c == '\'')) {
+            quote = c;
+        } else {
+            part += c;
+        }
     }
+    parts.emplace_back(trimmed(part));
+    return parts;
 }
 
 tl::unexpected<Error> wrong_form(const Option& option, std::string_view text) {

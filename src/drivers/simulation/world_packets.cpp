@@ -1,0 +1,186 @@
+// What travels on a channel, and how channels end: packets on lines that all links of a place share.
+#include <algorithm>
+
+#include "connection/security/tls_engine.hpp"
+#include "connection/wire/wire.hpp"
+#include "drivers/simulation/wire_path.hpp"
+#include "drivers/simulation/world.hpp"
+
+namespace gossamer::simulation {
+
+namespace {
+
+constexpr std::uint64_t kPacketBytesMax = 256 * 1024;
+// After a barrier fell TCP sends again within the back-off it had reached by then.
+constexpr Duration kResendMost = 2s;
+
+Duration time_for(std::uint64_t bytes, double bytes_per_second) {
+    if (bytes_per_second <= 0) return {};
+    return Duration{static_cast<std::int64_t>(static_cast<double>(bytes) / bytes_per_second * 1e9)};
+}
+
+std::uint64_t wire_bytes(const wire::Frame& frame) {
+    if (const auto* chunk = std::get_if<wire::Chunk>(&frame.body))
+        return security::tls_wire_bytes(wire::kHeaderBytes, chunk->length);
+    return security::tls_wire_bytes(wire::encoded_bytes(frame), 0);
+}
+
+}  // namespace
+
+// ---- packets ----
+
+void World::pump(Channel& channel, std::size_t side) {
+    auto& end = channel.end[side];
+    if (!end.link) return;
+    std::unique_ptr<Packet> packet;
+    while (true) {
+        const std::uint64_t waiting = end.in_flight + (packet ? packet->bytes : 0);
+        auto frame = end.link->next_frame(now_, waiting < end.link->room_bytes());
+        if (!frame) {
+            if (!packet) return;
+            send(channel, side, std::move(packet));  // a line without limit has room again
+            continue;
+        }
+        if (!packet) packet = std::make_unique<Packet>();
+        packet->bytes += wire_bytes(*frame);
+        packet->frames.push_back(std::move(*frame));
+        ++counts_.frames;
+        if (packet->bytes >= kPacketBytesMax) send(channel, side, std::move(packet));
+    }
+}
+
+// Onto the sender's line, which all its links share.
+void World::send(Channel& channel, std::size_t side, std::unique_ptr<Packet> packet) {
+    auto& end = channel.end[side];
+    auto& place = places_[end.place];
+    if (channel.wire)
+        if (auto status = channel.wire->carry(side, *packet); !status)
+            return fail_world(std::move(status).error());
+    place.sent_bytes += packet->bytes;
+    counts_.sent_bytes += packet->bytes;
+    const auto& net = network_.config();
+    const bool server = place.setup.role == Role::aggregator;
+    const auto taken =
+        time_for(packet->bytes, server ? net.server_bytes_per_second : net.up_bytes_per_second);
+    place.line_up = std::max(place.line_up, now_) + taken;
+    const Instant depart = place.line_up;
+    if (end.link && packet->bytes > 0) {
+        if (depart == now_) {
+            end.link->note_sent(now_, packet->bytes);
+        } else {
+            end.in_flight += packet->bytes;
+            push(end.place, end.place, depart,
+                 {.kind = EventKind::departed,
+                  .b = static_cast<std::uint8_t>(side),
+                  .a = channel.id,
+                  .c = packet->bytes});
+        }
+    }
+    travel(channel, side, std::move(packet), depart);
+}
+
+void World::travel(Channel& channel, std::size_t side, std::unique_ptr<Packet> packet,
+                   Instant depart) {
+    auto& end = channel.end[side];
+    const PlaceIndex to = channel.end[1 - side].place;
+    if (!end.held.empty() || network_.blocked(end.place, to)) {
+        if (end.held.empty()) end.held_since = now_;
+        end.held.push_back(std::move(packet));
+        return;
+    }
+    const auto extra = network_.extra(2 * channel.id + side, end.packets++, channel.latency);
+    end.last_arrival = std::max(end.last_arrival, depart + channel.latency + extra);
+    push(to, end.place, end.last_arrival,
+         {.kind = EventKind::packet,
+          .b = static_cast<std::uint8_t>(1 - side),
+          .a = channel.id,
+          .packet = std::move(packet)});
+}
+
+void World::on_packet(std::uint64_t id, std::size_t side, std::unique_ptr<Packet> packet,
+                      const EventKey&) {
+    auto found = channels_.find(id);
+    if (found == channels_.end()) return;
+    auto& channel = *found->second;
+    auto& end = channel.end[side];
+    auto& place = places_[end.place];
+    // The receiver's line, shared by all its links: what finds it taken comes when it is free.
+    const auto& net = network_.config();
+    const bool server = place.setup.role == Role::aggregator;
+    const auto taken =
+        time_for(packet->bytes, server ? net.server_bytes_per_second : net.down_bytes_per_second);
+    if (taken > Duration::zero() && !std::exchange(packet->queued, true)) {
+        place.line_down = std::max(place.line_down, now_ - taken) + taken;
+        if (place.line_down > now_)
+            return push(end.place, channel.end[1 - side].place, place.line_down,
+                        {.kind = EventKind::packet,
+                         .b = static_cast<std::uint8_t>(side),
+                         .a = id,
+                         .packet = std::move(packet)});
+    }
+    place.trace.add(packet->bytes);
+    if (end.gone) {  // its process is another one by now: the machine, if it is there, says so
+        if (place.state != PlaceState::dark && !packet->last) cut_off(channel, side, true, true);
+        return;
+    }
+    if (!end.link) {  // a listener's, with the first bytes
+        if (!place.node || packet->abrupt) return cut_off(channel, side, !packet->abrupt, true);
+        end.link = std::make_unique<link::Link>(link_config(place, false), now_);
+    }
+    end.link->note_received(now_);
+    for (auto& frame : packet->frames) end.link->on_frame(now_, std::move(frame));
+    if (packet->last)
+        end.link->on_broken(now_, packet->abrupt
+                                      ? Error{ErrorCode::kNetReset, "", {}}
+                                      : Error{ErrorCode::kLinkClosed, "closed there", {}});
+    touch(id, side);
+    link_queue_largest_ = std::max<std::uint64_t>(link_queue_largest_, packet->frames.size());
+}
+
+// ---- ends ----
+
+// This end is no more. `told`: its machine says so to the other, `abrupt`: as a reset.
+void World::cut_off(Channel& channel, std::size_t side, bool told, bool abrupt) {
+    auto& end = channel.end[side];
+    end.link.reset();
+    end.gone = true;
+    places_[end.place].channels.erase(channel.id);
+    if (told && !std::exchange(end.fin_sent, true)) {
+        auto packet = std::make_unique<Packet>();
+        packet->last = true;
+        packet->abrupt = abrupt;
+        travel(channel, side, std::move(packet), std::max(now_, places_[end.place].line_up));
+    }
+    if (channel.end[1 - side].gone) channels_.erase(channel.id);
+}
+
+void World::break_link(std::uint64_t id, ErrorCode code) {
+    auto found = channels_.find(id);
+    if (found == channels_.end()) return;
+    for (const std::size_t side : {0, 1}) {
+        auto& end = found->second->end[side];
+        if (!end.link) continue;
+        end.link->on_broken(now_, {code, std::string(describe(code).meaning), {}});
+        touch(id, side);
+    }
+}
+
+void World::release_held() {
+    std::vector<std::uint64_t> waiting;
+    for (const auto& [id, channel] : channels_)
+        if (!channel->end[0].held.empty() || !channel->end[1].held.empty()) waiting.push_back(id);
+    std::ranges::sort(waiting);
+    for (auto id : waiting)
+        for (const std::size_t side : {0, 1}) {
+            auto& channel = *channels_.at(id);
+            auto& end = channel.end[side];
+            if (end.held.empty() || network_.blocked(end.place, channel.end[1 - side].place))
+                continue;
+            const auto outage = now_ - end.held_since;
+            auto held = std::exchange(end.held, {});
+            for (auto& packet : held)
+                travel(channel, side, std::move(packet), now_ + std::min(outage / 2, kResendMost));
+        }
+}
+
+}  // namespace gossamer::simulation

@@ -1,0 +1,133 @@
+// Whole runs in virtual time: what they learn, and that nothing but the scenario decides it.
+#include "scenarios.hpp"
+
+using namespace gossamer;
+using namespace gossamer::simulation;
+using namespace gossamer::simulation::testing;
+
+TEST_CASE("a federated run learns, and every client hands in every round") {
+    const auto o = run(federated_run(8, 5));
+    CHECK(o.accuracy > 0.9);
+    CHECK(o.rounds == 5);
+    CHECK(o.client_updates == 40);
+    CHECK(o.reached);
+    CHECK(o.model.size() == 64);
+}
+
+TEST_CASE("a gossip run learns, and its peers agree") {
+    const auto o = run(gossip_run(8, 6));
+    CHECK(o.accuracy > 0.9);
+    CHECK(o.worst_accuracy > 0.9);
+    CHECK(o.client_updates == 48);
+    CHECK(o.consensus < 1e-3);
+}
+
+TEST_CASE("the same scenario and seed give the same trace on one thread and on two") {
+    const std::vector<std::string> rough = {
+        "simulation.loss=0.02", "simulation.speed_spread=0.5", "simulation.up=200kB",
+        "simulation.down=1MB", "simulation.latency_distribution=exponential",
+        "simulation.availability=churn", "simulation.churn_up=20s", "simulation.churn_down=2s",
+        "simulation.time_max=200s"};
+    for (const auto& text : {federated_run(12, 6), gossip_run(12, 8)}) {
+        const auto one = run(text, rough, {.threads = 1}), two = run(text, rough, {.threads = 2});
+        CHECK(one.trace_hash == two.trace_hash);
+        CHECK(one.model == two.model);
+        CHECK(one.events == two.events);
+        auto other = rough;
+        other.push_back("run.seed=6");
+        CHECK(run(text, other).trace_hash != one.trace_hash);
+    }
+}
+
+TEST_CASE("a killed aggregator goes on from its checkpoint to the very same model") {
+    const auto calm = run(federated_run(6, 8), {"simulation.samples_per_second=500"});
+    const auto rough =
+        run(federated_run(6, 8),
+            {"simulation.samples_per_second=500",
+             "simulation.faults=2s kill aggregator for 1s,5s kill aggregator for 2s"});
+    CHECK(rough.model == calm.model);
+    CHECK(rough.rounds == 8);
+    CHECK(rough.trace_hash != calm.trace_hash);
+}
+
+TEST_CASE("a disk that forgets everything makes the aggregator begin again") {
+    auto simulation =
+        make(load(federated_run(4, 6), {"simulation.samples_per_second=200",
+                                    "simulation.faults=8s disk-lost aggregator,"
+                                    "8s kill aggregator for 1s"}));
+    const auto o = simulation->run();
+    REQUIRE(o);
+    CHECK(o->rounds == 6);
+    CHECK(o->client_updates > 4 * 6);  // the first rounds were trained twice
+}
+
+TEST_CASE("peers that are killed, sleep or lose their power come back and catch up") {
+    for (const char* fault : {"6s kill 2,5 for 3s", "6s power 2,5 for 20s", "6s sleep 2,5 for 20s",
+                              "6s freeze 2,5 for 5s", "6s reset 0-7 | 0-7"}) {
+        auto simulation = make(load(gossip_run(8, 80), {"simulation.samples_per_second=500",
+                                                    std::string("simulation.faults=[\"") + fault + "\"]"}));
+        const auto o = simulation->run();
+        REQUIRE(o);
+        INFO(std::string(fault));
+        CHECK(o->end == "80 rounds are complete");
+        CHECK(o->consensus < 0.05);
+        for (PlaceIndex p = 0; p < 8; ++p) CHECK(simulation->world().has_ended(p));
+    }
+}
+
+TEST_CASE("two halves without contact go on, and agree again when they meet") {
+    auto simulation = make(load(gossip_run(8, 60), {"simulation.samples_per_second=500",
+                                                "simulation.faults=5s partition 0-3 | 4-7 for 8s"}));
+    const auto o = simulation->run();
+    REQUIRE(o);
+    CHECK(o->consensus < 0.05);
+    std::size_t left_out = 0;
+    for (const auto& [round, row] : simulation->chronicle().rows()) left_out += row.left_out;
+    CHECK(left_out > 0);
+}
+
+TEST_CASE("a line that is too thin makes rounds longer, not wrong") {
+    const auto free = run(federated_run(6, 3)),
+               thin = run(federated_run(6, 3), {"simulation.up=2kB", "simulation.down=2kB"});
+    CHECK(thin.model == free.model);
+    CHECK(thin.virtual_seconds > free.virtual_seconds + 0.5);
+    CHECK(thin.bytes_sent >= free.bytes_sent);
+}
+
+TEST_CASE("peers behind NAT take part by dialling out") {
+    const auto o = run(federated_run(8, 3), {"simulation.nat=1.0"});
+    CHECK(o.client_updates == 24);
+}
+
+TEST_CASE("more clients than a mesh holds know the aggregator alone") {
+    auto simulation = make(load(federated_run(100, 2), {"federated.fraction=0.2"}));
+    const auto o = simulation->run();
+    REQUIRE(o);
+    CHECK(o->client_updates == 40);
+    CHECK(simulation->world().counts().links == 100);
+}
+
+TEST_CASE("training may be replaced by its duration") {
+    auto simulation = make(load(federated_run(20, 4), {"simulation.compute=cost",
+                                                   "simulation.samples=100",
+                                                   "simulation.samples_per_second=50"}));
+    const auto o = simulation->run();
+    REQUIRE(o);
+    CHECK(o->rounds == 4);
+    CHECK(o->virtual_seconds > 8);
+}
+
+TEST_CASE("impossible worlds are refused before they start, with the figure that decides") {
+    const auto refuse = [](const std::string& text, std::vector<std::string> sets) {
+        auto scenario = Scenario::load("test.toml", text, std::move(sets), no_extensions());
+        REQUIRE_FALSE(scenario);
+        return scenario.error().to_string();
+    };
+    CHECK(refuse(federated_run(3000, 1), {}).find("3000") != std::string::npos);
+    CHECK(refuse(gossip_run(8, 1), {"topology.graph=edges", "topology.edges=0-1,2-3"})
+              .find("connected") != std::string::npos);
+    CHECK(refuse(gossip_run(100, 1), {"simulation.compute=cost", "simulation.parameters=900000000"})
+              .find("this machine has") != std::string::npos);
+    CHECK(refuse(federated_run(4, 1), {"simulation.peers=2"}).find("run.peers") != std::string::npos);
+    CHECK(refuse(federated_run(4, 1) + "latencyy = 3\n", {}).find("latency") != std::string::npos);
+}
