@@ -60,10 +60,9 @@ TEST_CASE("D-PSGD on quadratics ends in the exact fixed point") {
 }
 
 TEST_CASE("a world of scalars keeps its mean where no message is lost") {
-    auto simulation =
-        make(load(quadratics("torus"), {"simulation.quadratic_dimension=1", "run.rounds=200",
-                                        "simulation.quadratic_rate=1.0",
-                                        "simulation.quadratic_steps=1"}));
+    auto simulation = make(load(quadratics("torus"),
+                                {"simulation.quadratic_dimension=1", "run.rounds=200",
+                                 "simulation.quadratic_rate=1.0", "simulation.quadratic_steps=1"}));
     const auto o = simulation->run();
     REQUIRE(o);
     const auto& s = simulation->scenario();

@@ -23,11 +23,15 @@ TEST_CASE("a gossip run learns, and its peers agree") {
 }
 
 TEST_CASE("the same scenario and seed give the same trace on one thread and on two") {
-    const std::vector<std::string> rough = {
-        "simulation.loss=0.02", "simulation.speed_spread=0.5", "simulation.up=200kB",
-        "simulation.down=1MB", "simulation.latency_distribution=exponential",
-        "simulation.availability=churn", "simulation.churn_up=20s", "simulation.churn_down=2s",
-        "simulation.time_max=200s"};
+    const std::vector<std::string> rough = {"simulation.loss=0.02",
+                                            "simulation.speed_spread=0.5",
+                                            "simulation.up=200kB",
+                                            "simulation.down=1MB",
+                                            "simulation.latency_distribution=exponential",
+                                            "simulation.availability=churn",
+                                            "simulation.churn_up=20s",
+                                            "simulation.churn_down=2s",
+                                            "simulation.time_max=200s"};
     for (const auto& text : {federated_run(12, 6), gossip_run(12, 8)}) {
         const auto one = run(text, rough, {.threads = 1}), two = run(text, rough, {.threads = 2});
         CHECK(one.trace_hash == two.trace_hash);
@@ -51,10 +55,9 @@ TEST_CASE("a killed aggregator goes on from its checkpoint to the very same mode
 }
 
 TEST_CASE("a disk that forgets everything makes the aggregator begin again") {
-    auto simulation =
-        make(load(federated_run(4, 6), {"simulation.samples_per_second=200",
-                                    "simulation.faults=8s disk-lost aggregator,"
-                                    "8s kill aggregator for 1s"}));
+    auto simulation = make(load(federated_run(4, 6), {"simulation.samples_per_second=200",
+                                                      "simulation.faults=8s disk-lost aggregator,"
+                                                      "8s kill aggregator for 1s"}));
     const auto o = simulation->run();
     REQUIRE(o);
     CHECK(o->rounds == 6);
@@ -64,8 +67,9 @@ TEST_CASE("a disk that forgets everything makes the aggregator begin again") {
 TEST_CASE("peers that are killed, sleep or lose their power come back and catch up") {
     for (const char* fault : {"6s kill 2,5 for 3s", "6s power 2,5 for 20s", "6s sleep 2,5 for 20s",
                               "6s freeze 2,5 for 5s", "6s reset 0-7 | 0-7"}) {
-        auto simulation = make(load(gossip_run(8, 80), {"simulation.samples_per_second=500",
-                                                    std::string("simulation.faults=[\"") + fault + "\"]"}));
+        auto simulation =
+            make(load(gossip_run(8, 80), {"simulation.samples_per_second=500",
+                                          std::string("simulation.faults=[\"") + fault + "\"]"}));
         const auto o = simulation->run();
         REQUIRE(o);
         INFO(std::string(fault));
@@ -76,8 +80,9 @@ TEST_CASE("peers that are killed, sleep or lose their power come back and catch 
 }
 
 TEST_CASE("two halves without contact go on, and agree again when they meet") {
-    auto simulation = make(load(gossip_run(8, 60), {"simulation.samples_per_second=500",
-                                                "simulation.faults=5s partition 0-3 | 4-7 for 8s"}));
+    auto simulation =
+        make(load(gossip_run(8, 60), {"simulation.samples_per_second=500",
+                                      "simulation.faults=5s partition 0-3 | 4-7 for 8s"}));
     const auto o = simulation->run();
     REQUIRE(o);
     CHECK(o->consensus < 0.05);
@@ -108,9 +113,9 @@ TEST_CASE("more clients than a mesh holds know the aggregator alone") {
 }
 
 TEST_CASE("training may be replaced by its duration") {
-    auto simulation = make(load(federated_run(20, 4), {"simulation.compute=cost",
-                                                   "simulation.samples=100",
-                                                   "simulation.samples_per_second=50"}));
+    auto simulation =
+        make(load(federated_run(20, 4), {"simulation.compute=cost", "simulation.samples=100",
+                                         "simulation.samples_per_second=50"}));
     const auto o = simulation->run();
     REQUIRE(o);
     CHECK(o->rounds == 4);
@@ -128,6 +133,7 @@ TEST_CASE("impossible worlds are refused before they start, with the figure that
               .find("connected") != std::string::npos);
     CHECK(refuse(gossip_run(100, 1), {"simulation.compute=cost", "simulation.parameters=900000000"})
               .find("this machine has") != std::string::npos);
-    CHECK(refuse(federated_run(4, 1), {"simulation.peers=2"}).find("run.peers") != std::string::npos);
+    CHECK(refuse(federated_run(4, 1), {"simulation.peers=2"}).find("run.peers") !=
+          std::string::npos);
     CHECK(refuse(federated_run(4, 1) + "latencyy = 3\n", {}).find("latency") != std::string::npos);
 }

@@ -14,8 +14,8 @@ tensor::LayoutRef vector_layout(std::size_t count);  // one tensor "x"
 std::shared_ptr<training::Trainer> cost_trainer(tensor::LayoutRef layout, std::uint64_t samples);
 
 // Peer i minimises f_i(x) = 1/2 (x - b_i)' A (x - b_i), A diagonal with eigenvalues from
-// 1/condition to 1, b_i normal, all drawn from the seed; one step is x -= rate · A (x - b_i). Its loss is f_i
-// before the step; evaluate() gives f_i, and no accuracy.
+// 1/condition to 1, b_i normal, all drawn from the seed; one step is x -= rate · A (x - b_i). Its
+// loss is f_i before the step; evaluate() gives f_i, and no accuracy.
 class Quadratic {
 public:
     Quadratic(const QuadraticConfig& config, RunSeed seed);

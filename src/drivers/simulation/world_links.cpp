@@ -1,5 +1,5 @@
-// Links between places: dials, channels with a link::Link at each end, and what links report. What of
-// it a daemon's transport would do with sockets, and in the same order.
+// Links between places: dials, channels with a link::Link at each end, and what links report. What
+// of it a daemon's transport would do with sockets, and in the same order.
 #include <algorithm>
 
 #include "connection/link/duel.hpp"

@@ -1,4 +1,5 @@
-// What travels on a channel, and how channels end: packets on lines that all links of a place share.
+// What travels on a channel, and how channels end: packets on lines that all links of a place
+// share.
 #include <algorithm>
 
 #include "connection/security/tls_engine.hpp"
