@@ -12,6 +12,10 @@
 
 namespace gossamer::model {
 
+namespace maths {
+struct Rows;
+}
+
 // Samples to learn from; labels or targets, whichever the loss wants.
 struct Batch {
     std::size_t size = 0;
@@ -52,6 +56,8 @@ private:
     };
     void forward(const float* parameters, const Batch& batch);
     void backward(const float* parameters, const Batch& batch, const Sink& sink);
+    static void learn(const Stage& stage, const maths::Rows& rows, const float* delta,
+                      const Sink& sink);
     const float* input_of(std::size_t stage, const Batch& batch) const;
 
     struct Room {  // a stage's part of the arena, in floats

@@ -137,6 +137,13 @@ void Plan::forward(const float* parameters, const Batch& batch) {
     }
 }
 
+void Plan::learn(const Stage& s, const maths::Rows& rows, const float* delta, const Sink& sink) {
+    maths::weight_gradient(sink.out + s.weight_offset, rows, delta, s.out_channels, sink.keep,
+                           sink.scale);
+    maths::bias_gradient(sink.out + s.bias_offset, delta, rows.row_count(), s.out_channels,
+                         sink.keep, sink.scale);
+}
+
 void Plan::backward(const float* parameters, const Batch& batch, const Sink& sink) {
     float* arena = arena_.floats().data();
     const std::size_t count = batch.size;
@@ -166,17 +173,16 @@ void Plan::backward(const float* parameters, const Batch& batch, const Sink& sin
             maths::turn_weights(turned, weight, s.window, s.window, s.channels, s.out_channels);
             maths::product(next, windows(back, spread, count), turned, s.channels, nullptr, false);
         }
-        if (s.kind == LayerKind::dense || s.kind == LayerKind::conv) {
-            const bool conv = s.kind == LayerKind::conv;
-            const float* seen = conv && s.padded() ? arena + rooms_[i].padded : in;
-            const maths::Rows rows = conv
-                                         ? windows(s, seen, count)
-                                         : maths::dense_rows(in, index(count), index(s.in_count()));
-            maths::weight_gradient(sink.out + s.weight_offset, rows, delta, s.out_channels,
-                                   sink.keep, sink.scale);
-            maths::bias_gradient(sink.out + s.bias_offset, delta, rows.row_count(), s.out_channels,
-                                 sink.keep, sink.scale);
+        // A dense batch is small beside its weights: scaled here, its update costs only the sums.
+        if (s.kind == LayerKind::dense && sink.scale != 1.0f) {
+            maths::scale(delta, out_floats, sink.scale);
+            learn(s, maths::dense_rows(in, index(count), index(s.in_count())), delta,
+                  {sink.out, sink.keep, 1.0f});
+        } else if (s.kind == LayerKind::dense) {
+            learn(s, maths::dense_rows(in, index(count), index(s.in_count())), delta, sink);
         }
+        if (s.kind == LayerKind::conv)
+            learn(s, windows(s, s.padded() ? arena + rooms_[i].padded : in, count), delta, sink);
         if (s.kind == LayerKind::max_pool && i > 0)
             maths::max_pool_gradient(next, delta,
                                      reinterpret_cast<std::int32_t*>(arena + rooms_[i].winner),

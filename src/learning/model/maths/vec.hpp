@@ -6,6 +6,9 @@
 #include "learning/model/maths/maths.hpp"
 
 #include <cstring>
+#ifdef __AVX512VL__
+#include <immintrin.h>
+#endif
 
 namespace gossamer::model::maths {
 
@@ -47,6 +50,32 @@ inline Vec<W> splat(float x) {
 template <int W>
 inline Vec<W> positive(Vec<W> v) {
     return v > Vec<W>{} ? v : Vec<W>{};
+}
+// The first `count` lanes, zeros in the others; nothing beyond them is touched.
+template <int W>
+inline Vec<W> load_part(const float* p, Index count) {
+#ifdef __AVX512VL__
+    if constexpr (W == 16)
+        return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), p);
+    if constexpr (W == 8) return _mm256_maskz_loadu_ps(static_cast<__mmask8>((1u << count) - 1), p);
+#endif
+    float f[W] = {};
+    for (int i = 0; i < W; ++i)
+        if (i < count) f[i] = p[i];
+    return load<W>(f);
+}
+template <int W>
+inline void store_part(float* p, Vec<W> v, Index count) {
+#ifdef __AVX512VL__
+    if constexpr (W == 16)
+        return _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1), v);
+    if constexpr (W == 8)
+        return _mm256_mask_storeu_ps(p, static_cast<__mmask8>((1u << count) - 1), v);
+#endif
+    float f[W];
+    store<W>(f, v);
+    for (int i = 0; i < W; ++i)
+        if (i < count) p[i] = f[i];
 }
 // 0 in the first `from` lanes, 1 in the others.
 template <int W>

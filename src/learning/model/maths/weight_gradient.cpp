@@ -1,12 +1,13 @@
-// Weight gradients, updating in place (keep · w + scale · sum) at no further cost. Two ways:
-// with many rows (a convolution's pixels) a tile of up to kTileRows weights × 2 vectors stays in
-// registers while the rows pass by, and is written once; with few rows (a small dense batch) the
-// inputs of two weight rows stay in registers while these pass by, so that w is read and written
-// in the order it lies.
+// Weight gradients, updating in place (keep · w + scale · sum): a tile of up to kTileRows weights ×
+// 2 vectors stays in registers while the rows (a convolution's pixels) pass, then is written once.
+// Few rows (a dense layer's batch) take dense_update.
+#include "learning/model/maths/dense_update.hpp"
 #include "learning/model/maths/vec.hpp"
 
 namespace gossamer::model::maths {
 namespace {
+
+constexpr Index kFewRows = 256;  // beyond, the inputs of a tile no longer stay in the nearest cache
 
 struct TileJob {
     float* w;  // first weight row of the tile
@@ -58,74 +59,6 @@ void tile(const TileJob& job) {
     }
 }
 
-// Few rows: B of them, and the weights of K inputs at a time.
-constexpr int kFewRows = kTileRows >= 12 ? 10 : 8;
-constexpr int kInputs = kTileRows >= 12 ? 2 : 1;
-constexpr Index kPasses = 4;  // of few rows; beyond, tiles are faster
-
-template <int W, int B, int K>
-void stream(float* w, Index n, const float* x, Index stride, const float* dy, float keep,
-            float scale) {
-    using V = Vec<W>;
-    V in[B][K];
-#pragma GCC unroll 16
-    for (int b = 0; b < B; ++b)
-#pragma GCC unroll 2
-        for (int k = 0; k < K; ++k) in[b][k] = splat<W>(scale * x[b * stride + k]);
-    const V kept = splat<W>(keep);
-    auto add = [&](Index c, V mask, bool masked) {
-        V sum[K];
-#pragma GCC unroll 2
-        for (int k = 0; k < K; ++k) {
-            sum[k] = keep == 0.0f && !masked ? V{} : load<W>(w + k * n + c);
-            if (keep != 1.0f) sum[k] *= masked ? kept * mask + (splat<W>(1.0f) - mask) : kept;
-        }
-#pragma GCC unroll 16
-        for (int b = 0; b < B; ++b) {
-            V d = load<W>(dy + b * n + c);
-            if (masked) d *= mask;
-#pragma GCC unroll 2
-            for (int k = 0; k < K; ++k) sum[k] += in[b][k] * d;
-        }
-#pragma GCC unroll 2
-        for (int k = 0; k < K; ++k) store<W>(w + k * n + c, sum[k]);
-    };
-    const Columns<W> columns{n};
-    const Index last = columns.count() - 1;
-    for (Index c = 0; c < last; ++c) add(c * W, V{}, false);
-    if (columns.fresh(last) == 0)
-        add(last * W, V{}, false);
-    else
-        add(columns.start(last), lanes_from<W>(columns.fresh(last)), true);
-}
-
-template <int W, int K, int B = 1>
-void stream_of(Index rows, float* w, Index n, const float* x, Index stride, const float* dy,
-               float keep, float scale) {
-    if constexpr (B < kFewRows)
-        if (rows > B) return stream_of<W, K, B + 1>(rows, w, n, x, stride, dy, keep, scale);
-    stream<W, B, K>(w, n, x, stride, dy, keep, scale);
-}
-
-template <int W>
-void few_rows(float* w, const Rows& a, const float* dy, Index n, float keep, float scale) {
-    const EvenParts parts{a.pixels, kFewRows};
-    for (Index k = 0; k < a.run;) {
-        const bool both = kInputs == 2 && k + 1 < a.run;
-        for (Index i = 0; i < parts.count(); ++i) {
-            const Index row = parts.start(i), count = parts.start(i + 1) - row;
-            const float* x = a.data + row * a.pixel_stride + k;
-            const float* d = dy + row * n;
-            const float kept = i == 0 ? keep : 1.0f;
-            if (both)
-                stream_of<W, kInputs>(count, w + k * n, n, x, a.pixel_stride, d, kept, scale);
-            else
-                stream_of<W, 1>(count, w + k * n, n, x, a.pixel_stride, d, kept, scale);
-        }
-        k += both ? 2 : 1;
-    }
-}
-
 template <int W, int N, int R = 1>
 void tile_of(Index rows, const TileJob& job) {
     if constexpr (R < kTileRows)
@@ -153,11 +86,8 @@ void weight_gradient(float* w, const Rows& a, const float* dy, Index n, float ke
     job.n = n, job.keep = keep, job.scale = scale;
     job.lines = a.lines, job.line_stride = a.line_stride;
     job.pixels = a.pixels, job.pixel_stride = a.pixel_stride;
-    if (a.images == 1 && a.lines == 1 && a.segments == 1 && a.pixels <= kPasses * kFewRows &&
-        n >= 4)
-        return with_width(n, [&]<int W>() {
-            if constexpr (W > 1) few_rows<W>(w, a, dy, n, keep, scale);
-        });
+    if (a.images == 1 && a.lines == 1 && a.segments == 1 && a.pixels <= kFewRows)
+        return dense_update(w, a.data, a.pixel_stride, dy, a.pixels, a.run, n, keep, scale);
     const EvenParts parts{a.run, kTileRows};
     for (Index image = 0; image < a.images; ++image, job.keep = 1.0f) {
         job.dy = dy + image * a.lines * a.pixels * n;
