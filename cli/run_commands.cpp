@@ -17,6 +17,7 @@
 #include "records/storage/history.hpp"
 #include "records/storage/run_folder.hpp"
 #include "records/telemetry/event.hpp"
+#include "records/telemetry/run_report.hpp"
 
 namespace gossamer::cli {
 namespace {
@@ -116,6 +117,8 @@ Result<ExitCode> list(Console& console, const std::string& folder) {
 struct ShowRun {
     std::string run, folder = "runs";
     std::uint64_t rounds = 20;
+    bool html = false;
+    std::string output;  // of the page; empty = report.html in the run's folder
 };
 
 struct Recorded {
@@ -238,9 +241,23 @@ Result<storage::RunFolder> find_run(const storage::Disk& disk, const ShowRun& ho
                 "`gossamer run list` names them");
 }
 
+// The run as a page for a browser.
+Result<ExitCode> write_page(Console& console, storage::Disk& disk, const storage::RunFolder& folder,
+                            const std::string& output) {
+    const auto path = output.empty() ? folder.report() : output;
+    const auto report = telemetry::report_of_folder(disk, folder);
+    GOSSAMER_CHECK(telemetry::write_report(disk, path, report));
+    Json json{{"report", path}, {"notes", report.notes}};
+    std::string text = path + "\n";
+    for (const auto& note : report.notes) text += "  " + note + "\n";
+    console.answer(json, text);
+    return report.notes.empty() ? ExitCode::ok : ExitCode::partial;
+}
+
 Result<ExitCode> show(Console& console, const ShowRun& how) {
-    const storage::RealDisk disk;
+    storage::RealDisk disk;
     GOSSAMER_TRY(const auto folder, find_run(disk, how));
+    if (how.html || !how.output.empty()) return write_page(console, disk, folder, how.output);
     const auto run = storage::overview(disk, folder);
     const auto recorded = read_history(folder);
     const auto now = console.now();
@@ -288,6 +305,7 @@ void add_run_commands(CLI::App& app, CommandLine& line) {
     other->fallthrough()->footer(
         "  gossamer run show runs/demo-1\n"
         "  gossamer run show demo --rounds 0         the newest run of this name, all rounds\n"
+        "  gossamer run show demo-1 --html           writes report.html, charts for a browser\n"
         "  gossamer run show demo-1 --format json");
     other->add_option("RUN", how->run, "a run's folder, its name, or the name of the runs")
         ->required();
@@ -295,6 +313,9 @@ void add_run_commands(CLI::App& app, CommandLine& line) {
         ->capture_default_str();
     other->add_option("--rounds", how->rounds, "shows so many of the last rounds; 0: all")
         ->capture_default_str();
+    other->add_flag("--html", how->html,
+                    "writes the run as a page into its folder, as report.html; it works offline");
+    other->add_option("--output", how->output, "writes the page to this file instead");
     other->callback(
         [&line, how] { line.chosen = [how](Console& console) { return show(console, *how); }; });
 }

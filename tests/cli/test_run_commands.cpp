@@ -165,3 +165,31 @@ TEST_CASE("times and tables read at a glance") {
     CHECK(cli::table({{"a", "b", "c"}, {"long", "", "x"}, {"\xc3\xa9"}}) ==
           "  a     b  c\n  long     x\n  \xc3\xa9\n");
 }
+
+TEST_CASE("run show --html writes a page into the run's folder, or where it is told") {
+    const Folder f;
+    const auto path = record_run(f / "runs", "hay", "federated", two_rounds(), "finished");
+    const auto answer = as_json({"run", "show", path, "--html"});
+    REQUIRE(answer.code == 0);
+    CHECK(answer.json()["report"] == path + "/report.html");
+    std::stringstream page;
+    page << std::ifstream(path + "/report.html").rdbuf();
+    CHECK(page.str().find("<h1>hay-1</h1>") != std::string::npos);
+    CHECK(page.str().find("\"accuracy\":[{\"name\":\"test\",\"round\":[1,2]") != std::string::npos);
+    CHECK(page.str().find("gone \\\\x1b]0;title") != std::string::npos);
+    CHECK(fs::exists(path + "/summary.json"));
+
+    const auto other = gossamer_command({"run", "show", path, "--output", f / "page.html"});
+    CHECK(other.code == 0);
+    CHECK(other.out == (f / "page.html") + "\n");
+    CHECK(fs::file_size(f / "page.html") == page.str().size());
+
+    const auto nowhere = as_json({"run", "show", path, "--output", f / "no/such/page.html"});
+    CHECK(nowhere.code != 0);
+    CHECK(nowhere.error_code().substr(0, 4) == "DSK-");
+
+    fs::remove(path + "/metrics.jsonl");
+    const auto part = as_json({"run", "show", path, "--html"});
+    CHECK(part.code == static_cast<int>(program::ExitCode::partial));
+    CHECK(part.json()["notes"].size() == 1);
+}

@@ -251,9 +251,11 @@ Json timeline_of(const Report& report) {
     Json json_rows = Json::array(), notes = Json::array();
     std::array<bool, 4> used{};
     bool coarsened = false;
+    std::size_t spans_most = 0;
     const auto span_max = std::max(kPageSpanMax, kPageSpanSum / rows.size());
     for (const auto& row : rows) {
         Json flat = Json::array();
+        spans_most = std::max(spans_most, row.size());
         coarsened = coarsened || row.size() > span_max;
         for (const auto& span : coarse(row, end, span_max)) {
             flat.push_back(time(span.begin));
@@ -267,8 +269,13 @@ Json timeline_of(const Report& report) {
     for (std::size_t i = 0; i < used.size(); ++i)
         if (used[i]) kinds.push_back(i);
     const auto peer_count = std::max(report.peers.size(), report.topology.node_count);
-    if (peer_count > rows.size())
-        notes.push_back(fmt::format("The first {} of {} peers.", rows.size(), peer_count));
+    if (rows.size() == Timeline::kRowsMax && peer_count > rows.size())
+        notes.push_back(fmt::format("The first {} of {} peers.", rows.size(),
+                                    grouped(static_cast<double>(peer_count))));
+    if (spans_most > 100)
+        notes.push_back(
+            "Where spans are finer than the screen shows, a row is stacked: what share of its time "
+            "each activity took. \u201cCloser\u201d shows the spans.");
     if (coarsened)
         notes.push_back(fmt::format(
             "A row with more than {} spans is drawn in steps: each shows how much of it "

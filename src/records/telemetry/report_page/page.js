@@ -128,7 +128,7 @@ function datasetsOf(series, place, axis, scale, log) {
     return [
         ...(series.least ? band("least", "greatest", 0.13) : []),
         ...(series.lower_quartile ? band("lower_quartile", "upper_quartile", 0.25) : []),
-        {label: series.name, data: mean, borderColor: hue, backgroundColor: hue, borderWidth: 2, place, series,
+        {label: series.name, data: mean, borderColor: hue, backgroundColor: hue, borderWidth: mean.length > 300 ? 1.25 : 2, place, series,
             borderDash: kDashes[place % 4], pointRadius: mean.length <= 30 ? 2.5 : 0, pointHitRadius: 6},
     ];
 }
@@ -177,7 +177,8 @@ function valueTable(name, seriesList) {
 function decades(y, _, ticks) {
     const powers = ticks.filter(tick => Math.abs(Math.log10(tick.value) % 1) < 1e-6).length;
     const mantissa = Math.round(y / 10 ** Math.floor(Math.log10(y) + 1e-9));
-    return mantissa === 1 || (powers < 3 && (mantissa === 2 || mantissa === 5)) ? number(y, 2) : "";
+    return mantissa === 1 || (powers < 3 && (mantissa === 2 || mantissa === 5))
+        ? (y < 1e-3 ? y.toExponential(0) : number(y, 2)) : "";
 }
 
 // One chart of lines with bands. Returns a function that redraws it along another axis.
@@ -197,7 +198,9 @@ function curves(parent, name, seriesList, options = {}) {
                 interaction: {mode: "nearest", axis: "x", intersect: false},
                 scales: {
                     x: {type: "linear", title: {display: true, text: kAxes[axis] + (unit ? ` (${unit})` : "")},
-                        ticks: {maxRotation: 0, autoSkipPadding: 12}, bounds: "data"},
+                        bounds: "data",
+                        min: Math.min(...xs) < 0.3 * Math.max(...xs) ? 0 : undefined,
+                        ticks: {maxRotation: 0, autoSkipPadding: 12, includeBounds: false}},
                     y: {type: options.log ? "logarithmic" : "linear", title: {display: false},
                         ticks: options.log ? {callback: decades} : {}},
                 },

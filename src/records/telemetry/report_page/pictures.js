@@ -211,13 +211,13 @@ function addTimeline() {
             paint();
             if (plan.kinds.includes(kind)) keys.append(element("li", {}, swatch, name));
         });
-        for (const kind of new Set(report.events.rows.map(row => row[3])))
+        const marks = report.events.rows.filter(row => row[1] !== null && row[1] < plan.rows.length);
+        for (const kind of new Set(marks.map(mark => mark[3])))
             keys.append(element("li", {}, markOf(kind) + " " + kind));
         const bar = element("div", {className: "bar"});
         const shown = element("span", {className: "small soft", role: "status"});
         const ruler = element("div", {}), scroll = element("div", {className: "scroll", tabIndex: 0, role: "region", "aria-label": "Timeline, a row for each peer"});
         body.append(keys, bar, ruler, scroll);
-        const marks = report.events.rows.filter(row => row[1] !== null && row[1] < plan.rows.length);
         let rowsWidth = 0;
         const paintRuler = picture(ruler, "Time axis", () => 22, (context, width) => {
             width = Math.min(width, scroll.clientWidth) || width;
