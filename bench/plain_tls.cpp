@@ -6,6 +6,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -26,6 +27,13 @@ double now() {
     timespec t{};
     clock_gettime(CLOCK_MONOTONIC, &t);
     return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
+double processor_seconds() {  // of this process
+    rusage u{};
+    getrusage(RUSAGE_SELF, &u);
+    return static_cast<double>(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           static_cast<double>(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
 }
 
 void must(bool good, const char* what) {
@@ -54,6 +62,7 @@ SSL_CTX* context(bool server) {
 // The processes meet here: shared memory with counters, passed one after the other.
 struct Meeting {
     std::atomic<unsigned> arrived[4];
+    std::atomic<double> processor_seconds;  // of the children
     void wait(int place, unsigned count) {
         ++arrived[place];
         while (arrived[place] < count) ::usleep(100);
@@ -126,7 +135,7 @@ void reap(const std::vector<pid_t>& children) {
 
 }  // namespace
 
-double plain_star_seconds(unsigned clients, std::size_t down_bytes, std::size_t up_bytes) {
+PlainCost plain_star(unsigned clients, std::size_t down_bytes, std::size_t up_bytes) {
     auto* meeting = new_meeting();
     sockaddr_in address;
     int listener = listen_on(address);
@@ -137,8 +146,10 @@ double plain_star_seconds(unsigned clients, std::size_t down_bytes, std::size_t 
             auto buffer = touched(down_bytes);
             SSL* ssl = dial(context(false), address);
             meeting->wait(0, clients + 1);
+            double begin = processor_seconds();
             receive_all(ssl, buffer.data(), down_bytes);
             send_all(ssl, up_bytes);
+            meeting->processor_seconds.fetch_add(processor_seconds() - begin);
             unsigned char end;
             SSL_read(ssl, &end, 1);
             ::_exit(0);
@@ -151,7 +162,7 @@ double plain_star_seconds(unsigned clients, std::size_t down_bytes, std::size_t 
         links.push_back(dress(c, ::accept(listener, nullptr, nullptr), true));
     std::vector<std::vector<unsigned char>> buffers(clients, touched(up_bytes));
     meeting->wait(0, clients + 1);
-    double begin = now();
+    double begin = now(), processor_begin = processor_seconds();
     std::vector<std::thread> threads;
     for (unsigned i = 0; i < clients; ++i)
         threads.emplace_back([&, i] {
@@ -159,12 +170,13 @@ double plain_star_seconds(unsigned clients, std::size_t down_bytes, std::size_t 
             receive_all(links[i], buffers[i].data(), up_bytes);
         });
     for (auto& t : threads) t.join();
-    double elapsed = now() - begin;
+    PlainCost cost{now() - begin, processor_seconds() - processor_begin};
     for (auto* link : links) SSL_write(link, "e", 1);
     reap(children);
+    cost.processor_seconds += meeting->processor_seconds;
     for (auto* link : links) ::close(SSL_get_fd(link)), SSL_free(link);
     ::close(listener);
-    return elapsed;
+    return cost;
 }
 
 double plain_ring_seconds(unsigned nodes, std::size_t bytes) {

@@ -94,6 +94,14 @@ void Trial::watch(double patience_seconds, const std::function<bool()>& done) {
     }
 }
 
+void Trial::reach(unsigned round) {
+    auto& aggregator = *world_->aggregator();
+    watch(120, [&] {
+        world_->ask(aggregator);
+        return aggregator.report.round >= round;
+    });
+}
+
 void Trial::run() {
     // The daemons are asked seldom: questions are work too.
     watch(120, [&] {

@@ -36,6 +36,8 @@ public:
     Trial(const Trial&) = delete;
     Trial& operator=(const Trial&) = delete;
 
+    // Until the aggregator has done so many rounds.
+    void reach(unsigned round);
     // Until all daemons have done their rounds.
     void run();
     // Until `count` members are alive in the eyes of each.

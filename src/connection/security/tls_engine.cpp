@@ -22,6 +22,7 @@ struct TlsEngine::State {
     HandshakeNotes notes;
     SSL* ssl = nullptr;
     FlatBuffer in, out;
+    ByteView lent;  // input after `in` that is not ours
     RecordGuard guard;
     std::size_t released_bytes = 0;  // of `in`, checked and open to OpenSSL
     std::optional<Error> error;
@@ -32,7 +33,9 @@ struct TlsEngine::State {
     State(const State&) = delete;
     ~State() { SSL_free(ssl); }
 
-    std::size_t readable_bytes() const { return done ? in.size() : released_bytes; }
+    std::size_t readable_bytes() const { return done ? in.size() + lent.size() : released_bytes; }
+    // Moves up to `most` bytes of input to `to`.
+    std::size_t take_input(char* to, std::size_t most);
     void start(TlsSide side);
     Status handshake();
     void step_handshake();
@@ -66,15 +69,9 @@ struct FlatBio {
             BIO_meth_set_read_ex(m, [](BIO* b, char* p, std::size_t n, std::size_t* done) {
                 auto& s = *static_cast<EngineState*>(BIO_get_data(b));
                 BIO_clear_retry_flags(b);
-                *done = std::min(n, s.readable_bytes());
-                if (*done == 0) {
-                    BIO_set_retry_read(b);
-                    return 0;
-                }
-                std::memcpy(p, s.in.view().data(), *done);
-                s.in.consume(*done);
-                if (!s.done) s.released_bytes -= *done;
-                return 1;
+                *done = s.take_input(p, n);
+                if (*done == 0) BIO_set_retry_read(b);
+                return *done != 0 ? 1 : 0;
             });
             return m;
         }();
@@ -83,6 +80,17 @@ struct FlatBio {
 };
 
 }  // namespace
+
+std::size_t TlsEngine::State::take_input(char* to, std::size_t most) {
+    const auto from_own = std::min({most, in.size(), readable_bytes()});
+    if (from_own > 0) std::memcpy(to, in.view().data(), from_own);
+    in.consume(from_own);
+    if (!done) released_bytes -= from_own;
+    const auto from_lent = done ? std::min(most - from_own, lent.size()) : 0;
+    if (from_lent > 0) std::memcpy(to + from_own, lent.data(), from_lent);
+    lent = lent.subspan(from_lent);
+    return from_own + from_lent;
+}
 
 TlsEngine::State::State(std::shared_ptr<const TlsContext::Shared> shared, TlsSide side,
                         VerifyPolicy policy)
@@ -167,6 +175,18 @@ void TlsEngine::commit_input(std::size_t count) {
     State& s = *state_;
     s.in.commit(count);
     if (s.error) s.in.consume(s.in.size());  // nobody will read it
+}
+
+void TlsEngine::lend_input(ByteView bytes) {
+    GOSSAMER_ASSERT(state_->done, "strangers' bytes are looked at record by record");
+    keep_input();
+    state_->lent = bytes;
+}
+
+void TlsEngine::keep_input() {
+    State& s = *state_;
+    if (!s.error) s.in.append(s.lent);
+    s.lent = {};
 }
 
 Status TlsEngine::end_of_input() {

@@ -56,6 +56,11 @@ public:
     // Where to put ciphertext: about `wanted` bytes, fewer before authentication. Never empty.
     std::span<std::byte> input_space(std::size_t wanted);
     void commit_input(std::size_t count);
+    // The same for ciphertext that lies elsewhere, in a buffer that many connections share: lend
+    // it, read until nothing more comes, then take what is left (a part of a record) before the
+    // bytes go. REQUIRES handshake_done.
+    void lend_input(ByteView bytes);
+    void keep_input();
     // The socket's end was reached and read gives 0. Errors: kTlsTruncated when the other side did
     // not say goodbye first; then nothing that is incomplete may be taken for whole.
     Status end_of_input();

@@ -41,6 +41,13 @@ void Session::commit_input(Instant now, std::size_t count) {
     pump(now);
 }
 
+void Session::take_input(Instant now, ByteView bytes) {
+    engine_.lend_input(bytes);
+    link_->note_received(now);
+    pump(now);
+    engine_.keep_input();
+}
+
 void Session::end_of_input(Instant now) {
     if (ended_) return;
     pump(now);

@@ -12,7 +12,7 @@ namespace gossamer::transport {
 
 namespace {
 
-constexpr std::size_t kReadBytes = 256 * 1024;    // per call; few calls, and it stays in the cache
+constexpr std::size_t kStrangerBytes = 64 * 1024;  // per call
 constexpr std::size_t kTurnBytes = 1024 * 1024;   // then another connection gets its turn
 constexpr int kNotSentBytes = 128 * 1024;         // of ours that may wait in the kernel
 constexpr Duration kLastWords = 2s;               // for our last words to leave
@@ -62,10 +62,10 @@ void Connection::wait_readable() {
 void Connection::on_readable() {
     if (lingering_) return linger();
     for (std::size_t turn = 0; turn < kTurnBytes && !session_.finished();) {
-        const auto space = session_.input_space(kReadBytes);
+        const bool known = session_.identified();
+        const auto space = known ? owner_.read_space() : session_.input_space(kStrangerBytes);
         std::error_code error;
-        const auto count = socket_.read_some(
-            asio::buffer(space.data(), std::min(space.size(), kReadBytes)), error);
+        const auto count = socket_.read_some(asio::buffer(space.data(), space.size()), error);
         if (error == asio::error::would_block || error == asio::error::try_again) break;
         if (error) {
             if (error == asio::error::eof)
@@ -76,10 +76,13 @@ void Connection::on_readable() {
         }
         notes.received_bytes += count;
         turn += count;
-        session_.commit_input(now(), count);
+        if (known)
+            session_.take_input(now(), space.first(count));
+        else
+            session_.commit_input(now(), count);
         process();
         if (shut_ || lingering_) return;
-        if (count < std::min(space.size(), kReadBytes)) break;
+        if (count < space.size()) break;
     }
     process();
     wait_readable();

@@ -15,6 +15,8 @@
 
 namespace gossamer::transport {
 
+constexpr std::size_t kReadBytes = 256 * 1024;  // per call; few calls, and it stays in the cache
+
 class Hub final : public ConnectionOwner {
 public:
     Hub(asio::io_context& io, const TransportConfig& config, security::TlsContext context,
@@ -39,6 +41,7 @@ public:
     void on_session_event(Connection& connection, session::Event event) override;
     void on_bytes_moved(Connection& connection) override;
     void on_socket_closed(Connection& connection) override;
+    std::span<std::byte> read_space() override { return read_space_; }
 
 private:
     struct Dial;
@@ -73,6 +76,7 @@ private:
     const std::shared_ptr<link::Staging> staging_;
     std::shared_ptr<const security::BanList> banned_;
 
+    Bytes read_space_ = Bytes(kReadBytes);
     std::list<asio::ip::tcp::acceptor> acceptors_;
     asio::steady_timer accept_again_, ticker_, stop_timer_;
     std::set<std::shared_ptr<Dial>> dials_;

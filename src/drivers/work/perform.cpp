@@ -24,6 +24,19 @@ Status good_codec(const codec::Codec& codec, ByteView bytes, std::size_t count,
     return fail(std::move(error));
 }
 
+// out = a - b, each block looked at while it is in the cache. False: an element is not finite.
+bool subtract_checked(std::span<float> out, std::span<const float> a, std::span<const float> b) {
+    constexpr std::size_t kPart = 4096;
+    bool finite = true;
+    for (std::size_t at = 0; at < out.size(); at += kPart) {
+        auto size = std::min(kPart, out.size() - at);
+        auto part = out.subspan(at, size);
+        tensor::subtract(part, a.subspan(at, size), b.subspan(at, size));
+        finite = finite && tensor::all_finite(part);
+    }
+    return finite;
+}
+
 class Workshop {
 public:
     explicit Workshop(Tools tools) : tools_(std::move(tools)) {}
@@ -61,10 +74,10 @@ private:
         tensor::Buffer difference;
         if (j.base.exists()) {
             difference = j.model.sole() ? j.model.take() : tools_.pool->take_floats(values.size());
-            tensor::subtract(difference.floats(), values, j.base.values());
+            bool finite = subtract_checked(difference.floats(), values, j.base.values());
             values = std::as_const(difference).floats();
             if (codec->traits().identity) {
-                if (!tensor::all_finite(values))
+                if (!finite)
                     return fail(ErrorCode::kUpdateNotFinite, "the own update is not finite");
                 auto bytes = values.size_bytes();
                 j.out.fill(std::move(difference));

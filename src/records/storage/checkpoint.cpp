@@ -6,6 +6,9 @@
 #include <set>
 
 #include <xxhash.h>
+#ifdef __x86_64__
+#include <xxh_x86dispatch.h>  // the widest vectors of this machine
+#endif
 
 #include "gossamer/base/assert.hpp"
 #include "gossamer/tensor/identity.hpp"
