@@ -103,11 +103,11 @@ SSL* dial(SSL_CTX* c, const sockaddr_in& address) {
     return dress(c, fd, false);
 }
 
-void send_all(SSL* ssl, std::size_t bytes) {
-    static const std::vector<unsigned char> data(kChunk * 64, 7);
+// From one buffer as large as the whole, as a sender that has a model must.
+void send_all(SSL* ssl, const unsigned char* from, std::size_t bytes) {
     for (std::size_t sent = 0; sent < bytes;) {
         auto n = std::min(kChunk, bytes - sent);
-        must(SSL_write(ssl, data.data() + sent % (kChunk * 63), static_cast<int>(n)) > 0, "write");
+        must(SSL_write(ssl, from + sent, static_cast<int>(n)) > 0, "write");
         sent += n;
     }
 }
@@ -143,12 +143,12 @@ PlainCost plain_star(unsigned clients, std::size_t down_bytes, std::size_t up_by
     for (unsigned i = 0; i < clients; ++i) {
         pid_t child = ::fork();
         if (child == 0) {
-            auto buffer = touched(down_bytes);
+            auto buffer = touched(down_bytes), update = touched(up_bytes);
             SSL* ssl = dial(context(false), address);
             meeting->wait(0, clients + 1);
             double begin = processor_seconds();
             receive_all(ssl, buffer.data(), down_bytes);
-            send_all(ssl, up_bytes);
+            send_all(ssl, update.data(), up_bytes);
             meeting->processor_seconds.fetch_add(processor_seconds() - begin);
             unsigned char end;
             SSL_read(ssl, &end, 1);
@@ -160,13 +160,14 @@ PlainCost plain_star(unsigned clients, std::size_t down_bytes, std::size_t up_by
     std::vector<SSL*> links;
     for (unsigned i = 0; i < clients; ++i)
         links.push_back(dress(c, ::accept(listener, nullptr, nullptr), true));
+    auto model = touched(down_bytes);  // one for all
     std::vector<std::vector<unsigned char>> buffers(clients, touched(up_bytes));
     meeting->wait(0, clients + 1);
     double begin = now(), processor_begin = processor_seconds();
     std::vector<std::thread> threads;
     for (unsigned i = 0; i < clients; ++i)
         threads.emplace_back([&, i] {
-            send_all(links[i], down_bytes);
+            send_all(links[i], model.data(), down_bytes);
             receive_all(links[i], buffers[i].data(), up_bytes);
         });
     for (auto& t : threads) t.join();
@@ -188,7 +189,7 @@ double plain_ring_seconds(unsigned nodes, std::size_t bytes) {
     for (unsigned i = 0; i < nodes; ++i) {
         pid_t child = ::fork();
         if (child == 0) {
-            auto first = touched(bytes), second = touched(bytes);
+            auto own = touched(bytes), first = touched(bytes), second = touched(bytes);
             SSL* right = nullptr;  // dialled by us; the left neighbour dials us
             std::thread dialling([&] { right = dial(context(false), addresses[(i + 1) % nodes]); });
             SSL* left = dress(context(true), ::accept(listeners[i], nullptr, nullptr), true);
@@ -197,11 +198,11 @@ double plain_ring_seconds(unsigned nodes, std::size_t bytes) {
             // Each direction of each link in turn, both links at once: SSL objects are not shared
             // between threads, so a link sends first on one side and receives first on the other.
             std::thread other([&] {
-                send_all(right, bytes);
+                send_all(right, own.data(), bytes);
                 receive_all(right, second.data(), bytes);
             });
             receive_all(left, first.data(), bytes);
-            send_all(left, bytes);
+            send_all(left, own.data(), bytes);
             other.join();
             meeting->wait(1, nodes + 1);
             ::_exit(0);

@@ -1,5 +1,5 @@
 // One flat run of bytes, filled at the end and emptied at the front. Never zero-filled; grows by
-// doubling; gives its memory back only when told to.
+// doubling while small, then by quarters; gives its memory back only when told to.
 #pragma once
 
 #include <algorithm>
@@ -50,7 +50,8 @@ private:
         if (capacity_ - kept >= least && begin_ >= kept) {  // moving is cheap: half is free
             std::memcpy(data_.get(), data_.get() + begin_, kept);
         } else {
-            const std::size_t wanted = std::max(kept + least, std::min(2 * capacity_, kGrowthMax));
+            const auto more = capacity_ < kDoublingMax ? capacity_ : capacity_ / 4;
+            const std::size_t wanted = std::max(kept + least, capacity_ + more);
             auto bigger = std::make_unique_for_overwrite<std::byte[]>(wanted);
             if (kept != 0) std::memcpy(bigger.get(), data_.get() + begin_, kept);
             data_ = std::move(bigger);
@@ -60,7 +61,7 @@ private:
         end_ = kept;
     }
 
-    static constexpr std::size_t kGrowthMax = std::size_t{1} << 20;
+    static constexpr std::size_t kDoublingMax = std::size_t{64} << 10;
     std::unique_ptr<std::byte[]> data_;
     std::size_t begin_ = 0, end_ = 0, capacity_ = 0;
 };

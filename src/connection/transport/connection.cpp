@@ -13,8 +13,9 @@ namespace gossamer::transport {
 namespace {
 
 constexpr std::size_t kStrangerBytes = 64 * 1024;  // per call
-constexpr std::size_t kTurnBytes = 1024 * 1024;   // then another connection gets its turn
-constexpr int kNotSentBytes = 128 * 1024;         // of ours that may wait in the kernel
+constexpr std::size_t kTurnBytes = 1024 * 1024;    // then another connection gets its turn
+constexpr Duration kWaitingTime = 20ms;            // a heartbeat may wait for it
+constexpr std::size_t kWaitingMost = 1024 * 1024;
 constexpr Duration kLastWords = 2s;               // for our last words to leave
 constexpr Duration kLinger = 1s;                  // for the other side to read our last words
 constexpr std::size_t kLingerBytesMax = 1 << 20;  // of it that are thrown away meanwhile
@@ -39,7 +40,7 @@ void Connection::start() {
     socket_.non_blocking(true, ignored);
     const int s = socket_.native_handle();
     set_option(s, IPPROTO_TCP, TCP_NODELAY, 1);
-    set_option(s, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kNotSentBytes);
+    set_option(s, IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(waiting_most_));
     set_option(s, IPPROTO_TCP, TCP_USER_TIMEOUT, 60'000);
     set_option(s, SOL_SOCKET, SO_KEEPALIVE, 1);
     set_option(s, IPPROTO_TCP, TCP_KEEPIDLE, 30);
@@ -114,7 +115,8 @@ void Connection::flush() {
     if (writing_ || shut_) return;
     std::size_t turn = 0;
     while (true) {
-        session_.fill(now());
+        // More is sealed only when the socket took all: many links that wait hold little.
+        if (session_.output().empty()) session_.fill(now());
         const auto out = session_.output();
         if (out.empty()) return;
         if (turn >= kTurnBytes) break;
@@ -139,7 +141,19 @@ void Connection::flush() {
     });
 }
 
+// What waits in the kernel to be sent: little, so that a heartbeat is never far behind a model, but
+// enough that the wire does not run dry until this thread's next turn.
+void Connection::size_waiting() {
+    const double wanted = session_.link().sending_rate() * seconds(kWaitingTime);
+    auto most = kWaitingLeast;
+    while (2 * static_cast<double>(most) <= wanted && most < kWaitingMost) most *= 2;
+    if (most == waiting_most_) return;
+    waiting_most_ = most;
+    set_option(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(most));
+}
+
 void Connection::wait_writable() {
+    if (session_.identified()) size_waiting();
     writing_ = true;
     socket_.async_wait(asio::ip::tcp::socket::wait_write,
                        [self = shared_from_this()](std::error_code error) {

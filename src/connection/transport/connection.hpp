@@ -11,6 +11,8 @@ namespace gossamer::transport {
 
 class Connection;
 
+constexpr std::size_t kWaitingLeast = 128 * 1024;  // of our bytes in the kernel, not sent yet
+
 // Who owns connections and hears what happens on them.
 class ConnectionOwner {
 public:
@@ -56,6 +58,7 @@ private:
     bool pass_events();
     void flush();
     void wait_writable();
+    void size_waiting();
     void arm_timer();
     void linger();
     void shut();
@@ -68,7 +71,7 @@ private:
     const bool dialled_;
     bool reading_ = false, writing_ = false, again_ = false, lingering_ = false, shut_ = false;
     Instant armed_ = Instant::never(), last_words_by_ = Instant::never();
-    std::size_t linger_bytes_ = 0;
+    std::size_t linger_bytes_ = 0, waiting_most_ = kWaitingLeast;
 };
 
 }  // namespace gossamer::transport

@@ -34,7 +34,7 @@ std::size_t capacity_of(unsigned size_class) {
     return (kSteps + size_class % kSteps) << (doubling - 3);
 }
 
-std::byte* map_aligned(std::size_t bytes) {
+std::byte* map_aligned(std::size_t bytes, std::size_t used_bytes) {
     auto length = bytes + kHugePage;
     void* area = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     GOSSAMER_ASSERT(area != MAP_FAILED, "the machine has no memory for a large buffer");
@@ -43,12 +43,14 @@ std::byte* map_aligned(std::size_t bytes) {
     if (aligned > start) munmap(area, aligned - start);
     if (auto tail = start + length - (aligned + bytes); tail > 0)
         munmap(reinterpret_cast<void*>(aligned + bytes), tail);
-    madvise(reinterpret_cast<void*>(aligned), bytes, MADV_HUGEPAGE);  // advice: may be refused
+    // Only as far as huge pages are filled: the rest of the class is never touched, so it costs
+    // nothing. Advice: may be refused.
+    madvise(reinterpret_cast<void*>(aligned), used_bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
     return reinterpret_cast<std::byte*>(aligned);
 }
 
-std::byte* allocate(std::size_t bytes) {
-    if (bytes >= kHugePage) return map_aligned(bytes);
+std::byte* allocate(std::size_t bytes, std::size_t used_bytes) {
+    if (bytes >= kHugePage) return map_aligned(bytes, used_bytes);
     auto* data = static_cast<std::byte*>(std::aligned_alloc(64, bytes));
     GOSSAMER_ASSERT(data != nullptr, "the machine has no memory for a buffer");
     return data;
@@ -128,7 +130,7 @@ Buffer BufferPool::take(std::size_t size_bytes) {
         shelf_->live_bytes += capacity;
         shelf_->peak_bytes = std::max(shelf_->peak_bytes, shelf_->live_bytes + shelf_->kept_bytes);
     }
-    if (!buffer.data_) buffer.data_ = allocate(capacity);
+    if (!buffer.data_) buffer.data_ = allocate(capacity, size_bytes);
     buffer.pool_ = shared_from_this();
     buffer.size_ = size_bytes;
     buffer.capacity_ = capacity;
