@@ -12,6 +12,7 @@ namespace gossamer::link {
 namespace {
 
 constexpr Duration kRoomRetry = 50ms;  // room may be freed by a link on another I/O thread
+constexpr std::size_t kRoomLeast = 64 * 1024, kRoomMost = 256 * 1024;
 
 Error error_of(const wire::Reject& reject) {
     const auto code = [&] {
@@ -323,6 +324,12 @@ std::optional<wire::Frame> Link::next_frame(Instant now, bool room) {
 bool Link::has_frames() const {
     if (!control_.empty()) return true;
     return state_ == State::up && (!round_.empty() || outgoing_.has_next());
+}
+
+std::size_t Link::room_bytes() const {
+    const double wanted = sending_.bytes_per_second() * 0.020;
+    return static_cast<std::size_t>(
+        std::clamp(wanted, static_cast<double>(kRoomLeast), static_cast<double>(kRoomMost)));
 }
 
 std::optional<Event> Link::next_event() {

@@ -100,10 +100,8 @@ public:
     std::optional<wire::Frame> next_frame(Instant now, bool room);
     bool has_frames() const;
     void note_sent(Instant now, std::uint64_t bytes) { sending_.moved(now, bytes); }
-    // Unsent bytes below up to which there is room: two chunks, so that few calls
-    // send them. What the network takes while the owner does other things waits below, in the
-    // kernel: every link with a transfer under way holds this much here.
-    std::size_t room_bytes() const { return std::size_t{2} * config_.limits.chunk_bytes; }
+    // Unsent bytes below up to which there is room: 20 ms of the measured rate, within bounds.
+    std::size_t room_bytes() const;
     double sending_rate() const { return sending_.bytes_per_second(); }  // 0: not known yet
 
     std::optional<Event> next_event();
