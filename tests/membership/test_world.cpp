@@ -270,7 +270,7 @@ TEST_CASE("Above mesh_max only wanted links are kept, and still all learn of all
     m.world.run_for(10s);
     for (std::size_t i = 0; i < 20; ++i) CHECK(m.all_see(i, MemberState::alive));
     CHECK(!m.world.linked(10, 15));
-    m.at(10).want({m.world.id(15)});
+    m.world.turn(10, [&](job::Turn& t) { m.at(10).want(t, {m.world.id(15)}); });
     m.world.break_link(10, 0, ErrorCode::kNetReset);
     m.world.run_for(5s);
     CHECK(m.world.linked(10, 15));

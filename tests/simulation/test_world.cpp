@@ -137,3 +137,19 @@ TEST_CASE("impossible worlds are refused before they start, with the figure that
           std::string::npos);
     CHECK(refuse(federated_run(4, 1) + "latencyy = 3\n", {}).find("latency") != std::string::npos);
 }
+
+TEST_CASE("real bytes give the same trace as handles, and weigh what was counted") {
+    const std::vector<std::string> rough = {
+        "simulation.loss=0.02",    "simulation.up=1MB",        "simulation.availability=churn",
+        "simulation.churn_up=30s", "simulation.churn_down=2s", "simulation.time_max=120s"};
+    for (const auto& text : {federated_run(6, 4), gossip_run(6, 6)})
+        for (const auto* codec : {"f32", "f16"}) {
+            auto sets = rough;
+            sets.push_back(std::string("federated.codec=") + codec);
+            sets.push_back(std::string("gossip.codec=") + codec);
+            const auto handles = run(text, sets), bytes = run(text, sets, {.wire = true});
+            CHECK(bytes.trace_hash == handles.trace_hash);
+            CHECK(bytes.bytes_sent == handles.bytes_sent);
+            CHECK(bytes.model == handles.model);
+        }
+}

@@ -9,6 +9,7 @@
 
 #include "drivers/assembly/checkpoints.hpp"
 #include "drivers/assembly/member.hpp"
+#include "drivers/simulation/wire_path.hpp"
 #include "drivers/work/perform.hpp"
 #include "protocol/job/ends.hpp"
 #include "protocol/node/run_node.hpp"
@@ -50,7 +51,10 @@ Result<std::unique_ptr<Simulation>> Simulation::create(std::shared_ptr<const Sce
     setup.codecs = s.learning().codecs()->ids();
     setup.faults = s.faults();
     setup.threads = options.threads;
-    setup.wire = options.wire;
+    if (options.wire) {
+        GOSSAMER_TRY(auto identities, WireIdentities::create());
+        setup.wire = std::make_shared<const WireIdentities>(std::move(identities));
+    }
     sim.trainers_.resize(s.extensions().trainer ? s.places() : 0);
     sim.finals_.resize(s.places());
     for (std::uint32_t p = 0; p < s.places(); ++p) {

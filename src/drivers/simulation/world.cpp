@@ -155,8 +155,8 @@ void World::handle(const EventKey& key, Event event) {
         case EventKind::dial_result: return on_dial_result(p, event.a);
         case EventKind::packet: return on_packet(event.a, event.b, std::move(event.packet), key);
         case EventKind::departed:
-            if (auto it = channels_.find(event.a); it != channels_.end()) {
-                auto& end = it->second->end[event.b];
+            if (auto* channel = channels_.find(event.a)) {
+                auto& end = channel->end[event.b];
                 end.in_flight -= event.c;
                 if (!end.link) return;
                 end.link->note_sent(now_, event.c);
@@ -164,8 +164,8 @@ void World::handle(const EventKey& key, Event event) {
             }
             return;
         case EventKind::link_deadline:
-            if (auto it = channels_.find(event.a); it != channels_.end()) {
-                auto& end = it->second->end[event.b];
+            if (auto* channel = channels_.find(event.a)) {
+                auto& end = channel->end[event.b];
                 if (!end.link || end.armed.ns != static_cast<std::int64_t>(event.c)) return;
                 end.armed = Instant::never();
                 end.link->on_deadline(now_);
@@ -190,15 +190,6 @@ WallTime World::wall(const Place& place) const {
             drift * devices.drift * static_cast<double>(elapsed().count()))};
     }
     return kWallBeginning + elapsed() + error;
-}
-
-void World::turn(PlaceIndex p, const std::function<void(node::Node&, job::Turn&)>& event) {
-    auto& place = places_[p];
-    if (!place.node) return;
-    job::Turn t(now_, wall(place), setup_.seed, place.ids);
-    event(*place.node, t);
-    carry_out(p, t);
-    check_end(p);
 }
 
 void World::note(PlaceIndex p, const message::Notice& notice) {
@@ -242,9 +233,9 @@ void World::carry_out(PlaceIndex p, job::Turn& t) {
     for (auto id : t.withdrawn) {
         std::erase_if(place.promised, [&](const auto& offer) { return offer.id == id; });
         if (auto it = place.offered.find(id.value); it != place.offered.end()) {
-            if (auto found = channels_.find(it->second); found != channels_.end()) {
-                const std::size_t side = found->second->end[0].place == p ? 0 : 1;
-                if (auto& link = found->second->end[side].link) link->withdraw(now_, id);
+            if (auto* channel = channels_.find(it->second)) {
+                const std::size_t side = channel->end[0].place == p ? 0 : 1;
+                if (auto& link = channel->end[side].link) link->withdraw(now_, id);
                 touch(it->second, static_cast<std::uint8_t>(side));
             }
             place.offered.erase(it);
@@ -336,9 +327,9 @@ void World::end_life(PlaceIndex p, PlaceState state, bool orderly) {
     place.greeting.clear();
     const auto open = std::exchange(place.channels, {});
     for (auto id : open) {
-        auto found = channels_.find(id);
-        if (found == channels_.end()) continue;
-        auto& channel = *found->second;
+        auto* found = channels_.find(id);
+        if (!found) continue;
+        auto& channel = *found;
         const std::size_t side = channel.end[0].place == p ? 0 : 1;
         if (orderly && channel.end[side].link) {
             pump(channel, side);  // what was said goes out first

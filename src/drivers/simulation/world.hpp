@@ -32,6 +32,46 @@
 namespace gossamer::simulation {
 
 class WirePath;
+class WireIdentities;
+
+// Channels by number. A number is never used twice: its upper half counts the uses of a slot.
+template <class T>
+class ChannelTable {
+public:
+    T* find(std::uint64_t number) {
+        const auto slot = static_cast<std::uint32_t>(number);
+        return slot < slots_.size() && slots_[slot].use == number >> 32 ? slots_[slot].item.get()
+                                                                        : nullptr;
+    }
+    std::uint64_t add(std::unique_ptr<T> item) {
+        if (free_.empty()) {
+            free_.push_back(static_cast<std::uint32_t>(slots_.size()));
+            slots_.emplace_back();
+        }
+        const auto slot = free_.back();
+        free_.pop_back();
+        slots_[slot].item = std::move(item);
+        return static_cast<std::uint64_t>(++slots_[slot].use) << 32 | slot;
+    }
+    void erase(std::uint64_t number) {
+        if (!find(number)) return;
+        slots_[static_cast<std::uint32_t>(number)].item.reset();
+        free_.push_back(static_cast<std::uint32_t>(number));
+    }
+    template <class F>
+    void each(F&& f) {  // in the order of slots
+        for (auto& slot : slots_)
+            if (slot.item) f(*slot.item);
+    }
+
+private:
+    struct Slot {
+        std::unique_ptr<T> item;
+        std::uint32_t use = 0;
+    };
+    std::vector<Slot> slots_;
+    std::vector<std::uint32_t> free_;
+};
 
 enum class PlaceState : std::uint8_t {
     off,   // its process does not run
@@ -69,7 +109,8 @@ struct WorldSetup {
     Factory factory;
     std::vector<Fault> faults;
     unsigned threads = 1;
-    bool wire = false;  // make the real bytes, check that they are as many as was counted
+    // Make the real bytes, and check that they are as many as was counted; null: do not.
+    std::shared_ptr<const WireIdentities> wire;
 };
 
 struct Counts {
@@ -191,7 +232,15 @@ private:
     void push(PlaceIndex receiver, PlaceIndex sender, Instant at, Event event);
     void push_world(PlaceIndex receiver, Instant at, Event event);
     void handle(const EventKey& key, Event event);
-    void turn(PlaceIndex p, const std::function<void(node::Node&, job::Turn&)>& event);
+    template <class Event>
+    void turn(PlaceIndex p, Event&& event) {
+        auto& place = places_[p];
+        if (!place.node) return;
+        job::Turn t(now_, wall(place), setup_.seed, place.ids);
+        event(*place.node, t);
+        carry_out(p, t);
+        check_end(p);
+    }
     void carry_out(PlaceIndex p, job::Turn& turn);
     void note(PlaceIndex p, const message::Notice& notice);
     void arm(PlaceIndex p);
@@ -252,11 +301,11 @@ private:
     std::vector<Place> places_;
     std::unordered_map<PeerId, PlaceIndex, PeerIdHash> by_id_;
     std::unordered_map<std::string, PlaceIndex> by_address_;
-    std::unordered_map<std::uint64_t, std::unique_ptr<Channel>> channels_;
+    ChannelTable<Channel> channels_;
     std::unordered_map<std::uint64_t, Dial> dials_;
     std::vector<std::pair<std::uint64_t, std::uint8_t>> dirty_;
     std::vector<std::function<void()>> soon_;  // before the next event
-    std::uint64_t next_channel_ = 1, next_dial_ = 1, next_task_ = 1, world_events_ = 0;
+    std::uint64_t next_dial_ = 1, next_task_ = 1, world_events_ = 0;
     std::uint64_t link_queue_largest_ = 0;
     std::size_t ended_count_ = 0;
     Instant now_ = kBeginning;

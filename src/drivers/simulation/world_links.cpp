@@ -89,23 +89,27 @@ link::LinkConfig World::link_config(const Place& place, bool dialled) const {
 
 void World::open_channel(const Dial& dial) {
     auto channel = std::make_unique<Channel>();
-    channel->id = next_channel_++;
     channel->address = dial.address;
     channel->latency = network_.latency(dial.from, dial.to);
     channel->end[0].place = dial.from;
     channel->end[1].place = dial.to;
     channel->end[0].link =
         std::make_unique<link::Link>(link_config(places_[dial.from], true), now_);
-    if (setup_.wire) channel->wire = std::make_unique<WirePath>(id(dial.from), id(dial.to));
+    if (setup_.wire) {
+        auto path = WirePath::create(*setup_.wire, role(dial.from), role(dial.to));
+        if (!path) return fail_world(std::move(path).error());
+        channel->wire = std::move(*path);
+    }
     for (const std::size_t side : {0, 1}) {
         auto& place = places_[channel->end[side].place];
         place.sent_bytes += kHandshakeBytes[side];
         counts_.sent_bytes += kHandshakeBytes[side];
-        place.channels.insert(channel->id);
     }
-    places_[dial.from].greeting[dial.to] = channel->id;
-    const auto number = channel->id;
-    channels_.emplace(number, std::move(channel));
+    auto& kept = *channel;
+    const auto number = channels_.add(std::move(channel));
+    kept.id = number;
+    for (const auto& end : kept.end) places_[end.place].channels.insert(number);
+    places_[dial.from].greeting[dial.to] = number;
     touch(number, 0);
 }
 
@@ -117,15 +121,15 @@ link::Link* World::link_to(PlaceIndex p, const PeerId& peer) {
     auto& place = places_[p];
     auto found = place.up.find(to->second);
     if (found == place.up.end()) return nullptr;
-    auto& channel = *channels_.at(found->second);
+    auto& channel = *channels_.find(found->second);
     const std::size_t side = channel.end[0].place == p ? 0 : 1;
     touch(channel.id, side);
     return channel.end[side].link.get();
 }
 
 void World::touch(std::uint64_t channel, std::size_t side) {
-    auto found = channels_.find(channel);
-    if (found == channels_.end() || std::exchange(found->second->end[side].dirty, true)) return;
+    auto* found = channels_.find(channel);
+    if (!found || std::exchange(found->end[side].dirty, true)) return;
     dirty_.emplace_back(channel, static_cast<std::uint8_t>(side));
 }
 
@@ -134,10 +138,10 @@ void World::settle() {
     while (!dirty_.empty() || !soon_.empty()) {
         auto dirty = std::exchange(dirty_, {});
         for (const auto& [id, side] : dirty) {
-            auto found = channels_.find(id);
-            if (found == channels_.end()) continue;
-            found->second->end[side].dirty = false;
-            process(*found->second, side);
+            auto* found = channels_.find(id);
+            if (!found) continue;
+            found->end[side].dirty = false;
+            process(*found, side);
         }
         auto soon = std::exchange(soon_, {});
         for (auto& action : soon) action();
@@ -149,8 +153,8 @@ void World::settle() {
 void World::process(Channel& channel, std::size_t side) {
     const auto id = channel.id;
     const auto alive = [&] {
-        auto found = channels_.find(id);
-        return found != channels_.end() && found->second->end[side].link != nullptr;
+        const auto* found = channels_.find(id);
+        return found && found->end[side].link != nullptr;
     };
     if (!alive()) return;
     auto& end = channel.end[side];
@@ -200,10 +204,10 @@ void World::hear(Channel& channel, std::size_t side, link::Event event) {
 
 void World::retry_grants(PlaceIndex p) {
     for (const auto number : std::exchange(places_[p].starved, {})) {
-        auto found = channels_.find(number);
-        if (found == channels_.end()) continue;
-        const std::size_t side = found->second->end[0].place == p ? 0 : 1;
-        if (auto& link = found->second->end[side].link) link->retry_grants(now_);
+        auto* found = channels_.find(number);
+        if (!found) continue;
+        const std::size_t side = found->end[0].place == p ? 0 : 1;
+        if (auto& link = found->end[side].link) link->retry_grants(now_);
         touch(number, side);
     }
 }
@@ -216,7 +220,7 @@ void World::on_greeted(Channel& channel, std::size_t side) {
     link::PresentLink present;
     const auto old = place.up.find(other);
     if (old != place.up.end()) {
-        const auto& c = *channels_.at(old->second);
+        const auto& c = *channels_.find(old->second);
         const std::size_t s = c.end[0].place == channel.end[side].place ? 0 : 1;
         present = {s == 0, now_ - c.end[s].up_since};
     }
@@ -231,11 +235,11 @@ void World::on_up(Channel& channel, std::size_t side, const link::Up& up) {
     const PlaceIndex p = end.place, other = channel.end[1 - side].place;
     const auto number = channel.id;
     if (auto old = places_[p].up.find(other); old != places_[p].up.end()) {
-        auto& c = *channels_.at(old->second);
+        auto& c = *channels_.find(old->second);
         const std::size_t s = c.end[0].place == p ? 0 : 1;
         c.end[s].link->close(now_, {ErrorCode::kLinkDuplicate, "replaced by a newer link", {}});
         process(c, s);
-        if (!channels_.contains(number) || !end.link) return;
+        if (!channels_.find(number) || !end.link) return;
     }
     auto& place = places_[p];
     if (auto it = place.greeting.find(other); it != place.greeting.end() && it->second == number)

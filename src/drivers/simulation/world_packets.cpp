@@ -2,8 +2,6 @@
 // share.
 #include <algorithm>
 
-#include "connection/security/tls_engine.hpp"
-#include "connection/wire/wire.hpp"
 #include "drivers/simulation/wire_path.hpp"
 #include "drivers/simulation/world.hpp"
 
@@ -18,12 +16,6 @@ constexpr Duration kResendMost = 2s;
 Duration time_for(std::uint64_t bytes, double bytes_per_second) {
     if (bytes_per_second <= 0) return {};
     return Duration{static_cast<std::int64_t>(static_cast<double>(bytes) / bytes_per_second * 1e9)};
-}
-
-std::uint64_t wire_bytes(const wire::Frame& frame) {
-    if (const auto* chunk = std::get_if<wire::Chunk>(&frame.body))
-        return security::tls_wire_bytes(wire::kHeaderBytes, chunk->length);
-    return security::tls_wire_bytes(wire::encoded_bytes(frame), 0);
 }
 
 }  // namespace
@@ -100,9 +92,9 @@ void World::travel(Channel& channel, std::size_t side, std::unique_ptr<Packet> p
 
 void World::on_packet(std::uint64_t id, std::size_t side, std::unique_ptr<Packet> packet,
                       const EventKey&) {
-    auto found = channels_.find(id);
-    if (found == channels_.end()) return;
-    auto& channel = *found->second;
+    auto* found = channels_.find(id);
+    if (!found) return;
+    auto& channel = *found;
     auto& end = channel.end[side];
     auto& place = places_[end.place];
     // The receiver's line, shared by all its links: what finds it taken comes when it is free.
@@ -156,10 +148,10 @@ void World::cut_off(Channel& channel, std::size_t side, bool told, bool abrupt) 
 }
 
 void World::break_link(std::uint64_t id, ErrorCode code) {
-    auto found = channels_.find(id);
-    if (found == channels_.end()) return;
+    auto* found = channels_.find(id);
+    if (!found) return;
     for (const std::size_t side : {0, 1}) {
-        auto& end = found->second->end[side];
+        auto& end = found->end[side];
         if (!end.link) continue;
         end.link->on_broken(now_, {code, std::string(describe(code).meaning), {}});
         touch(id, side);
@@ -168,12 +160,13 @@ void World::break_link(std::uint64_t id, ErrorCode code) {
 
 void World::release_held() {
     std::vector<std::uint64_t> waiting;
-    for (const auto& [id, channel] : channels_)
-        if (!channel->end[0].held.empty() || !channel->end[1].held.empty()) waiting.push_back(id);
-    std::ranges::sort(waiting);
+    channels_.each([&](const Channel& channel) {
+        if (!channel.end[0].held.empty() || !channel.end[1].held.empty())
+            waiting.push_back(channel.id);
+    });
     for (auto id : waiting)
         for (const std::size_t side : {0, 1}) {
-            auto& channel = *channels_.at(id);
+            auto& channel = *channels_.find(id);
             auto& end = channel.end[side];
             if (end.held.empty() || network_.blocked(end.place, channel.end[1 - side].place))
                 continue;

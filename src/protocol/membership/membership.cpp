@@ -135,7 +135,10 @@ void Membership::set_busy(const PeerId& peer, bool busy) {
     if (Member* member = find(peer)) member->busy = busy;
 }
 
-void Membership::want(const std::vector<PeerId>& peers) { wanted_ = {peers.begin(), peers.end()}; }
+void Membership::want(job::Turn& turn, const std::vector<PeerId>& peers) {
+    wanted_ = {peers.begin(), peers.end()};
+    arm(Timer::dial, turn.now);
+}
 
 void Membership::beat_all(job::Turn& turn) {
     last_beat_ = turn.now;

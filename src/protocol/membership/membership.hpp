@@ -88,7 +88,8 @@ public:
     void on_progress(const PeerId& from, const message::Progress& progress);
     void set_progress(const message::Progress& own) { progress_ = own; }
     void set_busy(const PeerId& peer, bool busy);  // bulk is on its link
-    void want(const std::vector<PeerId>& peers);   // linked with even above mesh_max
+    // Linked with even above mesh_max.
+    void want(job::Turn& turn, const std::vector<PeerId>& peers);
 
     std::vector<Change> take_changes() { return std::move(changes_); }  // since the last call
     const MemberRecord& self() const { return self_; }
@@ -98,8 +99,7 @@ public:
     std::optional<Role> role_of(const PeerId& peer) const;  // empty when unknown
     // Alive on the word of others, but no link can be had: no address, or dialling keeps failing.
     bool out_of_reach(const PeerId& peer) const;
-    // Whoever is alive and matters is linked with us.
-    bool links_all() const { return config_.local_view || full_mesh(); }
+    bool local_view() const { return config_.local_view; }
     bool full_mesh() const { return !config_.local_view && members_.size() < config_.mesh_max; }
     // Mean and four deviations, for deadlines; the profile's guess until measured.
     Duration patient_round_trip(const PeerId& peer) const;

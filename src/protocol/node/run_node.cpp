@@ -209,7 +209,7 @@ void RunNode::settle(job::Turn& turn) {
     if (const auto* gossip = std::get_if<gossip::Gossip>(&core_);
         gossip && !wants_told_ && gossip->knows_neighbours()) {
         wants_told_ = true;
-        membership_.want(gossip->neighbours());
+        membership_.want(turn, gossip->neighbours());
     }
     note_traffic(turn);
 }
@@ -220,18 +220,24 @@ void RunNode::tell_core(job::Turn& turn, const PeerId& peer, MemberState state) 
     if (state >= MemberState::dead) refused_.erase(peer);  // its next life may be set right
     if (stopping_ || !matters(peer) || refused_.contains(peer)) return;
     held_.erase(peer);
-    if (state == MemberState::alive && membership_.links_all() && !joined_once_.contains(peer)) {
+    if (state == MemberState::alive && comes_by_itself() && !joined_once_.contains(peer)) {
         held_.insert(peer);
         return;
     }
     std::visit([&](auto& core) { core.on_member(turn, peer, state); }, core_);
 }
 
+// Whoever matters here opens a slot of its own accord: nobody need be counted before.
+bool RunNode::comes_by_itself() const {
+    return membership_.full_mesh() ||
+           (membership_.local_view() && mode_ == message::Mode::federated);
+}
+
 void RunNode::tell_held(job::Turn& turn) {
-    if (held_.empty() || stopping_) return;
+    if (held_.empty() || stopping_ || (membership_.local_view() && comes_by_itself())) return;
     for (auto it = held_.begin(); it != held_.end();) {
         const PeerId peer = *it;
-        if (membership_.links_all() && !membership_.out_of_reach(peer)) {
+        if (comes_by_itself() && !membership_.out_of_reach(peer)) {
             ++it;
             continue;
         }

@@ -49,6 +49,7 @@ private:
     bool matters(const PeerId& peer) const;
     void settle(job::Turn& turn);  // after every event: what one part learned, the others hear
     void tell_core(job::Turn& turn, const PeerId& peer, message::MemberState state);
+    bool comes_by_itself() const;
     void tell_held(job::Turn& turn);
     void pass_progress(job::Turn& turn, const PeerId& from, const message::Progress& progress);
     void pass_on(job::Turn& turn, const PeerId& from, const message::Message& message);

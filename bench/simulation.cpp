@@ -1,0 +1,200 @@
+// Simulated learning beside a bare loop over the same maths: the same trainers, deltas and exact
+// sums, or the same steps and averages, without messages, records or events, on as many threads.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <thread>
+
+#include "drivers/program/shipped_scenarios.hpp"
+#include "drivers/simulation/simulation.hpp"
+#include "gossamer/codec/accumulate.hpp"
+#include "gossamer/tensor/kernels.hpp"
+
+using namespace gossamer;
+using namespace gossamer::simulation;
+
+namespace {
+
+constexpr unsigned kThreads = 2;
+constexpr int kRepeats = 3;
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+
+void figure(const std::string& name, double value, const char* unit, double limit, double goal) {
+    std::printf(
+        "{\"name\":\"%s\",\"value\":%.0f,\"unit\":\"%s\",\"limit\":%.0f,\"ratio\":%.3f,"
+        "\"goal\":%.2f,\"met\":%s}\n",
+        name.c_str(), value, unit, limit, value / limit, goal,
+        value / limit >= goal ? "true" : "false");
+    std::fflush(stdout);
+}
+
+template <class T>
+T need(Result<T> result) {
+    if (!result) {
+        std::fprintf(stderr, "%s\n", result.error().to_string().c_str());
+        std::exit(1);
+    }
+    return std::move(*result);
+}
+
+std::shared_ptr<const Scenario> scenario(std::string_view name, std::vector<std::string> sets) {
+    static const Extensions none;
+    for (const auto& shipped : program::shipped_scenarios())
+        if (shipped.name == name)
+            return need(Scenario::load(std::string(name), std::string(shipped.text),
+                                       std::move(sets), none));
+    std::exit(1);
+}
+
+// Rounds of FedAvg as a researcher would write them by hand on our kernels: updates a second.
+double bare_fedavg(const Scenario& s, std::size_t cohort, std::size_t rounds) {
+    const auto& learning = s.learning();
+    auto pool = learning.pool();
+    const auto layout = learning.layout();
+    const auto count = layout->parameter_count();
+    auto codec = need(codec::find_codec("f32"));
+    auto buffer = pool->take_floats(count);
+    need(learning.trainer(Role::peer, 0))->initialise(buffer.floats(), s.run().seed);
+    auto global = tensor::Model::of(layout, std::move(buffer));
+    const auto scale = tensor::ExactScale::choose(60, 60.0 * static_cast<double>(cohort), 1e3);
+    const auto began = Clock::now();
+    for (std::size_t round = 1; round <= rounds; ++round) {
+        std::vector<tensor::Buffer> sums(kThreads);
+        std::vector<std::thread> threads;
+        for (unsigned t = 0; t < kThreads; ++t)
+            threads.emplace_back([&, t] {
+                sums[t] = pool->take(count * sizeof(std::int64_t));
+                std::ranges::fill(sums[t].words(), 0);
+                for (std::size_t k = t; k < cohort; k += kThreads) {
+                    const auto peer = static_cast<std::uint32_t>((round * 37 + k) % s.peers());
+                    training::TrainRequest request;
+                    request.start = global;
+                    request.round = round;
+                    request.who = s.id(peer);
+                    request.seed = s.run().seed;
+                    auto trained = need(
+                        need(learning.trainer(Role::peer, peer))->train(std::move(request), *pool));
+                    auto delta = std::move(trained.weights);
+                    tensor::subtract(delta.floats(), std::as_const(delta).floats(),
+                                     global.values());
+                    if (!codec::add_encoded(sums[t].words(), *codec, std::as_const(delta).bytes(),
+                                            60, scale))
+                        std::exit(1);
+                }
+            });
+        for (auto& thread : threads) thread.join();
+        auto next = pool->take_floats(count);
+        auto out = next.floats();
+        const auto now = global.values();
+        for (unsigned t = 1; t < kThreads; ++t)
+            tensor::exact_merge(sums[0].words(), std::as_const(sums[t]).words());
+        tensor::exact_decode(out, std::as_const(sums[0]).words(), scale,
+                             60.0 * static_cast<double>(cohort));
+        tensor::add(out, std::as_const(next).floats(), now);
+        global = tensor::Model::of(layout, std::move(next));
+    }
+    return static_cast<double>(rounds * cohort) / since(began);
+}
+
+void fedavg(const char* name, std::vector<std::string> sets, std::size_t rounds, double goal) {
+    sets.push_back("run.rounds=" + std::to_string(rounds));
+    sets.push_back("federated.evaluate_every=0");
+    auto s = scenario("fedavg-1000", sets);
+    double ours = 0, bare = 0;
+    for (int i = 0; i < kRepeats; ++i) {
+        bare = std::max(bare, bare_fedavg(*s, 100, rounds));
+        auto simulation = need(Simulation::create(s, {.threads = kThreads}));
+        const auto o = need(simulation->run());
+        ours = std::max(ours, static_cast<double>(o.client_updates) / o.wall_seconds);
+    }
+    figure(name, ours, "updates/s", bare, goal);
+}
+
+// D-PSGD on the scenario's graph, all peers in step: train in place, then average.
+double bare_gossip(const Scenario& s, std::size_t steps) {
+    const auto& learning = s.learning();
+    auto pool = learning.pool();
+    const auto layout = learning.layout();
+    const auto count = layout->parameter_count();
+    std::vector<tensor::Buffer> models(s.peers());
+    std::vector<std::shared_ptr<training::Trainer>> trainers;
+    for (std::uint32_t p = 0; p < s.peers(); ++p) {
+        trainers.push_back(need(learning.trainer(Role::peer, p)));
+        models[p] = pool->take_floats(count);
+        trainers[p]->initialise(models[p].floats(), s.run().seed);
+    }
+    constexpr std::size_t kBlock = 128;
+    const auto began = Clock::now();
+    for (std::size_t step = 0; step < steps; ++step) {
+        const auto both = [&](auto&& work) {
+            std::vector<std::thread> threads;
+            for (unsigned t = 0; t < kThreads; ++t) threads.emplace_back([&, t] { work(t); });
+            for (auto& thread : threads) thread.join();
+        };
+        both([&](unsigned t) {
+            for (std::uint32_t p = t; p < s.peers(); p += kThreads) {
+                training::TrainRequest request;
+                request.start = tensor::Model::of(layout, std::move(models[p]));
+                request.round = step + 1;
+                request.who = s.id(p);
+                request.seed = s.run().seed;
+                request.steps = 1;
+                models[p] = std::move(need(trainers[p]->train(std::move(request), *pool)).weights);
+            }
+        });
+        both([&](unsigned t) {
+            std::vector<float> scratch(s.peers() * kBlock);
+            const std::size_t from = count * t / kThreads, to = count * (t + 1) / kThreads;
+            for (std::size_t at = from; at < to; at += kBlock) {
+                const auto n = std::min(kBlock, to - at);
+                for (std::uint32_t p = 0; p < s.peers(); ++p) {
+                    double sum[kBlock];
+                    const auto add = [&](std::uint32_t q, double weight, bool first) {
+                        const float* x = std::as_const(models[q]).floats().data() + at;
+                        if (first)
+                            for (std::size_t i = 0; i < n; ++i) sum[i] = weight * x[i];
+                        else
+                            for (std::size_t i = 0; i < n; ++i) sum[i] += weight * x[i];
+                    };
+                    add(p, s.schedule()->self_weight(p, step), true);
+                    for (const auto& q : s.schedule()->in_neighbours(p, step))
+                        add(q.place, q.weight(), false);
+                    for (std::size_t i = 0; i < n; ++i)
+                        scratch[p * kBlock + i] = static_cast<float>(sum[i]);
+                }
+                for (std::uint32_t p = 0; p < s.peers(); ++p)
+                    std::memcpy(models[p].floats().data() + at, &scratch[p * kBlock],
+                                n * sizeof(float));
+            }
+        });
+    }
+    return static_cast<double>(steps * s.peers()) / since(began);
+}
+
+void gossip_run(std::size_t steps, double goal) {
+    auto s = scenario("gossip-96", {"run.rounds=" + std::to_string(steps),
+                                    "gossip.evaluate_every=0", "data.test_max=100",
+                                    "gossip.final_averaging_steps=0"});
+    double ours = 0, bare = 0;
+    for (int i = 0; i < kRepeats; ++i) {
+        bare = std::max(bare, bare_gossip(*s, steps));
+        auto simulation = need(Simulation::create(s, {.threads = kThreads}));
+        const auto o = need(simulation->run());
+        ours = std::max(ours, static_cast<double>(o.client_updates) / o.wall_seconds);
+    }
+    figure("gossip-96, 4-regular, mixing after each step", ours, "node-steps/s", bare, goal);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const std::string only = argc > 1 ? argv[1] : "";
+    const auto wanted = [&](const char* name) { return only.empty() || only == name; };
+    if (wanted("fedavg")) fedavg("fedavg-1000, 784-200-200-10", {}, 20, 0.9);
+    if (wanted("cnn"))
+        fedavg("fedavg-1000, the paper's CNN", {"model.name=fedavg-cnn"}, 1, 0.95);
+    if (wanted("gossip")) gossip_run(60, 0.85);
+}
