@@ -20,7 +20,9 @@ constexpr unsigned kThreads = 2;
 constexpr int kRepeats = 3;
 using Clock = std::chrono::steady_clock;
 
-double since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+double since(Clock::time_point t) {
+    return std::chrono::duration<double>(Clock::now() - t).count();
+}
 
 void figure(const std::string& name, double value, const char* unit, double limit, double goal) {
     std::printf(
@@ -175,9 +177,9 @@ double bare_gossip(const Scenario& s, std::size_t steps) {
 }
 
 void gossip_run(std::size_t steps, double goal) {
-    auto s = scenario("gossip-96", {"run.rounds=" + std::to_string(steps),
-                                    "gossip.evaluate_every=0", "data.test_max=100",
-                                    "gossip.final_averaging_steps=0"});
+    auto s =
+        scenario("gossip-96", {"run.rounds=" + std::to_string(steps), "gossip.evaluate_every=0",
+                               "data.test_max=100", "gossip.final_averaging_steps=0"});
     double ours = 0, bare = 0;
     for (int i = 0; i < kRepeats; ++i) {
         bare = std::max(bare, bare_gossip(*s, steps));
@@ -194,7 +196,6 @@ int main(int argc, char** argv) {
     const std::string only = argc > 1 ? argv[1] : "";
     const auto wanted = [&](const char* name) { return only.empty() || only == name; };
     if (wanted("fedavg")) fedavg("fedavg-1000, 784-200-200-10", {}, 20, 0.9);
-    if (wanted("cnn"))
-        fedavg("fedavg-1000, the paper's CNN", {"model.name=fedavg-cnn"}, 1, 0.95);
+    if (wanted("cnn")) fedavg("fedavg-1000, the paper's CNN", {"model.name=fedavg-cnn"}, 1, 0.95);
     if (wanted("gossip")) gossip_run(60, 0.85);
 }

@@ -104,7 +104,7 @@ void Link::close(Instant, Error error) {
     if (state_ == State::closed) return;
     wire::Goodbye frame{error.code, error.what};
     // What cores said before an orderly close is still said; where something is wrong it is not.
-    std::deque<wire::Frame> last_words;
+    Queue<wire::Frame> last_words;
     if (state_ == State::up && error.code == ErrorCode::kLinkClosed)
         for (auto* lane : {&control_, &round_})
             for (auto& queued : *lane)
@@ -293,8 +293,7 @@ void Link::take(TransferOutput output) {
 
 std::optional<wire::Frame> Link::next_frame(Instant now, bool room) {
     if (!control_.empty()) {
-        auto frame = std::move(control_.front());
-        control_.pop_front();
+        auto frame = control_.pop_front();
         // Round trips measured beside bulk say nothing about the network: mark them.
         if (auto* m = std::get_if<message::Message>(&frame.body)) {
             auto* beat = std::get_if<message::Heartbeat>(m);
@@ -307,9 +306,7 @@ std::optional<wire::Frame> Link::next_frame(Instant now, bool room) {
     }
     if (!room || state_ != State::up) return std::nullopt;
     if (!round_.empty()) {
-        auto frame = std::move(round_.front());
-        round_.pop_front();
-        return frame;
+        return round_.pop_front();
     }
     auto body = outgoing_.next(now, config_.pool == nullptr);
     if (!body) {
@@ -334,9 +331,7 @@ std::size_t Link::room_bytes() const {
 
 std::optional<Event> Link::next_event() {
     if (events_.empty()) return std::nullopt;
-    auto event = std::move(events_.front());
-    events_.pop_front();
-    return event;
+    return events_.pop_front();
 }
 
 // ---- time ----

@@ -9,7 +9,6 @@
 // room, bulk after round. Back-pressure is credit alone; the receiver never stops reading.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,6 +17,7 @@
 #include <vector>
 
 #include "connection/link/limits.hpp"
+#include "connection/link/queue.hpp"
 #include "connection/link/rate.hpp"
 #include "connection/link/staging.hpp"
 #include "connection/link/transfers.hpp"
@@ -136,8 +136,8 @@ private:
     State state_ = State::greeting;
     Instant opened_, last_received_;
     RemoteInfo remote_;
-    std::deque<wire::Frame> control_, round_;
-    std::deque<Event> events_;
+    Queue<wire::Frame> control_, round_;
+    Queue<Event> events_;
     OutgoingTransfers outgoing_;
     IncomingTransfers incoming_;
     RateMeter sending_, receiving_;

@@ -1,6 +1,8 @@
 #include <flatbuffers/flatbuffers.h>
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 
 #include "connection/wire/frame_generated.h"
 #include "connection/wire/frame_types.hpp"
@@ -190,16 +192,17 @@ struct BodyWriter {
 };
 
 void put_header(Bytes& out, const FrameHeader& h) {
-    ByteWriter w;
-    w.put(h.length);
-    w.put(static_cast<std::uint8_t>(h.lane));
-    w.put(h.type);
-    w.put(h.flags);
-    w.put(std::uint8_t{0});
-    w.put(h.run);
-    w.put(std::uint16_t{0});
-    w.put(h.stream);
-    out.insert(out.end(), w.view().begin(), w.view().end());
+    std::array<std::byte, kHeaderBytes> bytes{};
+    const auto put = [&](std::size_t at, auto value) {
+        std::memcpy(bytes.data() + at, &value, sizeof value);
+    };
+    put(0, h.length);
+    put(4, static_cast<std::uint8_t>(h.lane));
+    put(5, h.type);
+    put(6, h.flags);
+    put(8, h.run);
+    put(12, h.stream);
+    out.insert(out.end(), bytes.begin(), bytes.end());
 }
 
 }  // namespace
@@ -223,11 +226,19 @@ void encode(const Frame& frame, Bytes& out) {
     out.insert(out.end(), body, body + builder.GetSize());
 }
 
-std::size_t encoded_bytes(const Frame& frame) {
+std::size_t encoded_bytes(const Frame& frame) { return Scale().weigh(frame); }
+
+struct Scale::State {
+    Builder builder{256};
+};
+Scale::Scale() : state_(std::make_unique<State>()) {}
+Scale::~Scale() = default;
+
+std::size_t Scale::weigh(const Frame& frame) {
     if (const auto* chunk = std::get_if<Chunk>(&frame.body)) return kHeaderBytes + chunk->length;
-    Bytes out;
-    encode(frame, out);
-    return out.size();
+    state_->builder.Clear();
+    std::visit(BodyWriter{state_->builder}, frame.body);
+    return kHeaderBytes + state_->builder.GetSize();
 }
 
 }  // namespace gossamer::wire

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 
@@ -54,6 +55,20 @@ Result<Frame> decode(const FrameHeader& header, ByteView body);
 // its bytes are source.bytes().subspan(offset, length) and go out as they are.
 void encode(const Frame& frame, Bytes& out);
 std::size_t encoded_bytes(const Frame& frame);  // of header and body, chunks with their bytes
+
+// The same for many frames, keeping its working memory.
+class Scale {
+public:
+    Scale();
+    ~Scale();
+    Scale(const Scale&) = delete;
+    Scale& operator=(const Scale&) = delete;
+    std::size_t weigh(const Frame& frame);  // as encoded_bytes
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
 
 // Whether a message or manifest keeps the bounds above; texts for people are cut, not refused.
 // Errors: kFrameTooLarge. Ours to ask before sending: a user's algorithm may break them.

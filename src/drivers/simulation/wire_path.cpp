@@ -17,10 +17,10 @@ constexpr WallTime kIssued{1'767'225'600'000'000'000}, kNow = kIssued + 1h;
 
 }  // namespace
 
-std::uint64_t wire_bytes(const wire::Frame& frame) {
+std::uint64_t wire_bytes(const wire::Frame& frame, wire::Scale& scale) {
     if (const auto* chunk = std::get_if<wire::Chunk>(&frame.body))
         return security::tls_wire_bytes(wire::kHeaderBytes, chunk->length);
-    return security::tls_wire_bytes(wire::encoded_bytes(frame), 0);
+    return security::tls_wire_bytes(scale.weigh(frame), 0);
 }
 
 Result<WireIdentities> WireIdentities::create() {
@@ -45,6 +45,7 @@ struct WirePath::State {
     std::array<security::TlsEngine, 2> engine;
     std::array<std::uint64_t, 2> sent{};
     Bytes sealed, plain;
+    wire::Scale scale;
 
     // What side `from` has to send reaches the other; how many bytes that were.
     std::uint64_t cross(std::size_t from) {
@@ -77,8 +78,8 @@ WirePath::~WirePath() = default;
 Result<std::unique_ptr<WirePath>> WirePath::create(const WireIdentities& identities, Role dialler,
                                                    Role listener) {
     using security::TlsEngine, security::TlsSide;
-    auto state = std::unique_ptr<State>(
-        new State{{TlsEngine(identities.of(dialler), TlsSide::dialler, {.now = kNow}),
+    auto state = std::unique_ptr<State>(new State{
+        .engine = {TlsEngine(identities.of(dialler), TlsSide::dialler, {.now = kNow}),
                    TlsEngine(identities.of(listener), TlsSide::listener, {.now = kNow})}});
     for (int flight = 0; flight < 6; ++flight)
         for (const std::size_t side : {0, 1}) {
@@ -99,7 +100,7 @@ Result<std::unique_ptr<WirePath>> WirePath::create(const WireIdentities& identit
 
 Status WirePath::State::carry(std::size_t from, wire::Frame& frame) {
     const std::size_t to = 1 - from;
-    const auto counted = wire_bytes(frame);
+    const auto counted = wire_bytes(frame, scale);
     const auto* chunk = std::get_if<wire::Chunk>(&frame.body);
     sealed.clear();
     wire::encode(frame, sealed);

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "connection/security/tls_context.hpp"
+#include "connection/wire/wire.hpp"
 #include "drivers/simulation/queue.hpp"
 #include "gossamer/base/result.hpp"
 
@@ -18,7 +19,7 @@ inline constexpr std::array<std::uint64_t, 2> kHandshakeBytes = {1353, 1364};
 inline constexpr std::uint64_t kHandshakeSlack = 16;
 
 // What a frame weighs on the wire, TLS records and all.
-std::uint64_t wire_bytes(const wire::Frame& frame);
+std::uint64_t wire_bytes(const wire::Frame& frame, wire::Scale& scale);
 
 // One identity for each role, shared by all channels: the bytes are what is checked, not who.
 class WireIdentities {

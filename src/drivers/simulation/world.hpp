@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "connection/link/link.hpp"
+#include "connection/wire/wire.hpp"
 #include "drivers/simulation/compute.hpp"
 #include "drivers/simulation/faults.hpp"
 #include "drivers/simulation/network.hpp"
@@ -298,6 +299,7 @@ private:
     Network network_;
     Compute compute_;
     EventQueue queue_;
+    wire::Scale scale_;
     std::vector<Place> places_;
     std::unordered_map<PeerId, PlaceIndex, PeerIdHash> by_id_;
     std::unordered_map<std::string, PlaceIndex> by_address_;

@@ -35,7 +35,7 @@ void World::pump(Channel& channel, std::size_t side) {
             continue;
         }
         if (!packet) packet = std::make_unique<Packet>();
-        packet->bytes += wire_bytes(*frame);
+        packet->bytes += wire_bytes(*frame, scale_);
         packet->frames.push_back(std::move(*frame));
         ++counts_.frames;
         if (packet->bytes >= kPacketBytesMax) send(channel, side, std::move(packet));
