@@ -18,7 +18,8 @@ public:
         if (head_ == items_.size())
             clear();
         else if (head_ > 64 && 2 * head_ > items_.size())
-            items_.erase(items_.begin(), items_.begin() + static_cast<long>(std::exchange(head_, 0)));
+            items_.erase(items_.begin(),
+                         items_.begin() + static_cast<long>(std::exchange(head_, 0)));
         return item;
     }
     bool empty() const { return head_ == items_.size(); }
