@@ -22,12 +22,21 @@ Result<Network> build(std::vector<std::uint32_t> input, std::vector<const char*>
 }  // namespace
 
 TEST_CASE("The zoo has the sizes that the papers state") {
-    auto count = [](const char* name, std::vector<std::uint32_t> input) {
-        return Network::create(zoo(name, std::move(input), 10).value())
+    auto count = [](const char* name, std::vector<std::uint32_t> input,
+                    std::uint32_t outputs = 10) {
+        return Network::create(zoo(name, std::move(input), outputs).value())
             .value()
             .layout()
             ->parameter_count();
     };
+    CHECK(count("emnist-cnn", {28, 28}, 62) == 1'206'590);
+    CHECK(count("emnist-cnn", {28, 28}, 10) == 1'199'882);
+    CHECK(count("autoencoder", {28, 28}, 784) == 2'837'314);
+    CHECK(count("shakespeare-lstm", {80}, 90) == 820'522);
+    CHECK(count("resnet-18", {32, 32, 3}, 100) == 11'220'132);
+    CHECK(count("resnet-8", {32, 32, 3}, 10) == 78'042);
+    CHECK(count("transformer", {64}, 96) == 627'680);
+    CHECK(count("linear-regression", {13}, 1) == 14);
     CHECK(count("softmax-regression", {28, 28}) == 7'850);
     CHECK(count("mlp-200-200", {28, 28}) == 199'210);
     CHECK(count("mlp-200-200", {784}) == 199'210);
@@ -52,19 +61,64 @@ TEST_CASE("The layout names tensors as people expect them") {
 }
 
 TEST_CASE("Layers read as they are written") {
-    for (const char* text : {"dense 200", "dense 200 relu", "dense 7 tanh", "conv 32 5x5 same relu",
-                             "conv 16 3x3 stride 2 valid", "maxpool 2x2", "maxpool 3x3 stride 1",
-                             "relu", "tanh", "flatten"}) {
+    for (const char* text : {"dense 200",
+                             "dense 200 relu",
+                             "dense 7 tanh",
+                             "conv 32 5x5 same relu",
+                             "conv 16 3x3 stride 2 valid",
+                             "maxpool 2x2",
+                             "maxpool 3x3 stride 1",
+                             "relu",
+                             "tanh",
+                             "flatten",
+                             "dense 90 each",
+                             "dense 5 gelu nobias",
+                             "conv 8 1x1 stride 2 same nobias",
+                             "avgpool 2x2",
+                             "globalpool",
+                             "groupnorm 8",
+                             "layernorm",
+                             "rmsnorm",
+                             "dropout 0.25",
+                             "sigmoid",
+                             "silu",
+                             "embedding 90 8",
+                             "position",
+                             "lstm 256",
+                             "gru 3",
+                             "last",
+                             "attention 4",
+                             "residual",
+                             "shortcut",
+                             "add"}) {
         const auto layer = parse_layer(text);
         REQUIRE(layer);
         CHECK(to_string(*layer) == text);
         CHECK(parse_layer(to_string(*layer)).value() == *layer);
     }
     CHECK(parse_layer("conv 32 5 same").value() == parse_layer("conv 32  5x5 same").value());
-    for (const char* text :
-         {"", " ", "dense", "dense 0", "dense -3", "dense 2000000", "dense 20 gelu", "conv 32",
-          "conv 32 5x4", "conv 32 5x5 stride", "maxpool 2x2 relu", "relu 3", "dense 20 stride 2",
-          "lstm 20", "dense 99999999999999999999", "dense 20x"}) {
+    for (const char* text : {"",
+                             " ",
+                             "dense",
+                             "dense 0",
+                             "dense -3",
+                             "dense 2000000",
+                             "dense 20 gelo",
+                             "conv 32",
+                             "conv 32 5x4",
+                             "conv 32 5x5 stride",
+                             "maxpool 2x2 relu",
+                             "relu 3",
+                             "dense 20 stride 2",
+                             "lstm",
+                             "lstm 20 relu",
+                             "dropout 1",
+                             "dropout -0.1",
+                             "embedding 9",
+                             "attention 0",
+                             "maxpool 2x2 each",
+                             "dense 99999999999999999999",
+                             "dense 20x"}) {
         CAPTURE(text);
         const auto layer = parse_layer(text);
         REQUIRE_FALSE(layer);

@@ -1,10 +1,18 @@
 // A network: a list of layers, described as plain data, and checked before anything runs.
 //
 // Layers have a textual form, one string each, as in model.layers of a configuration:
-//   "dense 200"  "dense 200 relu"  "conv 32 5x5 same relu"  "conv 16 3x3 stride 2 valid"
-//   "maxpool 2x2"  "maxpool 3x3 stride 2"  "relu"  "tanh"  "flatten"
+//   "dense 200"  "dense 200 relu"  "dense 90 each" (at every position)  "dense 64 nobias"
+//   "conv 32 5x5 same relu"  "conv 16 3x3 stride 2 valid nobias"
+//   "maxpool 2x2"  "maxpool 3x3 stride 2"  "avgpool 2x2"  "globalpool"
+//   "groupnorm 8"  "layernorm"  "rmsnorm"  "dropout 0.25"  "flatten"
+//   "relu"  "tanh"  "sigmoid"  "gelu"  "silu" (alone, or after dense, conv, norms and add)
+//   "embedding 90 8" (first: numbers below 90 become 8 values)  "position" (adds learned places)
+//   "lstm 256"  "gru 128"  "last" (the last step alone)  "attention 4" (causal, 4 heads)
+//   "residual" … "add": the values at "residual" are added to those before "add". Layers between
+//   "shortcut" and "add" work on the values at "residual" instead: "residual", "conv 64 3x3 same",
+//   "shortcut", "conv 64 1x1", "add".
 // Samples are rows of floats; images are height x width x channels (a shape {28, 28} is taken as
-// {28, 28, 1} by a convolution). A dense layer takes any shape as one row.
+// {28, 28, 1} by a convolution), sequences steps x channels. Plain dense takes any shape as one row.
 #pragma once
 
 #include <cstdint>
@@ -20,21 +28,52 @@
 
 namespace gossamer::model {
 
-enum class LayerKind : std::uint8_t { dense, conv, max_pool, relu, tanh, flatten };
-enum class Activation : std::uint8_t { none, relu, tanh };
+enum class LayerKind : std::uint8_t {
+    dense,
+    conv,
+    max_pool,
+    relu,
+    tanh,
+    flatten,
+    average_pool,
+    global_pool,
+    group_norm,
+    layer_norm,
+    rms_norm,
+    dropout,
+    sigmoid,
+    gelu,
+    silu,
+    embedding,
+    position,
+    lstm,
+    gru,
+    last,
+    attention,
+    residual,
+    shortcut,
+    add,
+};
+enum class Activation : std::uint8_t { none, relu, tanh, sigmoid, gelu, silu };
 enum class Padding : std::uint8_t { valid, same };
 enum class Loss : std::uint8_t {
     softmax_cross_entropy,  // of labels
     mean_squared_error,     // of targets, or of labels as one-hot rows; mean over all elements
+    sigmoid_cross_entropy,  // likewise: every output a yes or no of its own
+    reconstruction,         // mean squared error against the sample itself
 };
 
 struct LayerSpec {
     LayerKind kind = LayerKind::dense;
-    std::uint32_t units = 0;                   // outputs of dense, channels out of conv
-    std::uint32_t window = 0;                  // side of the square kernel or pool
-    std::uint32_t stride = 0;                  // 0: 1 for conv, the window for pools
-    Padding padding = Padding::valid;          // conv; `same` with stride s gives ceil(size / s)
+    std::uint32_t units = 0;           // outputs of dense, channels out of conv, groups, heads
+    std::uint32_t window = 0;          // side of the square kernel or pool
+    std::uint32_t stride = 0;          // 0: 1 for conv, the window for pools
+    Padding padding = Padding::valid;  // conv; `same` with stride s gives ceil(size / s)
     Activation activation = Activation::none;  // of dense and conv
+    std::uint32_t vocabulary = 0;              // of embedding: numbers known
+    float rate = 0;                            // of dropout: share of values left out
+    bool biased = true;                        // dense, conv
+    bool each = false;                         // dense: at every position, not on the whole
 
     bool operator==(const LayerSpec&) const = default;
 };
@@ -61,10 +100,22 @@ struct Stage {
     std::uint32_t window = 1, stride = 1, pad_top = 0, pad_left = 0;
     std::uint32_t padded_height = 0, padded_width = 0;  // of conv's input
     std::size_t weight_offset = 0, bias_offset = 0;     // in the flat parameters
+    // Recurrent weights [units, gates]; of attention: the projection after it, and its bias.
+    std::size_t second_offset = 0, second_bias_offset = 0;
+    std::uint32_t vocabulary = 0, groups = 0;  // groups of a norm, heads of attention
+    float rate = 0;
+    bool biased = false;
+    int input = -1;         // the stage whose output this one reads; -1: the sample
+    int source = kNoStage;  // of add: the stage whose output is added
+    static constexpr int kNoStage = -2;
 
+    std::size_t rows() const { return std::size_t{height} * width; }
     std::size_t in_count() const { return std::size_t{height} * width * channels; }
     std::size_t out_count() const { return std::size_t{out_height} * out_width * out_channels; }
     std::size_t weight_count() const;
+    std::size_t bias_count() const;
+    std::size_t second_count() const;
+    std::size_t second_bias_count() const { return kind == LayerKind::attention ? channels : 0; }
     bool padded() const { return padded_height != height || padded_width != width; }
 };
 
@@ -92,11 +143,17 @@ private:
 };
 
 // Networks by name, for samples of this shape and this many classes (or target values):
-//   softmax-regression  one dense layer
+//   softmax-regression, linear-regression  one dense layer
 //   mlp-200-200         two hidden layers of 200, ReLU (the 2NN of McMahan et al. 2017: 199,210
 //                       parameters on 28 x 28, 10 classes)
 //   fedavg-cnn          two 5x5 convolutions of 32 and 64 with pools, 512 (McMahan et al. 2017:
 //                       1,663,370 parameters)
+//   emnist-cnn          two 3x3 convolutions, pool, dropout, 128 (TFF; 1,206,590 for 62 classes)
+//   autoencoder         1000-500-250-30-250-500-1000 (TFF; 2,837,314 on 28 x 28)
+//   resnet-8, resnet-18 residual networks with group norm (resnet-18: 11,220,132 on 32 x 32 x 3,
+//                       100 classes)
+//   shakespeare-lstm    characters below 90, two LSTMs of 256 (820,522 for 90 outputs)
+//   transformer         characters below 96, three blocks of 128 (627,680 for 96 outputs, 64 steps)
 // kModelUnknown lists the names.
 Result<NetworkSpec> zoo(std::string_view name, std::vector<std::uint32_t> input,
                         std::uint32_t outputs);

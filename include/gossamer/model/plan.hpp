@@ -12,20 +12,22 @@
 
 namespace gossamer::model {
 
-namespace maths {
-struct Rows;
-}
+struct Sink;
 
 // Samples to learn from; labels or targets, whichever the loss wants.
 struct Batch {
     std::size_t size = 0;
-    std::span<const float> inputs;         // size x input_count
-    std::span<const std::int32_t> labels;  // size, each in [0, output_count)
-    std::span<const float> targets;        // size x output_count
+    std::span<const float> inputs;  // size x input_count
+    // One a sample, each in [0, output_count); with softmax_cross_entropy any number a sample: the
+    // outputs are then so many positions of classes each, and a label of -1 (padding) counts nothing.
+    std::span<const std::int32_t> labels;
+    std::span<const float> targets;  // size x output_count
+    std::uint64_t draws = 0;         // what dropout leaves out; another number for every batch
 };
 
 struct Score {
-    double loss_sum = 0;        // over samples
+    double loss_sum = 0;        // over samples, or over the positions that count
+    std::uint64_t counted = 0;  // so many
     std::uint64_t correct = 0;  // of labels; 0 without
 };
 
@@ -49,25 +51,21 @@ public:
     std::span<const float> outputs(std::span<const float> parameters, const Batch& batch);
 
 private:
-    // Where a stage's weight gradient goes: out = keep · out + scale · gradient.
-    struct Sink {
-        float* out;
-        float keep, scale;
-    };
-    void forward(const float* parameters, const Batch& batch);
+    double learn(const float* parameters, const Batch& batch, const Sink& sink);
+    void forward(const float* parameters, const Batch& batch, bool training);
     void backward(const float* parameters, const Batch& batch, const Sink& sink);
-    static void learn(const Stage& stage, const maths::Rows& rows, const float* delta,
-                      const Sink& sink);
-    const float* input_of(std::size_t stage, const Batch& batch) const;
+    const float* output_of(int stage, const Batch& batch) const;
 
     struct Room {  // a stage's part of the arena, in floats
-        std::size_t output = 0, padded = 0, winner = 0;
+        std::size_t output = 0, kept = 0, delta = 0;
+        bool adds_input = false;  // a later stage has written the gradient of the same input
+        bool adds_source = false;
     };
     Network network_;
     std::size_t batch_max_;
     bool gradients_;
     std::vector<Room> rooms_;
-    std::size_t delta_[2] = {}, delta_padded_ = 0, turned_ = 0, scratch_ = 0;
+    std::size_t work_ = 0, spare_ = 0, scratch_ = 0;
     tensor::Buffer arena_;
 };
 

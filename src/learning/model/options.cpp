@@ -14,10 +14,12 @@ OptionTable model_options() {
          "2x2\", \"dense 10\"]; counts instead of model.name when not empty."},
         {"model.loss",
          K::choice,
-         std::string("cross-entropy"),
+         std::string("default"),
          "",
-         "cross-entropy for classes; mse for target values, or for classes as one-hot rows.",
-         {"cross-entropy", "mse"}},
+         "default: the network's own (cross-entropy but for linear-regression and autoencoder). "
+         "cross-entropy for classes; mse for target values, or for classes as one-hot rows; "
+         "sigmoid for yes-or-no outputs; reconstruction for the sample itself.",
+         {"default", "cross-entropy", "mse", "sigmoid", "reconstruction"}},
     };
 }
 
@@ -35,7 +37,17 @@ Result<NetworkSpec> network_spec(const OptionSource& options, std::vector<std::u
             spec.layers.push_back(layer);
         }
     }
-    if (options.text("model.loss") == "mse") spec.loss = Loss::mean_squared_error;
+    const auto& loss = options.text("model.loss");
+    if (loss == "cross-entropy") spec.loss = Loss::softmax_cross_entropy;
+    if (loss == "mse") spec.loss = Loss::mean_squared_error;
+    if (loss == "sigmoid") spec.loss = Loss::sigmoid_cross_entropy;
+    if (loss == "reconstruction") spec.loss = Loss::reconstruction;
+    if (spec.loss == Loss::reconstruction) {
+        GOSSAMER_TRY(const auto whole, Network::create(spec));
+        if (whole.output_count() == whole.input_count()) return spec;
+        outputs = static_cast<std::uint32_t>(whole.input_count());
+        if (layers.empty()) return zoo(options.text("model.name"), spec.input, outputs);
+    }
     GOSSAMER_TRY(const auto network, Network::create(spec));
     if (network.output_count() != outputs)
         return fail(ErrorCode::kModelShape,

@@ -1,5 +1,6 @@
 #include "gossamer/training/cpu_trainer.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -40,6 +41,12 @@ Status suits(const model::Network& network, const data::View& view) {
         return fail(ErrorCode::kDataShape,
                     d.name() + " has samples of " + tensor::shape_text(d.shape()) + ", the model " +
                         name + " takes " + tensor::shape_text(network.spec().input));
+    if (network.spec().loss == model::Loss::reconstruction) {
+        if (network.output_count() == network.input_count()) return {};
+        return fail(ErrorCode::kDataShape,
+                    "the model " + name + " gives " + std::to_string(network.output_count()) +
+                        " values for samples of " + std::to_string(network.input_count()));
+    }
     if (d.has_labels() && d.class_count() > network.output_count())
         return fail(ErrorCode::kDataLabel, d.name() + " has " + std::to_string(d.class_count()) +
                                                " classes, the model " + name + " tells " +
@@ -152,13 +159,18 @@ Status CpuTrainer::run(const TrainRequest& request, std::span<float> weights, Tr
         gradient = pool.take_floats(weights.size());
         GOSSAMER_TRY(state, OptimiserState::after(request.state.get(), spec, weights.size(), pool));
     }
+    const bool draws = std::ranges::any_of(plan.network().stages(), [](const model::Stage& s) {
+        return s.kind == model::LayerKind::dropout;
+    });
     double loss_sum = 0;
     std::uint64_t seen = 0;
     for (std::uint64_t i = 0; i < steps; ++i) {
         if (request.pause && !(*request.pause)())
             return fail(ErrorCode::kCancelled,
                         "training was cancelled in round " + std::to_string(request.round));
-        const model::Batch batch = batch_of(loader.step(first + i));
+        model::Batch batch = batch_of(loader.step(first + i));
+        if (draws)
+            batch.draws = stream(request.seed, Purpose::dropout, first + i, request.who).next_u64();
         const double rate = config_.schedule.at(request.schedule_offset + first + i);
         double loss = 0;
         if (fused) {

@@ -1,8 +1,9 @@
 // What stands between the products: borders, pooling, activations.
+#include "learning/model/maths/layers.hpp"
+#include "learning/model/maths/functions.hpp"
 #include "learning/model/maths/vec.hpp"
 
 #include <algorithm>
-#include <bit>
 
 namespace gossamer::model::maths {
 
@@ -72,39 +73,35 @@ void max_pool_gradient(float* dx, const float* dy, const std::int32_t* winner, c
             }
 }
 
-namespace {
-
-// Cephes expf: x = n ln 2 + r, then a polynomial in r. The magic number leaves n in the low bits.
-inline float exp_of(float x) {
-    constexpr float kMagic = 12582912.0f;  // 1.5 · 2^23
-    x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
-    const float shifted = x * 1.44269504088896341f + kMagic;
-    const float n = shifted - kMagic;
-    const float r = x - n * 0.693359375f - n * -2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    const std::uint32_t bits = std::bit_cast<std::uint32_t>(shifted) + 127u;
-    return p * std::bit_cast<float>(bits << 23);
+void average_pool(float* out, const float* in, const Pool& p) {
+    const float share = 1.0f / static_cast<float>(p.window * p.window);
+    for (Index i = 0; i < p.count; ++i)
+        for (Index oy = 0; oy < p.out_height; ++oy)
+            for (Index ox = 0; ox < p.out_width; ++ox, out += p.channels) {
+                const float* from =
+                    in + ((i * p.height + oy * p.stride) * p.width + ox * p.stride) * p.channels;
+                std::fill_n(out, p.channels, 0.0f);
+                for (Index k = 0; k < p.window * p.window; ++k) {
+                    const float* v = from + ((k / p.window) * p.width + k % p.window) * p.channels;
+                    for (Index c = 0; c < p.channels; ++c) out[c] += share * v[c];
+                }
+            }
 }
 
-inline float tanh_of(float x) {  // Cephes tanhf
-    const float a = x < 0 ? -x : x, z = x * x;
-    float p = -5.70498872745e-3f;
-    p = p * z + 2.06390887954e-2f;
-    p = p * z - 5.37397155531e-2f;
-    p = p * z + 1.33314422036e-1f;
-    p = p * z - 3.33332819422e-1f;
-    const float small = p * z * x + x;
-    const float far = 1.0f - 2.0f / (exp_of(2.0f * (a > 20.0f ? 20.0f : a)) + 1.0f);
-    return a < 0.625f ? small : x < 0 ? -far : far;
+void average_pool_gradient(float* dx, const float* dy, const Pool& p) {
+    const float share = 1.0f / static_cast<float>(p.window * p.window);
+    std::fill_n(dx, p.count * p.height * p.width * p.channels, 0.0f);
+    for (Index i = 0; i < p.count; ++i)
+        for (Index oy = 0; oy < p.out_height; ++oy)
+            for (Index ox = 0; ox < p.out_width; ++ox, dy += p.channels) {
+                float* to =
+                    dx + ((i * p.height + oy * p.stride) * p.width + ox * p.stride) * p.channels;
+                for (Index k = 0; k < p.window * p.window; ++k) {
+                    float* v = to + ((k / p.window) * p.width + k % p.window) * p.channels;
+                    for (Index c = 0; c < p.channels; ++c) v[c] += share * dy[c];
+                }
+            }
 }
-
-}  // namespace
 
 void exp(float* y, const float* x, Index n) {
     for (Index i = 0; i < n; ++i) y[i] = exp_of(x[i]);
@@ -120,6 +117,58 @@ void relu_gradient(float* dx, const float* dy, const float* y, Index n) {
 }
 void tanh_gradient(float* dx, const float* dy, const float* y, Index n) {
     for (Index i = 0; i < n; ++i) dx[i] = dy[i] * (1.0f - y[i] * y[i]);
+}
+
+void sigmoid(float* y, const float* x, Index n) {
+    for (Index i = 0; i < n; ++i) y[i] = sigmoid_of(x[i]);
+}
+void sigmoid_gradient(float* dx, const float* dy, const float* y, Index n) {
+    for (Index i = 0; i < n; ++i) dx[i] = dy[i] * y[i] * (1.0f - y[i]);
+}
+void silu(float* y, const float* x, Index n) {
+    for (Index i = 0; i < n; ++i) y[i] = x[i] * sigmoid_of(x[i]);
+}
+void silu_gradient(float* dx, const float* dy, const float* x, Index n) {
+    for (Index i = 0; i < n; ++i) {
+        const float s = sigmoid_of(x[i]);
+        dx[i] = dy[i] * s * (1.0f + x[i] * (1.0f - s));
+    }
+}
+
+// 0.5 x (1 + tanh(a (x + b x³))), Hendrycks & Gimpel 2016.
+constexpr float kGeluA = 0.7978845608028654f, kGeluB = 0.044715f;
+void gelu(float* y, const float* x, Index n) {
+    for (Index i = 0; i < n; ++i) {
+        const float v = x[i];
+        y[i] = 0.5f * v * (1.0f + tanh_of(kGeluA * (v + kGeluB * v * v * v)));
+    }
+}
+void gelu_gradient(float* dx, const float* dy, const float* x, Index n) {
+    for (Index i = 0; i < n; ++i) {
+        const float v = x[i], t = tanh_of(kGeluA * (v + kGeluB * v * v * v));
+        const float inner = kGeluA * (1.0f + 3.0f * kGeluB * v * v);
+        dx[i] = dy[i] * (0.5f * (1.0f + t) + 0.5f * v * (1.0f - t * t) * inner);
+    }
+}
+
+void add(float* y, const float* x, Index n) {
+    for (Index i = 0; i < n; ++i) y[i] += x[i];
+}
+
+// Whether element i stays is a hash of (draws, i) alone, so the way back needs no stored mask.
+void dropout(float* y, const float* x, Index n, float rate, std::uint64_t draws) {
+    const auto limit = static_cast<std::uint32_t>(double(rate) * 4294967295.0);
+    const float more = 1.0f / (1.0f - rate);
+    const auto low = static_cast<std::uint32_t>(draws);
+    const auto high = static_cast<std::uint32_t>(draws >> 32);
+    for (Index i = 0; i < n; ++i) {
+        std::uint32_t h = static_cast<std::uint32_t>(i) * 0x9e3779b9u + low;
+        h = (h ^ (h >> 16)) * 0x85ebca6bu;
+        h = ((h ^ (h >> 13)) + high) * 0xc2b2ae35u;
+        h = (h ^ (h >> 16)) * 0x27d4eb2fu;
+        h ^= h >> 15;
+        y[i] = h >= limit ? x[i] * more : 0.0f;
+    }
 }
 
 const char* instruction_set() { return GOSSAMER_INSTRUCTION_SET; }

@@ -1,0 +1,72 @@
+#include "learning/model/stage_run.hpp"
+
+namespace gossamer::model {
+namespace {
+
+// The windows of a convolution over its (padded) input, as the rows of a product.
+maths::Rows windows(const Stage& s, const float* input, std::size_t count) {
+    const Index line = index(s.padded_width) * s.channels;
+    return {.data = input,
+            .images = index(count),
+            .image_stride = line * s.padded_height,
+            .lines = s.out_height,
+            .line_stride = line * s.stride,
+            .pixels = s.out_width,
+            .pixel_stride = index(s.channels) * s.stride,
+            .segments = s.window,
+            .segment_stride = line,
+            .run = index(s.window) * s.channels};
+}
+
+// The convolution that carries gradients back has stride 1 over the outputs spread out by the
+// stride, with a border of window - 1 less the padding of the way forth.
+Stage way_back(const Stage& s) {
+    Stage b;
+    b.channels = s.out_channels, b.window = s.window, b.stride = 1;
+    b.out_height = s.height, b.out_width = s.width, b.out_channels = s.channels;
+    b.padded_height = s.height + s.window - 1, b.padded_width = s.width + s.window - 1;
+    return b;
+}
+
+}  // namespace
+
+void forward_conv(const StageRun& r) {
+    const Stage& s = r.s;
+    const float* in = r.in;
+    if (s.padded()) {
+        maths::pad(r.kept, in, index(r.count), s.height, s.width, s.channels,
+                   {.top = s.pad_top,
+                    .left = s.pad_left,
+                    .height = s.padded_height,
+                    .width = s.padded_width});
+        in = r.kept;
+    }
+    maths::product(r.out, windows(s, in, r.count), r.weight(), s.out_channels, r.bias(),
+                   s.activation == Activation::relu);
+}
+
+std::size_t conv_work(const Stage& s, std::size_t count) {
+    const Stage back = way_back(s);
+    return count * back.padded_height * back.padded_width * back.channels + s.weight_count();
+}
+
+void back_conv(const StageBack& r) {
+    const Stage& s = r.s;
+    if (r.next) {
+        const Stage back = way_back(s);
+        float* spread = r.work;
+        float* turned =
+            r.work + r.count * back.padded_height * back.padded_width * std::size_t{back.channels};
+        maths::pad(spread, r.delta, index(r.count), s.out_height, s.out_width, s.out_channels,
+                   {.top = index(s.window) - 1 - s.pad_top,
+                    .left = index(s.window) - 1 - s.pad_left,
+                    .height = back.padded_height,
+                    .width = back.padded_width,
+                    .gap = s.stride});
+        maths::turn_weights(turned, r.weight(), s.window, s.window, s.channels, s.out_channels);
+        maths::product(r.next, windows(back, spread, r.count), turned, s.channels, nullptr, false);
+    }
+    learn(s, windows(s, s.padded() ? r.kept : r.in, r.count), r.delta, r.sink);
+}
+
+}  // namespace gossamer::model
