@@ -12,7 +12,7 @@
 //   "shortcut" and "add" work on the values at "residual" instead: "residual", "conv 64 3x3 same",
 //   "shortcut", "conv 64 1x1", "add".
 // Samples are rows of floats; images are height x width x channels (a shape {28, 28} is taken as
-// {28, 28, 1} by a convolution), sequences steps x channels. Plain dense takes any shape as one row.
+// {28, 28, 1} by a convolution), sequences steps x channels. Plain dense takes any shape as a row.
 #pragma once
 
 #include <cstdint>

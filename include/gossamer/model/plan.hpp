@@ -19,7 +19,7 @@ struct Batch {
     std::size_t size = 0;
     std::span<const float> inputs;  // size x input_count
     // One a sample, each in [0, output_count); with softmax_cross_entropy any number a sample: the
-    // outputs are then so many positions of classes each, and a label of -1 (padding) counts nothing.
+    // outputs are then so many positions of classes each, and label -1 (padding) counts nothing.
     std::span<const std::int32_t> labels;
     std::span<const float> targets;  // size x output_count
     std::uint64_t draws = 0;         // what dropout leaves out; another number for every batch

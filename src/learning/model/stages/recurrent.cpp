@@ -1,5 +1,5 @@
 // LSTM and GRU. Everything is turned time-major first, so that one step of all sequences is one
-// block: the products with the input, and all weight gradients, then run over all steps at once, and
+// block: the products with the input and all weight gradients then run over all steps at once, and
 // only the recurrent product goes step by step.
 #include "learning/model/stage_run.hpp"
 
@@ -8,8 +8,8 @@
 namespace gossamer::model {
 namespace {
 
-// kept, for N samples of T steps: x[T, N, in], gates[T, N, gates · H], cells[T, N, H] of the LSTM or
-// recurrent products [T, N, 3H] of the GRU, h[T, N, H].
+// kept, for N samples of T steps: x[T, N, in], gates[T, N, gates · H], cells[T, N, H] (LSTM) or
+// recurrent products [T, N, 3H] (GRU), h[T, N, H].
 struct Parts {
     std::size_t steps, count, in, units, gates;
     float *x, *z, *extra, *h;
