@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 #include <sodium.h>
 
+#include "drivers/program/campaign_command.hpp"
 #include "drivers/program/examples_first.hpp"
 #include "drivers/program/exit_code.hpp"
 #include "drivers/program/shipped_scenarios.hpp"
@@ -29,7 +30,8 @@ constexpr const char* kExamples =
     "  gossamer-sim list                                 the scenarios that ship\n"
     "  gossamer-sim run fedavg-1000                      one of them\n"
     "  gossamer-sim run mine.toml --set run.seed=7       your own file, with a value changed\n"
-    "  gossamer-sim show night > mine.toml               a file to start from\n";
+    "  gossamer-sim show night > mine.toml               a file to start from\n"
+    "  gossamer-sim campaign --seeds 200                 random worlds with faults of all kinds\n";
 
 std::atomic<bool> interrupted{false};  // by Ctrl-C; asked between events
 void on_interrupt(int) {
@@ -207,6 +209,14 @@ int run_simulation(int argc, char** argv, const Extensions& extensions) {
     auto* show = app.add_subcommand("show", "The text of a scenario");
     show->add_option("scenario", flags.scenario, "Name or TOML file")->required();
     auto* faults = app.add_subcommand("faults", "The kinds of simulation.faults");
+    CampaignFlags drawn;
+    auto* campaign = app.add_subcommand("campaign", "Random worlds with faults: what breaks?");
+    campaign->add_option("--seeds", drawn.seeds, "How many worlds");
+    campaign->add_option("--from", drawn.from, "The first seed");
+    campaign->add_option("--threads", drawn.threads, "Worlds at once (0: one a core)");
+    campaign->add_option("--time-max", drawn.real_time, "Begin no world after it, such as 10m");
+    campaign->add_option("--out", drawn.out, "Folder for worlds that broke, as scenarios");
+    campaign->add_option("--format", drawn.format, "text or json")->check(formats);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
@@ -220,6 +230,7 @@ int run_simulation(int argc, char** argv, const Extensions& extensions) {
     if (*list) code = list_scenarios(flags.format);
     if (*show) code = show_scenario(flags.scenario);
     if (*faults) code = list_faults();
+    if (*campaign) code = run_campaign(drawn, extensions, interrupted);
     if (code) return static_cast<int>(*code);
     fmt::print(stderr, "{}\n", telemetry::harmless(code.error().to_string()));
     return static_cast<int>(exit_code_of(code.error().code));

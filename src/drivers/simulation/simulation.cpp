@@ -71,13 +71,16 @@ Result<std::unique_ptr<Simulation>> Simulation::create(std::shared_ptr<const Sce
     setup.factory.disk = [&sim](PlaceIndex p, const Fault& fault, bool begins) {
         sim.disk_fault(p, fault, begins);
     };
-    sim.world_ = std::make_unique<World>(std::move(setup), sim.chronicle_);
+    sim.world_ = std::make_unique<World>(std::move(setup), sim.invariants_);
+    sim.invariants_.attach(*sim.world_);
     sim.chronicle_.attach(*sim.world_);
     return made;
 }
 
 Simulation::Simulation(std::shared_ptr<const Scenario> scenario)
-    : scenario_(std::move(scenario)), chronicle_(*scenario_) {}
+    : scenario_(std::move(scenario)),
+      chronicle_(*scenario_),
+      invariants_(*scenario_, chronicle_, [this](PlaceIndex p) { return model(p); }) {}
 Simulation::~Simulation() = default;
 
 bool Simulation::has_disk(PlaceIndex p) const {
@@ -145,13 +148,16 @@ Compute::Work Simulation::work_for(PlaceIndex p, job::Job any) {
     const bool trains = std::holds_alternative<job::TrainJob>(any) ||
                         std::holds_alternative<job::EvaluateJob>(any) ||
                         std::holds_alternative<job::InitialModelJob>(any);
+    auto after = invariants_.before(p, any);
     auto kept = std::make_shared<job::Job>(std::move(any));
-    return [this, p, trains, kept, tools = std::move(tools)]() mutable -> Result<job::JobDone> {
+    return [this, p, trains, kept, after = std::move(after),
+            tools = std::move(tools)]() mutable -> Result<job::JobDone> {
         const auto& learning = scenario_->learning();
         if (trains && !tools.trainer) {
             GOSSAMER_TRY(tools.trainer, learning.trainer(scenario_->role(p), p));
         }
         auto done = work::make_perform(std::move(tools))(*kept, [] { return true; });
+        if (after) after(*kept, done.has_value());
         kept.reset();
         return done;
     };
@@ -212,9 +218,13 @@ Result<Outcome> Simulation::run(const std::function<bool()>& go_on) {
     const auto began = std::chrono::steady_clock::now();
     const auto time_max = scenario_->world().time_max;
     std::uint64_t until_look = kEventsPerLook;
+    bool run_dry = false;
     while (end_.empty()) {
-        if (!world_->step()) {
+        const bool stepped = world_->step();
+        invariants_.look(world_->now());
+        if (!stepped) {
             end_ = "nothing is left to happen";
+            if (!world_->failed()) run_dry = true;
         } else if (world_->ended()) {
             end_ = chronicle_.end_reason();
             if (end_.empty()) end_ = "all have ended";
@@ -228,6 +238,7 @@ Result<Outcome> Simulation::run(const std::function<bool()>& go_on) {
     wall_seconds_ +=
         std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     if (world_->failed()) return fail(*world_->failed());
+    invariants_.at_end(run_dry);
     return outcome();
 }
 
@@ -251,6 +262,7 @@ Outcome Simulation::outcome() {
     o.peak_rss_bytes = peak_rss_bytes();
     o.trace_hash = world_->trace_hash();
     o.model = chronicle_.model();
+    o.broken = invariants_.broken();
     o.consensus = std::nan("");
     if (!scenario_->federated()) {
         const auto count = scenario_->learning().layout()->parameter_count();

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "drivers/simulation/chronicle.hpp"
+#include "drivers/simulation/invariants.hpp"
 #include "drivers/simulation/scenario.hpp"
 #include "drivers/simulation/world.hpp"
 #include "records/storage/memory_disk.hpp"
@@ -43,6 +44,7 @@ public:
     const Scenario& scenario() const { return *scenario_; }
     World& world() { return *world_; }
     Chronicle& chronicle() { return chronicle_; }
+    const Invariants& invariants() const { return invariants_; }
     // Of one place's latest model; empty when it holds none.
     std::span<const float> model(PlaceIndex place) const;
 
@@ -59,6 +61,7 @@ private:
     struct DiskPlace;
     std::shared_ptr<const Scenario> scenario_;
     Chronicle chronicle_;
+    Invariants invariants_;  // hears first, passes on to the chronicle
     std::vector<std::shared_ptr<training::Trainer>> trainers_;  // of the user's own
     std::map<PlaceIndex, std::unique_ptr<DiskPlace>> disks_;
     std::vector<tensor::Model> finals_;  // of places that ended

@@ -155,6 +155,8 @@ public:
     bool linked(PlaceIndex a, PlaceIndex b) const { return places_[a].up.contains(b); }
     bool reachable(PlaceIndex a, PlaceIndex b) const;  // both ways, no barrier
     std::uint64_t sent_bytes(PlaceIndex p) const { return places_[p].sent_bytes; }
+    std::size_t task_count(PlaceIndex p) const { return places_[p].tasks.size(); }
+    const link::Staging& staging(PlaceIndex p) const { return *places_[p].staging; }
     std::optional<PlaceIndex> place_of(const PeerId& id) const;
     bool ended() const { return ended_count_ == places_.size(); }  // all finished by themselves
     bool has_ended(PlaceIndex p) const { return places_[p].ended; }

@@ -1,0 +1,256 @@
+#include "drivers/simulation/invariants.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "protocol/node/run_node.hpp"
+
+namespace gossamer::simulation {
+
+namespace {
+
+using message::MemberState;
+
+constexpr std::size_t kViewPlacesMax = 64;  // pairs are looked at in worlds up to here
+constexpr std::uint64_t kValuesMax = 2'000'000;
+constexpr Duration kDialDeadline = 10s, kSilenceMax = 30s;
+
+// What only a peer that breaks the protocol brings about, or a fault of ours.
+bool accuses(ErrorCode code) {
+    switch (code) {
+        case ErrorCode::kFrameTooLarge:
+        case ErrorCode::kFrameMalformed:
+        case ErrorCode::kFrameUnknown:
+        case ErrorCode::kFrameOrder:
+        case ErrorCode::kLinkVersion:
+        case ErrorCode::kLinkRun:
+        case ErrorCode::kLinkCredit:
+        case ErrorCode::kLinkFlood:
+        case ErrorCode::kUpdateSize:
+        case ErrorCode::kUpdateDuplicate:
+        case ErrorCode::kModelLayout:
+        case ErrorCode::kModelIdentity:
+        case ErrorCode::kTlsPeerId:
+        case ErrorCode::kCheckpointFormat:
+        case ErrorCode::kInternal: return true;
+        default: return false;
+    }
+}
+
+const node::RunNode& run_node(const World& world, PlaceIndex p) {
+    return dynamic_cast<const node::RunNode&>(world.node(p));
+}
+
+}  // namespace
+
+Invariants::Invariants(const Scenario& scenario, Observer& next, Models models)
+    : scenario_(scenario),
+      next_(next),
+      models_(std::move(models)),
+      mixes_(scenario),
+      sums_(scenario),
+      places_(scenario.places()) {
+    const auto& t = membership::timings(scenario.membership(0).profile);
+    quiet_ = 2 * (t.limit_cap + t.suspicion) + 2 * (t.back_off_cap + kDialDeadline);
+    every_ = quiet_ / 8;
+    next_look_ = World::kBeginning + every_;
+}
+
+std::string Invariants::name(PlaceIndex place) const {
+    return place < scenario_.peers() ? fmt::format("peer {}", place) : "the aggregator";
+}
+
+void Invariants::tell(PlaceIndex place, std::uint64_t round, const std::string& what) {
+    if (broken_.size() >= kToldMax) return;
+    broken_.push_back(fmt::format("{}, round {}, at {:.3f}s, seed {}: {}", name(place), round,
+                                  seconds(world_->elapsed()), scenario_.run().seed.value, what));
+}
+
+// ---- what nodes say -----------------------------------------------------------------------------
+
+void Invariants::on_notice(Instant now, PlaceIndex place, const message::Notice& notice) {
+    if (const auto* m = std::get_if<message::Mixed>(&notice)) {
+        on_mixed(place, *m);
+    } else if (const auto* f = std::get_if<message::RoundFinished>(&notice)) {
+        on_round(place, *f);
+    } else if (const auto* c = std::get_if<message::CheckpointWritten>(&notice)) {
+        places_[place].durable = std::max(places_[place].durable, c->round);
+    } else if (const auto* s = std::get_if<message::RunStarted>(&notice)) {
+        auto& p = places_[place];
+        if (s->round < p.durable && (scenario_.federated() == (place == scenario_.peers())))
+            tell(place, s->round,
+                 fmt::format("starts at {} though a checkpoint held {}", s->round, p.durable));
+        p.last = s->round;
+    } else if (const auto* u = std::get_if<message::UpdateRefused>(&notice)) {
+        on_error(place, u->error);
+    } else if (const auto* l = std::get_if<message::LinkChanged>(&notice)) {
+        on_error(place, l->error);
+    } else if (const auto* w = std::get_if<message::Warning>(&notice)) {
+        on_error(place, w->error);
+    }
+    next_.on_notice(now, place, notice);
+}
+
+void Invariants::on_error(PlaceIndex place, const Error& error) {
+    if (!accuses(error.code)) return;
+    tell(place, places_[place].last,
+         fmt::format("honest peers break no protocol, but: {}", error.to_string()));
+}
+
+void Invariants::on_mixed(PlaceIndex place, const message::Mixed& n) {
+    auto& last = places_[place].last;
+    if (n.step <= last)
+        tell(place, n.step, fmt::format("mixed step {} after step {}", n.step, last));
+    last = n.step;
+    auto all = n.mixed;
+    all.insert(all.end(), n.left_out.begin(), n.left_out.end());
+    std::ranges::sort(all);
+    if (std::ranges::adjacent_find(all) != all.end())
+        tell(place, n.step, "a neighbour was mixed twice, or mixed and left out");
+    if (auto wrong = mixes_.on_mixed(place, n); !wrong.empty()) tell(place, n.step, wrong);
+}
+
+void Invariants::on_round(PlaceIndex place, const message::RoundFinished& n) {
+    auto& p = places_[place];
+    if (n.round <= p.last)
+        tell(place, n.round, fmt::format("finished round {} after round {}", n.round, p.last));
+    p.last = n.round;
+    auto accepted = n.accepted;
+    std::ranges::sort(accepted);
+    if (std::ranges::adjacent_find(accepted) != accepted.end())
+        tell(place, n.round, "an update was accepted twice");
+    for (const auto& id : accepted)
+        if (const auto from = world_->place_of(id); !from || *from >= scenario_.peers())
+            tell(place, n.round, "accepted an update of no client");
+    if (auto wrong = sums_.on_finished(n, models_(place)); !wrong.empty())
+        tell(place, n.round, wrong);
+}
+
+AfterJob Invariants::before(PlaceIndex place, const job::Job& any) {
+    if (const auto* mix = std::get_if<job::MixJob>(&any)) return mixes_.before(place, *mix);
+    const auto* add = std::get_if<job::AccumulateJob>(&any);
+    if (!add || !world_->running(place)) return {};
+    const auto* engine =
+        std::get_if<federated::RoundEngine>(&run_node(*world_, place).core());
+    if (!engine) return {};
+    const auto round = engine->progress().round + 1;
+    auto from = world_->place_of(add->from);
+    if (from && *from >= scenario_.peers()) from.reset();
+    auto after = sums_.before(*add, round, models_(place), from);
+    if (auto wrong = sums_.wrong(); !wrong.empty()) tell(place, round, wrong);
+    return after;
+}
+
+// ---- what is done to them -----------------------------------------------------------------------
+
+void Invariants::on_state(Instant now, PlaceIndex place, PlaceState state) {
+    auto& p = places_[place];
+    p.disturbed = now;
+    p.silent = Instant::never();
+    if (state != PlaceState::asleep) {
+        if (state == PlaceState::running) p.told_silent = false;
+        mixes_.on_life(place);
+        if (place == scenario_.peers()) sums_.on_life();
+    }
+    next_.on_state(now, place, state);
+}
+
+void Invariants::on_fault(Instant now, const Fault& fault, bool begins) {
+    if (fault.other.empty()) {
+        for (auto place : fault.who) places_[place].disturbed = now;
+    } else {
+        disturbed_ = now;
+    }
+    if (fault.kind == FaultKind::disk_lost)
+        for (auto place : fault.who) places_[place].durable = 0;
+    next_.on_fault(now, fault, begins);
+}
+
+// ---- looking around -----------------------------------------------------------------------------
+
+void Invariants::look_around(Instant now) {
+    next_look_ = now + every_;
+    const bool all = world_->size() <= kViewPlacesMax;
+    for (PlaceIndex p = 0; p < world_->size(); ++p) {
+        if (world_->state(p) != PlaceState::running || !world_->running(p)) continue;
+        look_at_bounds(p);
+        if (!all || world_->has_ended(p) || !calm(now, p)) continue;
+        look_at_views(now, p);
+        look_at_waits(now, p);
+    }
+    const std::size_t places = world_->size();
+    const std::size_t bound = 10'000 + 200 * places + 20 * std::min(places, kViewPlacesMax) * places;
+    if (world_->queue_largest() > bound && told_views_.emplace(~0u, ~0u).second)
+        tell(0, 0, fmt::format("{} events wait at once", world_->queue_largest()));
+}
+
+bool Invariants::calm(Instant now, PlaceIndex p) const {
+    return world_->running(p) && world_->state(p) == PlaceState::running &&
+           !world_->has_ended(p) && now - places_[p].disturbed > quiet_ &&
+           now - disturbed_ > quiet_;
+}
+
+void Invariants::look_at_views(Instant now, PlaceIndex p) {
+    const auto& members = run_node(*world_, p).membership();
+    if (!members.full_mesh()) return;
+    for (PlaceIndex other = 0; other < world_->size(); ++other) {
+        if (other == p || !calm(now, other) || !world_->reachable(p, other)) continue;
+        const auto& id = world_->id(other);
+        const bool known = members.role_of(id).has_value();
+        const auto state = members.state_of(id);
+        if (known && (state == MemberState::alive || state == MemberState::suspect)) continue;
+        if (!told_views_.emplace(p, other).second) continue;
+        tell(p, places_[p].last,
+             fmt::format("{} is {} here, though it lives and nothing happened for {}", name(other),
+                         known ? message::to_string(state) : "unknown", format_duration(quiet_)));
+    }
+}
+
+void Invariants::look_at_waits(Instant now, PlaceIndex p) {
+    auto& place = places_[p];
+    const auto& node = run_node(*world_, p);
+    if (world_->task_count(p) > 0 || node.finished() || !node.status(now).waiting.empty()) {
+        place.silent = Instant::never();
+        return;
+    }
+    if (place.silent.is_never()) place.silent = now;
+    if (now - place.silent < std::max(kSilenceMax, 2 * every_) || place.told_silent) return;
+    place.told_silent = true;
+    tell(p, place.last,
+         fmt::format("neither works nor says what it waits for since {:.1f}s",
+                     seconds(place.silent - World::kBeginning)));
+}
+
+void Invariants::look_at_bounds(PlaceIndex p) {
+    const auto& staging = world_->staging(p);
+    if (staging.used_bytes() > staging.bytes_max())
+        tell(p, places_[p].last, fmt::format("{} bytes are staged", staging.used_bytes()));
+    if (const auto tasks = world_->task_count(p); tasks > 64 + 4 * scenario_.peers())
+        tell(p, places_[p].last, fmt::format("{} tasks wait at once", tasks));
+}
+
+// ---- the end ------------------------------------------------------------------------------------
+
+void Invariants::at_end(bool run_dry) {
+    std::uint64_t values = 0;
+    for (PlaceIndex p = 0; p < world_->size(); ++p) {
+        const auto model = models_(p);
+        if ((values += model.size()) > kValuesMax) break;
+        if (std::ranges::all_of(model, [](float x) { return std::isfinite(x); })) continue;
+        tell(p, places_[p].last, "its model is not finite");
+    }
+    if (!run_dry) return;
+    for (PlaceIndex p = 0; p < world_->size(); ++p) {
+        if (world_->has_ended(p)) continue;
+        std::string waits;
+        if (world_->running(p))
+            for (const auto& w : world_->node(p).status(world_->now()).waiting)
+                waits += (waits.empty() ? "" : ", ") + w.what;
+        tell(p, places_[p].last,
+             "nothing is left to happen, but it has not ended; waits for: " + waits);
+    }
+}
+
+}  // namespace gossamer::simulation

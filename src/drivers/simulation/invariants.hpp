@@ -1,0 +1,90 @@
+// What must hold in every world, whatever goes wrong in it. Always on: each notice is looked at,
+// mixtures and sums are worked out again in a few coordinates, and the views of the members are
+// compared now and then.
+//
+//   mixtures     weights sum to 1; the result lies within what was mixed and is its weighted mean;
+//                over a step that nobody missed the mean of all models stays (arithmetic_checks)
+//   updates      at most one of each client in a sum; what was counted is what was accepted; the
+//                next model is the base plus their weighted mean; on quadratics each is of that base
+//   rounds       rise within a life; what a checkpoint holds is there after a crash
+//   members      after quiescence nobody who lives and can be reached is held dead or unknown
+//   waits        nobody has neither work nor a wait to show for long
+//   bounds       the queue, each node's tasks and the staging stay small
+//   protocol     honest peers never accuse each other of breaking it; models stay finite
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "drivers/simulation/arithmetic_checks.hpp"
+#include "drivers/simulation/scenario.hpp"
+#include "drivers/simulation/world.hpp"
+
+namespace gossamer::simulation {
+
+// An Observer that looks and passes on to another.
+class Invariants final : public Observer {
+public:
+    using Models = std::function<std::span<const float>(PlaceIndex)>;  // as Simulation::model
+    // REQUIRES that scenario and `next` outlive it.
+    Invariants(const Scenario& scenario, Observer& next, Models models);
+    void attach(const World& world) { world_ = &world; }
+
+    void on_notice(Instant now, PlaceIndex place, const message::Notice& notice) override;
+    void on_busy(PlaceIndex place, Instant from, Instant until, bool training) override {
+        next_.on_busy(place, from, until, training);
+    }
+    void on_state(Instant now, PlaceIndex place, PlaceState state) override;
+    void on_fault(Instant now, const Fault& fault, bool begins) override;
+
+    // Before a job runs; call what it gives after it ran, on any thread. Empty: nothing to check.
+    AfterJob before(PlaceIndex place, const job::Job& job);
+    // After each event.
+    void look(Instant now) {
+        if (now >= next_look_) look_around(now);
+    }
+    // Once the world ended: by itself, or because it has `run_dry`.
+    void at_end(bool run_dry);
+
+    // One sentence each with place, round and seed; at most kToldMax.
+    const std::vector<std::string>& broken() const { return broken_; }
+    Duration quiet_time() const { return quiet_; }
+
+    static constexpr std::size_t kToldMax = 20;
+
+private:
+    struct Place {
+        std::uint64_t last = 0;        // step mixed or round finished, in this life
+        std::uint64_t durable = 0;     // round of the last checkpoint
+        Instant disturbed;             // by a fault, a start or an end
+        Instant silent = Instant::never();  // since when it neither works nor waits
+        bool told_silent = false;
+    };
+    void tell(PlaceIndex place, std::uint64_t round, const std::string& what);
+    void on_mixed(PlaceIndex place, const message::Mixed& notice);
+    void on_round(PlaceIndex place, const message::RoundFinished& notice);
+    void on_error(PlaceIndex place, const Error& error);
+    void look_around(Instant now);
+    void look_at_views(Instant now, PlaceIndex at);
+    void look_at_waits(Instant now, PlaceIndex at);
+    void look_at_bounds(PlaceIndex at);
+    bool calm(Instant now, PlaceIndex place) const;
+    std::string name(PlaceIndex place) const;
+
+    const Scenario& scenario_;
+    Observer& next_;
+    Models models_;
+    const World* world_ = nullptr;
+    MixChecks mixes_;
+    SumChecks sums_;
+    std::vector<Place> places_;
+    std::set<std::pair<PlaceIndex, PlaceIndex>> told_views_;
+    Instant disturbed_, next_look_;
+    Duration quiet_{}, every_{};
+    std::vector<std::string> broken_;
+};
+
+}  // namespace gossamer::simulation
