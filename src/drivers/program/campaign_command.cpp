@@ -41,9 +41,7 @@ struct Campaign {
     void work();
     void take(Verdict verdict);
     void print(const Verdict& verdict);
-    double elapsed() const {
-        return std::chrono::duration<double>(Clock::now() - began).count();
-    }
+    double elapsed() const { return std::chrono::duration<double>(Clock::now() - began).count(); }
 };
 
 void Campaign::work() {
@@ -75,8 +73,7 @@ void Campaign::take(Verdict verdict) {
 void Campaign::print(const Verdict& verdict) {
     if (verdict.broken.empty()) return;
     storage::RealDisk disk;
-    const auto path =
-        storage::join(flags.out, fmt::format("campaign-{}.toml", verdict.seed));
+    const auto path = storage::join(flags.out, fmt::format("campaign-{}.toml", verdict.seed));
     const auto text = simulation::draw_world(verdict.seed).text;
     auto written = disk.make_folders(flags.out);
     if (written) written = disk.replace_file(path, {{as_bytes(text)}});

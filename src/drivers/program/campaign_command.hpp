@@ -13,8 +13,8 @@ namespace gossamer::program {
 
 struct CampaignFlags {
     std::uint64_t seeds = 100, from = 1;
-    unsigned threads = 0;         // worlds at once; 0: one a core
-    std::string real_time;        // no world begins after it; empty: no limit
+    unsigned threads = 0;          // worlds at once; 0: one a core
+    std::string real_time;         // no world begins after it; empty: no limit
     std::string out = "campaign";  // where worlds that broke are written as scenarios
     std::string format = "text";
 };

@@ -155,9 +155,10 @@ std::string MixChecks::add_to_step(const message::Mixed& notice, const Mix& mix)
     const double n = scenario_.peers(), slack = whole.largest * (kRounding + *error_) + 1e-37;
     for (std::size_t i = 0; i < whole.before.size(); ++i)
         if (!(std::abs(whole.after[i] - whole.before[i]) <= n * slack))
-            return fmt::format("the mean of all models moved from {} to {} in mixing, though "
-                               "nobody missed anything",
-                               whole.before[i] / n, whole.after[i] / n);
+            return fmt::format(
+                "the mean of all models moved from {} to {} in mixing, though "
+                "nobody missed anything",
+                whole.before[i] / n, whole.after[i] / n);
     return {};
 }
 

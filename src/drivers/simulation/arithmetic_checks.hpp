@@ -64,8 +64,8 @@ private:
 
     const Scenario& scenario_;
     Probe probe_;
-    std::optional<double> error_;  // of the codec
-    bool mean_kept_ = false;       // promised by algorithm, graph and weights
+    std::optional<double> error_;              // of the codec
+    bool mean_kept_ = false;                   // promised by algorithm, graph and weights
     std::vector<std::shared_ptr<Mix>> mixes_;  // under way, by place
     std::map<std::uint64_t, Step> steps_;
     std::uint64_t newest_ = 0, spoilt_until_ = 0;
@@ -75,8 +75,8 @@ class SumChecks {
 public:
     explicit SumChecks(const Scenario& scenario);
     // `base`: the aggregator's model, of the round under way; may be empty.
-    AfterJob before(const job::AccumulateJob& job, std::uint64_t round,
-                    std::span<const float> base, std::optional<std::uint32_t> client);
+    AfterJob before(const job::AccumulateJob& job, std::uint64_t round, std::span<const float> base,
+                    std::optional<std::uint32_t> client);
     std::string wrong();  // found before a sum; then forgotten
     std::string on_finished(const message::RoundFinished& notice, std::span<const float> model);
     void on_life();

@@ -35,15 +35,16 @@ Result<Outcome> run_world(const DrawnWorld& world, unsigned threads, const Exten
         tell(fmt::format("faults stopped, but after {:.0f}s these have not ended: {}",
                          outcome.virtual_seconds, missing));
     if (missing.empty() && outcome.rounds < scenario->run().rounds)
-        tell(fmt::format("ended after {} of {} rounds: {}", outcome.rounds,
-                         scenario->run().rounds, outcome.end));
+        tell(fmt::format("ended after {} of {} rounds: {}", outcome.rounds, scenario->run().rounds,
+                         outcome.end));
     if (!world.must_agree || !missing.empty()) return outcome;
     const double most = agreement_bound(*scenario->schedule(), world.calm_steps,
                                         scenario->world().quadratic.spread);
     if (!(outcome.consensus <= most))
-        tell(fmt::format("models are {:.3g} from their mean, after {} steps of averaging {:.3g} is "
-                         "the most",
-                         outcome.consensus, world.calm_steps, most));
+        tell(
+            fmt::format("models are {:.3g} from their mean, after {} steps of averaging {:.3g} is "
+                        "the most",
+                        outcome.consensus, world.calm_steps, most));
     return outcome;
 }
 
@@ -70,9 +71,9 @@ Verdict try_world(const DrawnWorld& world, bool twice, const Extensions& extensi
     Verdict again;
     auto second = run_world(world, 2, extensions, again);
     if (!second || second->trace_hash != outcome->trace_hash)
-        verdict.broken.push_back(fmt::format(
-            "seed {}: the trace differs between one thread, {:016x}, and two, {:016x}", world.seed,
-            outcome->trace_hash, second ? second->trace_hash : 0));
+        verdict.broken.push_back(
+            fmt::format("seed {}: the trace differs between one thread, {:016x}, and two, {:016x}",
+                        world.seed, outcome->trace_hash, second ? second->trace_hash : 0));
     return verdict;
 }
 

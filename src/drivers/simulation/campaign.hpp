@@ -17,9 +17,9 @@ namespace gossamer::simulation {
 
 struct DrawnWorld {
     std::uint64_t seed = 0;
-    std::string text;       // TOML
-    bool must_end = true;   // and reach its last round
-    bool must_agree = true;  // gossip on quadratics: see agreement_bound
+    std::string text;              // TOML
+    bool must_end = true;          // and reach its last round
+    bool must_agree = true;        // gossip on quadratics: see agreement_bound
     std::uint64_t calm_steps = 0;  // of pure averaging at the end
 };
 DrawnWorld draw_world(std::uint64_t seed);

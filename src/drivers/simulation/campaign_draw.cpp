@@ -38,9 +38,8 @@ struct Pace {
     double latency_least, latency_most;
 };
 // quiet: as Invariants reckons it, and a little more.
-constexpr Pace kPaces[] = {{"local", 0.5, 30, 0.0005, 0.01},
-                           {"lan", 1.5, 80, 0.001, 0.04},
-                           {"wan", 5, 260, 0.02, 0.25}};
+constexpr Pace kPaces[] = {
+    {"local", 0.5, 30, 0.0005, 0.01}, {"lan", 1.5, 80, 0.001, 0.04}, {"wan", 5, 260, 0.02, 0.25}};
 
 // A world while it is drawn.
 struct Sketch {
@@ -90,8 +89,8 @@ std::string fault(Sketch& w) {
     const double at = d.real(0.1, 0.9) * w.calm;
     const double lasting = std::min(d.scale(0.1, w.calm / 2), w.calm - at);
     const auto start = fmt::format("{}ms ", ms(at));
-    const auto until = w.storm && d.chance(0.15) ? std::string()
-                                                 : fmt::format(" for {}ms", ms(lasting));
+    const auto until =
+        w.storm && d.chance(0.15) ? std::string() : fmt::format(" for {}ms", ms(lasting));
     const auto by = d.whole(2, 20);
     const int jump = d.chance(0.5) ? 7200 : -7200;
     switch (d.whole(0, 12)) {
@@ -104,10 +103,11 @@ std::string fault(Sketch& w) {
         case 6: return start + "oneway " + two_sides(w, " > ") + until;
         case 7: return start + "clog " + two_sides(w, " | ") + until;
         case 8: return start + "reset " + two_sides(w, " | ");
-        case 9: return fmt::format("{}slow {} by {} for {}ms", start, some_peers(w), by,
-                                   ms(lasting));
+        case 9:
+            return fmt::format("{}slow {} by {} for {}ms", start, some_peers(w), by, ms(lasting));
         case 10: return fmt::format("{}clock {} by {}", start, some_peers(w), jump);
-        case 11: return start + "disk-full " + some_peers(w) + fmt::format(" for {}ms", ms(lasting));
+        case 11:
+            return start + "disk-full " + some_peers(w) + fmt::format(" for {}ms", ms(lasting));
         default: return start + "disk-lost " + some_peers(w);
     }
 }
@@ -115,8 +115,8 @@ std::string fault(Sketch& w) {
 std::string graph(Sketch& w) {
     auto& d = w.draw;
     const auto n = w.peers;
-    std::vector<std::string> fit = {"ring", "complete", "star", "chain", "one-peer-exponential",
-                                    "exponential"};
+    std::vector<std::string> fit = {
+        "ring", "complete", "star", "chain", "one-peer-exponential", "exponential"};
     if ((n & (n - 1)) == 0) fit.push_back("hypercube");
     if (n % 2 == 0 && n >= 6) fit.push_back("torus");
     if (n >= 6 && n % 2 == 0) fit.push_back("random-regular");
@@ -130,8 +130,7 @@ std::string graph(Sketch& w) {
 void draw_network(Sketch& w) {
     auto& d = w.draw;
     w.line("latency = \"{}us\"",
-           static_cast<std::uint64_t>(
-               1e6 * d.scale(w.pace.latency_least, w.pace.latency_most)));
+           static_cast<std::uint64_t>(1e6 * d.scale(w.pace.latency_least, w.pace.latency_most)));
     const std::vector<std::string> distributions = {"fixed", "uniform", "exponential"};
     w.line("latency_distribution = \"{}\"", d.one(distributions));
     if (d.chance(0.5)) w.line("jitter = {:.2f}", d.real(0, 1));
@@ -255,9 +254,10 @@ DrawnWorld draw_world(std::uint64_t seed) {
            w.federated ? "federated" : "gossip", w.peers, w.rounds, seed);
     draw_learning(w);
     if (kind >= 8)
-        w.line("\n[data]\nformat = \"synthetic\"\nsynthetic_train = {}\nsynthetic_test = 50\n\n"
-               "[model]\nname = \"softmax-regression\"\n\n[training]\nbatch_size = 10",
-               40 * w.peers);
+        w.line(
+            "\n[data]\nformat = \"synthetic\"\nsynthetic_train = {}\nsynthetic_test = 50\n\n"
+            "[model]\nname = \"softmax-regression\"\n\n[training]\nbatch_size = 10",
+            40 * w.peers);
     w.line("\n[membership]\nprofile = \"{}\"", w.pace.profile);
     out.text = std::move(w.text);
     return out;

@@ -132,8 +132,7 @@ AfterJob Invariants::before(PlaceIndex place, const job::Job& any) {
     if (const auto* mix = std::get_if<job::MixJob>(&any)) return mixes_.before(place, *mix);
     const auto* add = std::get_if<job::AccumulateJob>(&any);
     if (!add || !world_->running(place)) return {};
-    const auto* engine =
-        std::get_if<federated::RoundEngine>(&run_node(*world_, place).core());
+    const auto* engine = std::get_if<federated::RoundEngine>(&run_node(*world_, place).core());
     if (!engine) return {};
     const auto round = engine->progress().round + 1;
     auto from = world_->place_of(add->from);
@@ -149,8 +148,7 @@ void Invariants::on_state(Instant now, PlaceIndex place, PlaceState state) {
     auto& p = places_[place];
     p.disturbed = now;
     p.silent = Instant::never();
-    if (state != PlaceState::asleep) {
-        if (state == PlaceState::running) p.told_silent = false;
+    if (state == PlaceState::off || state == PlaceState::dark) {
         mixes_.on_life(place);
         if (place == scenario_.peers()) sums_.on_life();
     }
@@ -181,22 +179,40 @@ void Invariants::look_around(Instant now) {
         look_at_waits(now, p);
     }
     const std::size_t places = world_->size();
-    const std::size_t bound = 10'000 + 200 * places + 20 * std::min(places, kViewPlacesMax) * places;
+    const std::size_t bound =
+        10'000 + 200 * places + 20 * std::min(places, kViewPlacesMax) * places;
     if (world_->queue_largest() > bound && told_views_.emplace(~0u, ~0u).second)
         tell(0, 0, fmt::format("{} events wait at once", world_->queue_largest()));
 }
 
 bool Invariants::calm(Instant now, PlaceIndex p) const {
-    return world_->running(p) && world_->state(p) == PlaceState::running &&
-           !world_->has_ended(p) && now - places_[p].disturbed > quiet_ &&
-           now - disturbed_ > quiet_;
+    return world_->running(p) && world_->state(p) == PlaceState::running && !world_->has_ended(p) &&
+           now - places_[p].disturbed > quiet_ && now - disturbed_ > quiet_;
+}
+
+// Somebody whom both know beforehand, the aggregator or one of the seeds, can tell them of each
+// other.
+bool Invariants::introduced(Instant now, PlaceIndex a, PlaceIndex b) const {
+    const auto knows_both = [&](PlaceIndex s) {
+        const auto meets = [&](PlaceIndex p) {
+            return p == s || (calm(now, s) && world_->reachable(p, s));
+        };
+        return meets(a) && meets(b) &&
+               (world_->role(s) == Role::aggregator || !world_->network().behind_nat(s));
+    };
+    if (scenario_.federated()) return knows_both(scenario_.peers());
+    for (PlaceIndex s = 0; s < std::min(scenario_.peers(), 3u); ++s)
+        if (knows_both(s)) return true;
+    return false;
 }
 
 void Invariants::look_at_views(Instant now, PlaceIndex p) {
     const auto& members = run_node(*world_, p).membership();
     if (!members.full_mesh()) return;
     for (PlaceIndex other = 0; other < world_->size(); ++other) {
-        if (other == p || !calm(now, other) || !world_->reachable(p, other)) continue;
+        if (other == p || !calm(now, other) || !world_->reachable(p, other) ||
+            !introduced(now, p, other))
+            continue;
         const auto& id = world_->id(other);
         const bool known = members.role_of(id).has_value();
         const auto state = members.state_of(id);
@@ -227,7 +243,8 @@ void Invariants::look_at_bounds(PlaceIndex p) {
     const auto& staging = world_->staging(p);
     if (staging.used_bytes() > staging.bytes_max())
         tell(p, places_[p].last, fmt::format("{} bytes are staged", staging.used_bytes()));
-    if (const auto tasks = world_->task_count(p); tasks > 64 + 4 * scenario_.peers())
+    if (const auto tasks = world_->task_count(p);
+        tasks > 64 + 4 * scenario_.peers() && told_views_.emplace(p, ~0u).second)
         tell(p, places_[p].last, fmt::format("{} tasks wait at once", tasks));
 }
 

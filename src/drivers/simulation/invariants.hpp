@@ -57,9 +57,9 @@ public:
 
 private:
     struct Place {
-        std::uint64_t last = 0;        // step mixed or round finished, in this life
-        std::uint64_t durable = 0;     // round of the last checkpoint
-        Instant disturbed;             // by a fault, a start or an end
+        std::uint64_t last = 0;             // step mixed or round finished, in this life
+        std::uint64_t durable = 0;          // round of the last checkpoint
+        Instant disturbed;                  // by a fault, a start or an end
         Instant silent = Instant::never();  // since when it neither works nor waits
         bool told_silent = false;
     };
@@ -72,6 +72,7 @@ private:
     void look_at_waits(Instant now, PlaceIndex at);
     void look_at_bounds(PlaceIndex at);
     bool calm(Instant now, PlaceIndex place) const;
+    bool introduced(Instant now, PlaceIndex a, PlaceIndex b) const;
     std::string name(PlaceIndex place) const;
 
     const Scenario& scenario_;

@@ -202,8 +202,7 @@ void World::note(PlaceIndex p, const message::Notice& notice) {
 void World::carry_out(PlaceIndex p, job::Turn& t) {
     auto& place = places_[p];
     for (const auto& notice : t.notices) note(p, notice);
-    for (auto id : t.cancels)
-        for (auto& task : place.tasks) task.cancelled |= task.order.id == id;
+    for (auto id : t.cancels) cancel(p, id);
     for (auto& order : t.jobs) {
         Task task{.number = next_task_++, .order = std::move(order)};
         place.tasks.push_back(std::move(task));
@@ -294,6 +293,7 @@ void World::fail_world(Error error) {
 
 void World::boot(PlaceIndex p) {
     auto& place = places_[p];
+    if (place.node && place.stopping) place.returns = true;  // once it is down
     if (place.node || place.ended) return;
     ++place.life;
     counts_.restarts += place.boots > 0;
@@ -302,7 +302,7 @@ void World::boot(PlaceIndex p) {
     place.node = std::move(*made);
     place.ids = {};
     place.armed = Instant::never();
-    place.stopping = false;
+    place.stopping = place.returns = false;
     place.state = PlaceState::running;
     observer_.on_state(now_, p, place.state);
     turn(p, [](node::Node& n, job::Turn& t) { n.on_start(t); });
@@ -339,6 +339,7 @@ void World::end_life(PlaceIndex p, PlaceState state, bool orderly) {
         cut_off(channel, side, state != PlaceState::dark, !orderly);
     }
     observer_.on_state(now_, p, state);
+    if (orderly && place.returns) push_world(p, now_, {.kind = EventKind::boot});
 }
 
 void World::sleep(PlaceIndex p) {

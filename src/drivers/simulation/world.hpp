@@ -184,7 +184,7 @@ private:
         PlaceState state = PlaceState::off;
         std::unique_ptr<node::Node> node;
         std::uint32_t life = 0;
-        bool ended = false, stopping = false;
+        bool ended = false, stopping = false, returns = false;  // returns: boots when it is down
         std::uint64_t boots = 0, events_sent = 0, away_count = 0;
         job::TurnIds ids;
         Instant armed = Instant::never(), slept_since;
@@ -266,6 +266,8 @@ private:
     // world_jobs.cpp
     void start_jobs(PlaceIndex p);
     void begin(PlaceIndex p, Task& task, bool lane);
+    void submit(PlaceIndex p, Task& task);
+    void cancel(PlaceIndex p, job::JobId id);
     void finish_job(PlaceIndex p, std::uint64_t number);
     void offer_filled(PlaceIndex p);
     void pass_offer(PlaceIndex p, job::Offer offer);

@@ -33,12 +33,27 @@ void World::begin(PlaceIndex p, Task& task, bool lane) {
     if (!task.cancelled) {
         task.cost = Duration{static_cast<std::int64_t>(
             static_cast<double>(setup_.factory.cost(p, task.order.job).count()) * place.slower)};
-        task.ticket =
-            compute_.submit(setup_.factory.work(p, std::move(task.order.job)), task.order.priority);
+        // What is on a disk must not depend on which thread was faster: written when it ends.
+        if (!std::holds_alternative<job::CheckpointJob>(task.order.job)) submit(p, task);
         observer_.on_busy(p, now_, now_ + task.cost, !lane);
     }
     push(p, p, now_ + task.cost,
          {.kind = EventKind::job_done, .life = place.life, .a = task.number});
+}
+
+void World::submit(PlaceIndex p, Task& task) {
+    task.ticket =
+        compute_.submit(setup_.factory.work(p, std::move(task.order.job)), task.order.priority);
+}
+
+// What has not begun, and training, which yields between batches, is answered soon.
+void World::cancel(PlaceIndex p, job::JobId id) {
+    auto& place = places_[p];
+    for (auto& task : place.tasks) {
+        if (task.order.id != id || std::exchange(task.cancelled, true)) continue;
+        if (!task.begun || task.order.priority == job::JobClass::train)
+            push(p, p, now_, {.kind = EventKind::job_done, .life = place.life, .a = task.number});
+    }
 }
 
 void World::finish_job(PlaceIndex p, std::uint64_t number) {
@@ -47,7 +62,8 @@ void World::finish_job(PlaceIndex p, std::uint64_t number) {
     if (it == place.tasks.end()) return;
     Task task = std::move(*it);
     place.tasks.erase(it);
-    place.at_work[task.order.priority != job::JobClass::train] = false;
+    if (task.begun) place.at_work[task.order.priority != job::JobClass::train] = false;
+    if (task.begun && !task.cancelled && !task.ticket) submit(p, task);
     Result<job::JobDone> result = fail(ErrorCode::kCancelled, "cancelled");
     if (task.cancelled && task.ticket)
         compute_.drop(task.ticket);
