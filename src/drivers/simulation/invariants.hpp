@@ -5,7 +5,7 @@
 //   mixtures     weights sum to 1; the result lies within what was mixed and is its weighted mean;
 //                over a step that nobody missed the mean of all models stays (arithmetic_checks)
 //   updates      at most one of each client in a sum; what was counted is what was accepted; the
-//                next model is the base plus their weighted mean; on quadratics each is of that base
+//                next model is the base plus their weighted mean; each is of that base (quadratics)
 //   rounds       rise within a life; what a checkpoint holds is there after a crash
 //   members      after quiescence nobody who lives and can be reached is held dead or unknown
 //   waits        nobody has neither work nor a wait to show for long
