@@ -91,7 +91,7 @@ struct MessageText {
         return " " + std::to_string(m.round) + " " + std::string(gossamer::describe(m.code).id);
     }
     std::string operator()(const message::RunFinished& m) const {
-        return " " + std::to_string(m.round) + " " + m.reason;
+        return " " + std::to_string(m.round) + " " + m.reason + (m.reached ? "" : " (given up)");
     }
     template <class M>
     std::string operator()(const M& m) const {

@@ -99,7 +99,7 @@ public:
             case 9: return Commit{{number()}, number()};
             case 10: return RoundClosed{{number()}, number(), code(), text(kTextMax)};
             case 11: return EvaluationReport{{number()}, number(), real(), real(), number()};
-            case 12: return RunFinished{{number()}, number(), identity(), text(kTextMax)};
+            case 12: return RunFinished{{number()}, number(), identity(), text(kTextMax), coin()};
             default: return Custom{{number()}, number(), text(kNameMax), blob(kPayloadMax)};
         }
     }

@@ -67,7 +67,7 @@ struct TrainJob {
     State state;        // of the optimiser
     tensor::Model out;  // the trained weights
 };
-struct TrainDone {
+struct TrainDone {  // loss and weights are finite: else the job fails with kModelNotFinite
     std::uint64_t sample_count = 0;  // in the local training set: the update's weight
     std::uint64_t step_count = 0;
     double loss = 0;  // mean over the batches seen
@@ -179,6 +179,7 @@ struct ComputeJob {
     std::function<Result<ComputeOutput>(ComputeInput&)> run;
     ComputeInput input;
     std::vector<tensor::Model> out_models;
+    bool finite = false;  // a NaN or infinite element in an out model fails the job
 };
 struct ComputeDone {
     State state;

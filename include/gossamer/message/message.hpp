@@ -164,6 +164,7 @@ struct RunFinished {
     std::uint64_t round = 0;
     Digest256 model;  // identity of the final model
     std::string reason;
+    bool reached = true;  // its end; false: given up, such as for want of a quorum
     bool operator==(const RunFinished&) const = default;
 };
 

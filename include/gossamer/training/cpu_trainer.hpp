@@ -51,6 +51,7 @@ public:
     Result<TrainProduct> train(TrainRequest request, tensor::BufferPool& pool) override;
     Result<Evaluation> evaluate(std::span<const float> parameters, EvaluationSet set,
                                 const Pause& pause) override;
+    bool checks_finite() const override { return true; }
     const TrainingConfig& config() const { return config_; }
 
 private:

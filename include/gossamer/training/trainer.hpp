@@ -65,6 +65,9 @@ public:
     virtual Result<TrainProduct> train(TrainRequest request, tensor::BufferPool& pool) = 0;
     virtual Result<Evaluation> evaluate(std::span<const float> parameters, EvaluationSet set,
                                         const Pause& pause) = 0;
+    // True when train() itself fails rather than give weights that are not finite; otherwise the
+    // runtime looks through all of them after each call.
+    virtual bool checks_finite() const { return false; }
 };
 
 }  // namespace gossamer::training

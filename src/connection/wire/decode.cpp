@@ -335,7 +335,7 @@ std::optional<message::Message> read_message(Reader& in, FrameType type, ByteVie
         case T::run_finished:
             return get(table<fb::RunFinished>(body), [&](auto& t) {
                 return message::RunFinished{
-                    {t.run()}, t.round(), {in.id(t.model())}, in.text(t.reason())};
+                    {t.run()}, t.round(), {in.id(t.model())}, in.text(t.reason()), t.reached()};
             });
         case T::custom:
             return get(table<fb::Custom>(body), [&](auto& t) {

@@ -182,7 +182,7 @@ struct BodyWriter {
     void operator()(const message::RunFinished& m) {
         auto model = id_of(m.model.bytes);
         auto reason = text(b, m.reason);
-        root(fb::CreateRunFinished(b, m.run.value, m.round, &model, reason));
+        root(fb::CreateRunFinished(b, m.run.value, m.round, &model, reason, m.reached));
     }
     void operator()(const message::Custom& m) {
         auto algorithm = b.CreateString(m.algorithm);

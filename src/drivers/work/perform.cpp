@@ -142,6 +142,10 @@ private:
         for (std::size_t i = 0; i < out.models.size(); ++i) {
             if (out.models[i].size_bytes() != j.out_models[i].layout()->byte_count())
                 return fail(ErrorCode::kInternal, j.name + " made a model of another size");
+            if (j.finite && !tensor::all_finite(std::as_const(out.models[i]).floats()))
+                return fail(ErrorCode::kModelNotFinite,
+                            j.name + " made a model that is not finite on peer " +
+                                tools_.self.short_string());
             j.out_models[i].fill(std::move(out.models[i]));
         }
         return job::ComputeDone{std::move(out.state), std::move(out.result)};
@@ -179,6 +183,12 @@ Result<job::TrainDone> Workshop::perform(job::TrainJob& j, const Pause& pause) c
     request.state = j.state;
     request.pause = &pause;
     GOSSAMER_TRY(auto product, tools_.trainer->train(std::move(request), *tools_.pool));
+    const auto& weights = std::as_const(product.weights);
+    if (!std::isfinite(product.loss) ||
+        (!tools_.trainer->checks_finite() && !tensor::all_finite(weights.floats())))
+        return fail(ErrorCode::kModelNotFinite, "training gave values that are not finite in round " +
+                                                    std::to_string(j.round) + " on peer " +
+                                                    tools_.self.short_string());
     j.out.fill(std::move(product.weights));
     return job::TrainDone{product.sample_count, product.step_count, product.loss,
                           std::move(product.state)};

@@ -109,7 +109,7 @@ void FederatedClient::on_finished(job::Turn& turn, const message::RunFinished& f
     update_.reset();
     order_.reset();
     completed_ = finished.round;
-    turn.notice(message::RunEnded{finished.round, finished.reason, true});
+    turn.notice(message::RunEnded{finished.round, finished.reason, finished.reached});
     if (!copy_ || copy_->identity != finished.model) {
         turn.notice(message::Warning{{ErrorCode::kRunFinished,
                                       "the run ended before the final model arrived",

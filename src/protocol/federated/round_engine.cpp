@@ -131,7 +131,7 @@ void RoundEngine::on_joined(job::Turn& turn, const PeerId& peer, const message::
     } else if (phase_ == Phase::finishing) {
         if (slot == slots_.end() || slot->second.stage != Stage::counted) serve_final(turn, peer);
     } else if (phase_ == Phase::finished) {
-        turn.send(peer, message::RunFinished{run_, completed_, identity_, reason_});
+        turn.send(peer, message::RunFinished{run_, completed_, identity_, reason_, reached_});
     }
     advance(turn);
 }

@@ -66,7 +66,7 @@ void RoundEngine::try_finish(job::Turn& turn) {
     publish_reports(turn, completed_);
     for (const auto& [peer, client] : clients_)
         if (client.here)
-            turn.send(peer, message::RunFinished{run_, completed_, identity_, reason_});
+            turn.send(peer, message::RunFinished{run_, completed_, identity_, reason_, reached_});
     turn.notice(message::RunEnded{completed_, reason_, reached_});
     phase_ = Phase::finished;
     run_stage_ = RunStage::done;
