@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command_line.hpp"
+#include "gossamer/model/plan.hpp"
 
 namespace gossamer::cli {
 namespace {
@@ -39,12 +40,17 @@ Result<ExitCode> explain(Console& console, const std::string& code) {
 }  // namespace
 
 void add_general_commands(CLI::App& app, CommandLine& line) {
-    app.add_subcommand("version", "Print the version")
+    app.add_subcommand("version",
+                       "Print the version, and which build of the maths library runs here")
         ->fallthrough()
         ->footer("  gossamer version")
         ->callback([&line] {
             line.chosen = [](Console& console) -> Result<ExitCode> {
-                console.answer({{"version", GOSSAMER_VERSION}}, "gossamer " GOSSAMER_VERSION);
+                const char* maths = model::maths_instruction_set();
+                console.answer(
+                    {{"version", GOSSAMER_VERSION}, {"protocol", "gossamer/1"}, {"maths", maths}},
+                    std::string("gossamer " GOSSAMER_VERSION " (protocol gossamer/1, maths for ") +
+                        maths + ")");
                 return ExitCode::ok;
             };
         });

@@ -69,9 +69,14 @@ std::vector<unsigned> free_ports(std::size_t count) {
 
 std::string toml_text(std::string_view text) { return nlohmann::json(text).dump(); }
 
+std::string program_in(const std::string& programs, const std::string& path) {
+    auto built = programs + "/" + path;
+    return fs::exists(built) ? built : programs + "/bin" + path.substr(path.rfind('/'));
+}
+
 Result<PeerId> make_identity(const std::string& programs, const std::string& federation,
                              const std::string& identity, const std::string& role) {
-    auto command = programs + "/cli/gossamer";
+    auto command = program_in(programs, "cli/gossamer");
     GOSSAMER_TRY(auto made,
                  run_command({command, "identity", "create", identity, "--format", "json"}));
     GOSSAMER_CHECK(run_command({command, "identity", "sign", identity + "/request.pem",
@@ -89,7 +94,7 @@ Result<World> World::create(const WorldPlan& plan) {
     world.programs = plan.programs;
     fs::create_directories(world.folder);
     bool federated = plan.mode == "federated";
-    GOSSAMER_CHECK(run_command({plan.programs + "/cli/gossamer", "federation", "create",
+    GOSSAMER_CHECK(run_command({program_in(plan.programs, "cli/gossamer"), "federation", "create",
                                 world.folder + "/federation", "--name", "demo"}));
     auto count = plan.peer_count + (federated ? 1 : 0);
     world.ports_ = free_ports(count);
@@ -100,8 +105,8 @@ Result<World> World::create(const WorldPlan& plan) {
         daemon.folder = world.folder + "/" + daemon.name;
         daemon.program = aggregator ? plan.aggregator_program : plan.peer_program;
         if (daemon.program.empty())
-            daemon.program = plan.programs + (aggregator ? "/aggregator/gossamer-aggregator"
-                                                         : "/peers/gossamer-peer");
+            daemon.program = program_in(plan.programs, aggregator ? "aggregator/gossamer-aggregator"
+                                                                  : "peers/gossamer-peer");
         daemon.config = daemon.folder + "/config.toml";
         // Short: a Unix socket's path has at most 107 bytes.
         static unsigned number = 0;

@@ -20,7 +20,7 @@ std::string toml_text(std::string_view text);  // as a TOML string
 
 struct WorldPlan {
     std::string folder;    // everything lies below it
-    std::string programs;  // the build folder: cli/, peers/, aggregator/ lie in it
+    std::string programs;  // the build folder, or the prefix of an installation
     std::string mode;      // "gossip" or "federated"
     unsigned peer_count = 8;
     Options options;  // of all daemons; data.part and the addresses are set for each
@@ -66,6 +66,8 @@ private:
 };
 
 // Makes a key and a certificate of this role in `identity`, with our own commands.
+// Where "peers/gossamer-peer" of the build folder is: there, or in bin/ of an installation.
+std::string program_in(const std::string& programs, const std::string& path);
 Result<PeerId> make_identity(const std::string& programs, const std::string& federation,
                              const std::string& identity, const std::string& role);
 // The newest final.safetensors below a daemon's folder; empty when there is none.

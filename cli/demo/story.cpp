@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 
@@ -14,27 +15,27 @@ namespace {
 
 constexpr Duration kLook = 150ms, kAbsence = 2s;
 
-// Ctrl-C reaches the daemons only when a terminal sends it to all; so the story ends them itself.
+// Ctrl-C reaches the daemons only when a terminal sends it to all, and the end of the terminal
+// none of them; so the story ends them itself.
 volatile sig_atomic_t interrupted = 0;
 
 class Interruptible {
 public:
     Interruptible() {
+        interrupted = 0;
         struct sigaction action {};
         action.sa_handler = [](int) { interrupted = 1; };
-        ::sigaction(SIGINT, &action, &old_int_);
-        ::sigaction(SIGTERM, &action, &old_term_);
+        for (std::size_t i = 0; i < old_.size(); ++i) ::sigaction(kSignals[i], &action, &old_[i]);
     }
     ~Interruptible() {
-        ::sigaction(SIGINT, &old_int_, nullptr);
-        ::sigaction(SIGTERM, &old_term_, nullptr);
+        for (std::size_t i = 0; i < old_.size(); ++i) ::sigaction(kSignals[i], &old_[i], nullptr);
     }
     Interruptible(const Interruptible&) = delete;
     Interruptible& operator=(const Interruptible&) = delete;
 
 private:
-    struct sigaction old_int_ {
-    }, old_term_{};
+    static constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
+    std::array<struct sigaction, std::size(kSignals)> old_{};
 };
 
 class Story {

@@ -78,10 +78,31 @@ TEST_CASE("a peer whose own training fails keeps its weights, says so, and goes 
         };
     world.start();
     REQUIRE(world.run_to_end());
-    CHECK(world.told<message::Warning>(1).size() == 4);
-    CHECK(world.told<message::Warning>(1)[0].second.error.code == ErrorCode::kModelNotFinite);
+    REQUIRE(world.told<message::Warning>(1).size() == 1);
+    const auto error = world.told<message::Warning>(1)[0].second.error;
+    CHECK(error.code == ErrorCode::kModelNotFinite);
+    CHECK(error.what.find(world.id(1).short_string()) != std::string::npos);
+    CHECK(error.what.find("the loss is NaN; its last good model is mixed on") != std::string::npos);
     CHECK(world.model(1)[0] == doctest::Approx(8));  // 2/3 of 3 a step
     CHECK(world.told<message::Mixed>(1).size() == 4);
+}
+
+TEST_CASE("training that fails now and then is told once for each time it begins to") {
+    auto o = options("complete", 3, 8);
+    World world(o);
+    for (std::size_t i = 0; i < 3; ++i)
+        world.of(i).train = [i](std::span<const float> x, std::uint64_t step) -> Result<Values> {
+            const bool ill = step == 2 || step == 3 || step == 6;
+            if (i == 1 && ill) return fail(ErrorCode::kTrainingFailed, "no luck");
+            return Values(x.begin(), x.end());
+        };
+    world.start();
+    REQUIRE(world.run_to_end());
+    const auto told = world.told<message::Warning>(1);
+    REQUIRE(told.size() == 2);
+    CHECK(told[0].second.error.what.find("at step 2") != std::string::npos);
+    CHECK(told[1].second.error.what.find("at step 6") != std::string::npos);
+    CHECK(world.told<message::Warning>(0).empty());
 }
 
 TEST_CASE("a killed peer stalls nobody longer than its failure is noticed; back, it catches up") {

@@ -1,63 +1,11 @@
 #include <doctest/doctest.h>
 
-#include "membership/member_node.hpp"
+#include "membership/lone.hpp"
 #include "support/transcript.hpp"
 
 using namespace gossamer;
 using namespace gossamer::testing;
-using membership::Membership;
 using message::MemberState;
-
-namespace {
-
-// One core, driven by hand.
-struct Lone {
-    explicit Lone(membership::MembershipConfig config,
-                  std::vector<message::MemberRecord> known = {})
-        : core(std::move(config),
-               {PeerId::of_number(5), Role::peer, MemberState::alive, 0, {"me:1"}}, 1,
-               std::move(known)) {}
-
-    job::Turn turn() { return {now, WallTime{0}, RunSeed{1}, ids}; }
-    job::Turn start() {
-        auto t = turn();
-        core.on_start(t);
-        return t;
-    }
-    job::Turn link(PeerId peer, job::LinkEvent event) {
-        auto t = turn();
-        core.on_link(t, peer, event);
-        return t;
-    }
-    // Runs timers until something is dialled, for at most this long.
-    std::optional<job::Turn> until_dial(Duration at_most) {
-        const Instant end = now + at_most;
-        while (core.next_deadline() <= end) {
-            now = core.next_deadline();
-            auto t = turn();
-            core.on_deadline(t);
-            if (!t.links.empty()) return t;
-        }
-        now = end;
-        return std::nullopt;
-    }
-    job::Turn fail(const std::string& address, ErrorCode code, bool permanent = false,
-                   PeerId peer = {}) {
-        return link(peer, job::DialFailed{address, {code, "no", {}}, permanent});
-    }
-
-    Instant now{1'000'000'000};
-    job::TurnIds ids;
-    Membership core;
-};
-
-membership::MembershipConfig seeded(std::vector<std::string> seeds) {
-    membership::MembershipConfig config{.profile = membership::Profile::local};
-    for (const auto& text : seeds) config.seeds.push_back(*membership::parse_seed(text));
-    return config;
-}
-
-}  // namespace
 
 TEST_CASE("Seeds are dialled at once, and for ever, ever more slowly up to a cap") {
     Lone me(seeded({"a:1"}));
@@ -91,6 +39,7 @@ TEST_CASE("Failures that cannot heal end the retries with a warning, others do n
     auto* warning = std::get_if<message::Warning>(&t.notices[1]);
     REQUIRE(warning);
     CHECK(warning->error.code == ErrorCode::kTlsUntrusted);
+    CHECK(warning->error.what == "a:1 is not dialled again for 10min: no");
     CHECK(!me.until_dial(9min).has_value());
     CHECK(me.until_dial(2min).has_value());  // a seed's certificate may have been mended
 }
@@ -99,7 +48,10 @@ TEST_CASE("A member whose link cannot be is left alone until it comes by itself"
     const auto other = PeerId::of_number(9);
     Lone me(seeded({}), {{other, Role::peer, MemberState::alive, 7, {"x:1"}}});
     CHECK(describe(me.start()) == "dial p9 x:1 (member alive)\n");
-    me.fail("x:1", ErrorCode::kLinkVersion, true, other);
+    auto t = me.fail("x:1", ErrorCode::kLinkVersion, true, other);
+    auto* warning = std::get_if<message::Warning>(&t.notices.back());
+    REQUIRE(warning);
+    CHECK(warning->error.what == "x:1 is not dialled again unless it comes by itself: no");
     CHECK(!me.until_dial(1h).has_value());
     me.link(other, job::LinkUp{Role::peer, "from x", false});
     CHECK(me.core.linked(other));
@@ -175,7 +127,10 @@ TEST_CASE("A blocked member's link is closed and it is not accused when it goes"
     auto t = me.turn();
     me.core.block(t, other, {ErrorCode::kModelLayout, "fc1.weight differs", {}});
     CHECK(describe(t) == "close p9 (fc1.weight differs)\n");
-    me.link(other, job::LinkDown{{ErrorCode::kLinkClosed, "closed", {}}});
+    t = me.link(other, job::LinkDown{{ErrorCode::kLinkClosed, "closed", {}}});
+    auto* down = std::get_if<message::LinkChanged>(&t.notices.at(0));
+    REQUIRE(down);
+    CHECK(down->error.hint.starts_with("It is not dialled again"));
     CHECK(!me.until_dial(5min).has_value());
     CHECK(me.core.state_of(other) == MemberState::alive);
 }
@@ -185,36 +140,6 @@ TEST_CASE("Operators are served but are no members") {
     me.start();
     me.link(PeerId::of_number(70), job::LinkUp{Role::operator_, "from y", false});
     CHECK(me.core.views().empty());
-}
-
-TEST_CASE("Nonsense from a member is bounded and changes nothing") {
-    const auto other = PeerId::of_number(9);
-    Lone me(seeded({}));
-    me.start();
-    me.link(other, job::LinkUp{Role::peer, "from x", false});
-    message::Heartbeat beat{.sequence = 1, .incarnation = 1u << 20};
-    beat.news.push_back({PeerId::of_number(5), Role::peer, MemberState::dead, ~0ull, {}});
-    beat.news.push_back({PeerId::of_number(6), Role::operator_, MemberState::alive, 1, {}});
-    beat.news.push_back({PeerId::of_number(7), Role::peer, MemberState::alive, 1,
-                         std::vector<std::string>(9, "z:1")});
-    beat.news.push_back({PeerId{}, Role::peer, MemberState::alive, 1, {}});
-    auto t = me.turn();
-    me.core.on_heartbeat(t, other, beat);
-    CHECK(me.core.views().size() == 1);
-    CHECK(me.core.self().incarnation == std::uint64_t{1} << 20);
-
-    for (std::uint64_t n = 0; n < 6000; n += 32) {
-        message::Heartbeat flood{.sequence = n, .incarnation = 1u << 20};
-        for (std::uint64_t k = 0; k < 40; ++k)  // more than a message may carry
-            flood.news.push_back(
-                {PeerId::of_number(1000 + n + k), Role::peer, MemberState::alive, 1, {}});
-        auto turn = me.turn();
-        me.core.on_heartbeat(turn, other, flood);
-        for (const auto& send : turn.sends)
-            if (auto* reply = std::get_if<message::HeartbeatReply>(&send.message))
-                CHECK(reply->news.size() <= membership::kNewsMax);
-    }
-    CHECK(me.core.views().size() == membership::kMembersMax);
 }
 
 TEST_CASE("Messages of peers without a link are ignored") {

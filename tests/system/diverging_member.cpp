@@ -1,7 +1,9 @@
 // A daemon with a trainer and a codec of its own, on public headers alone. From the round on that
-// `fault.round` names, its trainer hands out NaN as if nothing were wrong; its codec "careless"
-// passes on what it gets. Built twice: as a peer and as an aggregator.
+// `fault.round` names, its trainer hands out NaN as if nothing were wrong, or, where `fault.sends`
+// says so, its codec "careless" sends NaN that was never in the model. Built twice: as a peer and
+// as an aggregator.
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <limits>
 
@@ -11,10 +13,14 @@ using namespace gossamer;
 
 namespace {
 
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+std::atomic<bool> spoil_what_is_sent = false;
+
 // Every weight goes a tenth of the way to 1 a round.
 class TowardsOne final : public training::Trainer {
 public:
-    explicit TowardsOne(std::uint64_t fault_round) : fault_round_(fault_round) {
+    TowardsOne(std::uint64_t fault_round, bool fault_sends)
+        : fault_round_(fault_round), fault_sends_(fault_sends) {
         auto layout = std::make_shared<tensor::Layout>();
         layout->add("weights", {64});
         layout_ = std::move(layout);
@@ -32,8 +38,12 @@ public:
         auto weights = product.weights.floats();
         for (std::size_t i = 0; i < start.size(); ++i)
             weights[i] = start[i] + 0.1f * (1 - start[i]);
-        if (fault_round_ && request.round >= fault_round_)
-            weights[17] = std::numeric_limits<float>::quiet_NaN();
+        if (fault_round_ && request.round >= fault_round_) {
+            if (fault_sends_)
+                spoil_what_is_sent = true;
+            else
+                weights[17] = kNaN;
+        }
         product.sample_count = sample_count();
         product.step_count = 1;
         return product;
@@ -48,6 +58,7 @@ public:
 
 private:
     const std::uint64_t fault_round_;
+    const bool fault_sends_;
     tensor::LayoutRef layout_;
 };
 
@@ -60,6 +71,7 @@ public:
     Result<std::size_t> encode(std::span<std::byte> out, std::span<const float> values,
                                const codec::EncodeState&) const override {
         std::memcpy(out.data(), values.data(), values.size_bytes());
+        if (spoil_what_is_sent) std::memcpy(out.data() + 17 * sizeof kNaN, &kNaN, sizeof kNaN);
         return values.size_bytes();
     }
     Status check(ByteView encoded, std::size_t count) const override {
@@ -80,10 +92,15 @@ int main(int argc, char** argv) {
                      .kind = OptionKind::integer,
                      .fallback = std::int64_t{0},
                      .reason = "The first round whose training gives NaN; 0: none.",
-                     .least = 0}};
+                     .least = 0},
+                    {.key = "fault.sends",
+                     .kind = OptionKind::boolean,
+                     .fallback = false,
+                     .reason = "The training is sound, and the codec sends NaN."}};
     mine.trainer = [](const OptionSource& options) -> Result<std::shared_ptr<training::Trainer>> {
         return std::make_shared<TowardsOne>(
-            static_cast<std::uint64_t>(options.integer("fault.round")));
+            static_cast<std::uint64_t>(options.integer("fault.round")),
+            options.flag("fault.sends"));
     };
     mine.codecs.push_back(std::make_shared<Careless>());
     return GOSSAMER_RUN(argc, argv, mine);

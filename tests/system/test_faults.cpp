@@ -154,7 +154,10 @@ cli::World diverging_world(const std::string& name, const std::string& mode, cli
 
 TEST_CASE("gossip: NaN weights of a neighbour are refused by name and mixed by nobody") {
     auto world = diverging_world("nan-gossip", "gossip",
-                                 {{"run.rounds", "30"}, {"topology.graph", "\"complete\""}});
+                                 {{"run.rounds", "30"},
+                                  {"topology.graph", "\"complete\""},
+                                  {"gossip.codec", "\"careless\""},
+                                  {"fault.sends", "true"}});
     auto& diverging = world.daemons.back();
     start_all(world);
     CHECK(eventually(world, 60s, [&] {
@@ -169,21 +172,39 @@ TEST_CASE("gossip: NaN weights of a neighbour are refused by name and mixed by n
     world.stop_all();
 }
 
+TEST_CASE(
+    "gossip: a peer whose own training gives NaN says so once, and mixes its last good model") {
+    auto world = diverging_world("nan-own", "gossip",
+                                 {{"run.rounds", "12"}, {"topology.graph", "\"complete\""}});
+    auto& diverging = world.daemons.back();
+    start_all(world);
+    CHECK(all_end_well(world, 60s));
+    const auto log = log_of(diverging);
+    CHECK_MESSAGE(has_logged(diverging, ErrorCode::kModelNotFinite, diverging.id.short_string()),
+                  log);
+    CHECK(count_of(log, "level=warning event=warning") == 1);
+    for (auto& daemon : world.daemons) {
+        CHECK_FALSE(has_logged(daemon, ErrorCode::kUpdateNotFinite));
+        CHECK(all_finite(cli::final_model(daemon)));
+    }
+}
+
 TEST_CASE("federated: a client whose training gives NaN keeps it to itself and says so") {
     auto world = diverging_world("nan-client", "federated", {{"run.rounds", "12"}});
     auto& diverging = world.daemons.back();
     start_all(world);
     CHECK(all_end_well(world, 60s));
-    CHECK(has_logged(diverging, ErrorCode::kUpdateNotFinite));
+    CHECK(has_logged(diverging, ErrorCode::kModelNotFinite));
     CHECK_MESSAGE(
-        has_logged(*world.aggregator(), ErrorCode::kUpdateNotFinite, diverging.id.short_string()),
+        has_logged(*world.aggregator(), ErrorCode::kModelNotFinite, diverging.id.short_string()),
         log_of(*world.aggregator()));
     CHECK(all_finite(cli::final_model(*world.aggregator())));
 }
 
 TEST_CASE("federated: an update with NaN is refused by name, and the model is as without it") {
-    auto world = diverging_world("nan-update", "federated",
-                                 {{"run.rounds", "12"}, {"federated.codec", "\"careless\""}});
+    auto world = diverging_world(
+        "nan-update", "federated",
+        {{"run.rounds", "12"}, {"federated.codec", "\"careless\""}, {"fault.sends", "true"}});
     auto& diverging = world.daemons.back();
     start_all(world);
     CHECK(all_end_well(world, 60s));

@@ -197,6 +197,29 @@ TEST_CASE("strangers beyond the limit push out the oldest, and a peer still gets
     CHECK(node.next<IncomingRefused>().error.code == ErrorCode::kLinkBusy);
 }
 
+TEST_CASE("however many connect and stay silent, few are kept, one line tells, and peers get in") {
+    Federation federation;
+    TransportConfig narrow;
+    narrow.handshakes_max = 8;
+    narrow.handshakes_per_address_max = 1000;
+    Node node(federation.context(11), narrow), peer(federation.context(12));
+    const auto address = node.listen();
+    constexpr std::size_t kCrowd = 200;
+    std::vector<std::unique_ptr<RawClient>> crowd;
+    for (std::size_t i = 0; i < kCrowd; ++i) crowd.push_back(std::make_unique<RawClient>(address));
+    for (std::size_t i = 0; i + narrow.handshakes_max < kCrowd; ++i)
+        CHECK(crowd[i]->closed_by_peer());
+    peer.transport.dial(address, node.id);
+    (void)peer.next<job::LinkUp>();
+    const auto told = node.next<IncomingRefused>();
+    CHECK(told.error.code == ErrorCode::kLinkBusy);
+    CHECK(told.error.hint.find("transport.handshakes_max") != std::string::npos);
+    CHECK(node.count(
+              [](const Event& e) { return std::holds_alternative<IncomingRefused>(e.what); }) == 1);
+    // The peer's own connection pushed out one more.
+    CHECK(node.transport.stats().incoming_refused_count == kCrowd + 1 - narrow.handshakes_max);
+}
+
 TEST_CASE("a dial under way ends when the transport stops") {
     Federation federation;
     Node node(federation.context(11));

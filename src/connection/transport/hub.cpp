@@ -87,10 +87,7 @@ void Hub::admit(asio::ip::tcp::socket socket) {
     Connection* evicted = here >= config_.handshakes_per_address_max    ? oldest_here
                           : strangers_.size() >= config_.handshakes_max ? strangers_.front()
                                                                         : nullptr;
-    if (evicted) {
-        report_refused(evicted->address(), {ErrorCode::kLinkBusy, "too many handshakes", {}});
-        evicted->drop();
-    }
+    if (evicted) evicted->drop();  // which reports it
     auto connection = open(std::move(socket), address, security::TlsSide::listener, std::nullopt);
     strangers_.push_back(connection.get());
     connection->start();

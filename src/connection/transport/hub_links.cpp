@@ -148,7 +148,11 @@ void Hub::report_refused(const std::string& address, const Error& error) {
 void Hub::on_socket_closed(Connection& connection) {
     // A socket dropped without a word from its session still ends a dial or a link.
     if (!connection.notes.ended) {
-        connection.session().on_broken(now(), {ErrorCode::kLinkBusy, "dropped to make room", {}});
+        connection.session().on_broken(
+            now(),
+            {ErrorCode::kLinkBusy, "dropped to make room: too many have not shown who they are",
+             "Raise transport.handshakes_max or transport.handshakes_per_address_max if "
+             "they are peers of yours."});
         while (auto event = connection.session().next_event())
             on_session_event(connection, std::move(*event));
     }

@@ -76,10 +76,12 @@ OptionTable federated_options() {
          0,
          1e3},
         {"federated.codec", K::text, std::string("f32"), "",
-         "How updates are encoded; f16 halves the upload at a small loss of precision."},
+         "How updates are encoded; f16 and bf16 halve the upload at a small loss of precision."},
         {"federated.keep_optimizer", K::boolean, false, "",
          "Clients carry momentum and the like from round to round; the usual rule is a fresh "
-         "optimiser each round, which also survives a client's restart."},
+         "optimiser each round. What is carried, and what error feedback of a lossy codec has "
+         "left over, a client keeps in memory alone: after its restart it begins afresh, and the "
+         "models then differ from those of a run without the restart."},
         {"federated.evaluate_every",
          K::integer,
          count(1),

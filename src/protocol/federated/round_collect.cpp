@@ -1,5 +1,6 @@
 // The round engine while clients train and updates come in.
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -109,7 +110,7 @@ void RoundEngine::on_offered(job::Turn& turn, const PeerId& peer, job::TransferI
     if (s.stage == Stage::working) clients_[peer].work.measured(turn.now - s.since);
     s.stage = Stage::asking;
     s.offer = id;
-    s.loss = manifest.loss;
+    s.loss = std::isfinite(manifest.loss) ? manifest.loss : 0;
     s.byte_count = manifest.byte_count;
     s.since = turn.now;
     s.limit = Instant::never();  // that it waits is our doing

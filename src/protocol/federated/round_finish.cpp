@@ -109,7 +109,9 @@ void RoundEngine::publish_reports(job::Turn& turn, std::uint64_t round) {
     std::uint64_t samples = 0;
     for (const auto& [peer, report] : reports_) {
         auto weight = static_cast<double>(report.sample_count);
-        if (report.sample_count == 0 || !(report.accuracy >= 0 && report.accuracy <= 1)) continue;
+        if (report.sample_count == 0 || !(report.accuracy >= 0 && report.accuracy <= 1) ||
+            !std::isfinite(report.loss))
+            continue;
         loss += weight * report.loss, accuracy += weight * report.accuracy;
         total += weight, samples += report.sample_count;
     }

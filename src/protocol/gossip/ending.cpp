@@ -147,7 +147,7 @@ void Gossip::check_rule(job::Turn& turn) {
     announce(turn);
 }
 
-void Gossip::hear_stop(job::Turn& turn, std::uint64_t step) {
+void Gossip::hear_stop(job::Turn& turn, const PeerId& from, std::uint64_t step) {
     if (step == 0 || stage_ >= Stage::closing) return;
     if (averaging_) {  // too late to train again; but average to the same last step
         auto later = std::min(setup_.run.rounds, step);
@@ -159,7 +159,7 @@ void Gossip::hear_stop(job::Turn& turn, std::uint64_t step) {
     bool news = stop_ == 0 ? wish < setup_.run.rounds : wish > stop_;
     if (!news) return;
     stop_ = wish;
-    if (reason_.empty()) reason_ = "a member of the run found it to be over";
+    if (reason_.empty()) reason_ = from.short_string() + " found the run to be over";
     announce(turn);
     if (stage_ == Stage::ending && done_ < stop_) {
         timer(Timer::ending) = Instant::never();

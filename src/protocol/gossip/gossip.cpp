@@ -65,7 +65,7 @@ void Gossip::on_progress(job::Turn& turn, const PeerId& peer, const message::Pro
                                       peer.short_string() + " counts on other members than we do",
                                       "List the members in run.roster, the same for all."}});
     }
-    hear_stop(turn, progress.stop);
+    hear_stop(turn, peer, progress.stop);
     outbox_.receiver_at(turn, peer, progress.round);
     if (further) {  // who waits for somebody that moves goes on waiting
         for (auto t : {Timer::ending, Timer::linger})

@@ -159,6 +159,8 @@ private:
     void on_prepared(job::Turn& turn, Result<job::JobDone> done);
     void on_encoded(job::Turn& turn, Result<job::JobDone> done);
     void own_part_done(job::Turn& turn);
+    void went_well(Work work) { failing_.erase(work); }
+    void went_wrong(job::Turn& turn, Work work, Error error, const char* instead);
     void send_outgoing(job::Turn& turn);
     void post_outgoing(job::Turn& turn, std::uint64_t byte_count);
     void try_mix(job::Turn& turn);
@@ -196,7 +198,7 @@ private:
     void checkpoint(job::Turn& turn, bool last);
     void on_checkpoint(job::Turn& turn, Result<job::JobDone> done);
     void check_rule(job::Turn& turn);
-    void hear_stop(job::Turn& turn, std::uint64_t step);
+    void hear_stop(job::Turn& turn, const PeerId& from, std::uint64_t step);
     void try_average(job::Turn& turn);
     void start_averaging(job::Turn& turn);
     void close(job::Turn& turn);
@@ -236,6 +238,7 @@ private:
     std::uint64_t averaging_end_ = 0;
     std::map<job::JobId, std::uint64_t> evaluations_;  // running, of which step's model
     bool evaluation_failed_ = false;
+    std::set<Work> failing_;  // since its last success: told once a streak
     std::optional<double> accuracy_, loss_;
     Instant since_;  // of the present wait
     Instant quiet_until_;

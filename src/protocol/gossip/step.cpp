@@ -10,13 +10,10 @@ namespace {
 
 constexpr std::uint64_t kStepsUnderWay = 2;  // whose models are still offered
 
-// What came out of a job, or its error as a Warning.
+// What came out of a job; nullptr when it failed.
 template <class Done>
 const Done* as(const Result<job::JobDone>& done) {
     return done ? std::get_if<Done>(&*done) : nullptr;
-}
-void warn(job::Turn& turn, const Result<job::JobDone>& done) {
-    if (!done) turn.notice(message::Warning{done.error()});
 }
 
 bool sound(const MixWeights& weights, std::size_t count) {
@@ -78,14 +75,16 @@ void Gossip::begin_step(job::Turn& turn) {
 
 void Gossip::on_trained(job::Turn& turn, Result<job::JobDone> done, Duration elapsed) {
     if (const auto* trained = as<job::TrainDone>(done)) {
+        went_well(Work::train);
         optimiser_ = trained->state;
         step_.sample_count = trained->sample_count;
         step_.loss = trained->loss;
         loss_ = trained->loss;
         patience_.step_took(elapsed);
         turn.notice(message::Trained{step_.number, trained->loss, trained->sample_count, elapsed});
-    } else {  // the last good weights stay, and mixing goes on
-        warn(turn, done);
+    } else {
+        went_wrong(turn, Work::train, done.error(),
+                   "its last good model is mixed on until training succeeds again");
         step_.trained = model_;
     }
     if (contract_.sends == Sends::prepared) {
@@ -96,6 +95,7 @@ void Gossip::on_trained(job::Turn& turn, Result<job::JobDone> done, Duration ela
             compute.input.models.insert(compute.input.models.end(), kept_.begin(), kept_.end());
             compute.input.state = state_;
             compute.out_models = {step_.outgoing};
+            compute.finite = true;
             start(turn, Work::prepare, std::move(compute), job::JobClass::normal);
             return;
         }
@@ -108,8 +108,10 @@ void Gossip::on_trained(job::Turn& turn, Result<job::JobDone> done, Duration ela
 }
 
 void Gossip::on_prepared(job::Turn& turn, Result<job::JobDone> done) {
-    if (!as<job::ComputeDone>(done)) {
-        warn(turn, done);
+    if (as<job::ComputeDone>(done)) {
+        went_well(Work::prepare);
+    } else {
+        went_wrong(turn, Work::prepare, done.error(), "the trained model is sent as it is");
         step_.outgoing = step_.trained;
     }
     send_outgoing(turn);
@@ -139,9 +141,11 @@ void Gossip::send_outgoing(job::Turn& turn) {
 }
 
 void Gossip::on_encoded(job::Turn& turn, Result<job::JobDone> done) {
-    if (const auto* encoded = as<job::EncodeDone>(done))
+    if (const auto* encoded = as<job::EncodeDone>(done)) {
+        went_well(Work::encode);
         return post_outgoing(turn, encoded->byte_count);
-    warn(turn, done);  // nothing is sent in this step; the neighbours leave us out
+    }
+    went_wrong(turn, Work::encode, done.error(), "nothing is sent; the neighbours leave us out");
 }
 
 void Gossip::post_outgoing(job::Turn& turn, std::uint64_t byte_count) {
@@ -265,8 +269,9 @@ void Gossip::on_mixed(job::Turn& turn, Result<job::JobDone> done) {
             step_.left_out.push_back(peer);
         }
         std::sort(step_.left_out.begin(), step_.left_out.end());
+        went_well(Work::mix);
     } else {
-        warn(turn, done);
+        went_wrong(turn, Work::mix, done.error(), "the step counts without the neighbours");
         for (const auto& r : step_.heard) step_.left_out.push_back(r.from);
         std::sort(step_.left_out.begin(), step_.left_out.end());
         step_.heard.clear();
@@ -290,6 +295,7 @@ void Gossip::combine(job::Turn& turn) {
         step_.kept.push_back(tensor::Model::promise(setup_.layout));
     compute.out_models = {step_.next};
     compute.out_models.insert(compute.out_models.end(), step_.kept.begin(), step_.kept.end());
+    compute.finite = true;
     start(turn, Work::combine, std::move(compute), job::JobClass::urgent);
 }
 
@@ -297,10 +303,19 @@ void Gossip::on_combined(job::Turn& turn, Result<job::JobDone> done) {
     if (auto* combined = as<job::ComputeDone>(done)) {
         state_ = combined->state;
         kept_ = std::move(step_.kept);
+        went_well(Work::combine);
         return finish_step(turn, step_.next);
     }
-    warn(turn, done);
+    went_wrong(turn, Work::combine, done.error(), "the mean of the models stands");
     finish_step(turn, step_.mixed);
+}
+
+// What our own part of a step could not do: told once, and again after it went well in between.
+void Gossip::went_wrong(job::Turn& turn, Work work, Error error, const char* instead) {
+    if (!failing_.insert(work).second) return;
+    error.what = "this peer, " + setup_.self.short_string() + ", at step " +
+                 std::to_string(step_.number) + ": " + error.what + "; " + instead;
+    turn.notice(message::Warning{std::move(error)});
 }
 
 void Gossip::finish_step(job::Turn& turn, tensor::Model next) {

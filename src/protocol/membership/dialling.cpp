@@ -9,6 +9,7 @@ namespace gossamer::membership {
 namespace {
 
 constexpr std::size_t kDialsMax = 16;          // under way at a time
+constexpr std::size_t kHearsayDialsMax = 8;    // of them, to members nobody here has met
 constexpr Duration kBlockedSeedRetry = 10min;  // certificates do get mended
 constexpr Duration kTellEvery = 60s;
 
@@ -33,8 +34,11 @@ std::vector<std::string> Membership::addresses_of(const Member& member) const {
 }
 
 void Membership::dial_due(job::Turn& turn) {
-    std::size_t under_way = 0;
-    for (const auto& [id, member] : members_) under_way += member.dial.under_way;
+    std::size_t under_way = 0, hearsay = 0;
+    for (const auto& [id, member] : members_) {
+        under_way += member.dial.under_way;
+        hearsay += member.dial.under_way && !member.met;
+    }
     for (const SeedState& seed : seeds_) under_way += seed.dial.under_way;
     Instant next = Instant::never();
     auto consider = [&](Dial& dial, auto start) {
@@ -52,8 +56,15 @@ void Membership::dial_due(job::Turn& turn) {
         if (found && (found->linked || found->dial.blocked || wants_link(*found))) continue;
         consider(seed.dial, [&] { dial_seed(turn, seed); });
     }
-    for (auto& [id, member] : members_)
-        if (wants_link(member)) consider(member.dial, [&] { dial_member(turn, member); });
+    for (bool met : {true, false})
+        for (auto& [id, member] : members_) {
+            if (member.met != met || !wants_link(member)) continue;
+            if (!met && hearsay >= kHearsayDialsMax && member.dial.next <= turn.now) continue;
+            consider(member.dial, [&] {
+                hearsay += !met;
+                dial_member(turn, member);
+            });
+        }
     at(Timer::dial) = next;
 }
 
@@ -95,6 +106,7 @@ void Membership::on_up(job::Turn& turn, const PeerId& peer, const job::LinkUp& u
     if (ourselves) return turn.close(peer, "this is our own address");
     if (up.role == Role::operator_) return;  // no member: it asks, and goes
     Member* member = find(peer);
+    if (!member && members_.size() >= kMembersMax) make_room();
     if (!member)
         member =
             meet(turn, peer, up.role, MemberState::alive, up.dialled ? "it answered" : "it came");
@@ -106,7 +118,7 @@ void Membership::on_up(job::Turn& turn, const PeerId& peer, const job::LinkUp& u
     if (up.dialled || !member->dial.under_way) member->dial = {.next = turn.now};
     member->dial.blocked = false;
     member->dial.failures = 0;
-    member->linked = member->judged = true;
+    member->linked = member->judged = member->met = true;
     member->busy = false;
     member->told = 0;
     member->detector.reset(turn.now);
@@ -121,7 +133,10 @@ void Membership::on_down(job::Turn& turn, const PeerId& peer, const job::LinkDow
     Member* member = find(peer);
     if (!member || !member->linked) return;
     member->linked = member->busy = false;
-    turn.notice(message::LinkChanged{peer, {}, false, down.error});
+    Error why = down.error;
+    if (member->dial.blocked && why.hint.empty())
+        why.hint = "It is not dialled again; it may come by itself when that is mended.";
+    turn.notice(message::LinkChanged{peer, {}, false, std::move(why)});
     const bool they_may_dial = !self_.addresses.empty() && peer < self_.id;
     const bool doubled = down.error.code == ErrorCode::kLinkDuplicate;
     member->dial.next =
@@ -158,10 +173,11 @@ void Membership::on_dial_failed(job::Turn& turn, const PeerId& peer,
                 seed.dial = {.next = turn.now};
                 return;
             }
-            back_off(turn, seed.dial, failed.error, failed.permanent);
-            if (failed.permanent) seed.dial.next = turn.now + kBlockedSeedRetry;
-            seed.dial.blocked = false;
-            return;
+            back_off(turn, seed.dial, failed.error);
+            if (!failed.permanent) return;
+            seed.dial.next = turn.now + kBlockedSeedRetry;
+            return end_retries(turn, seed.dial, failed.error,
+                               "for " + format_duration(kBlockedSeedRetry));
         }
     for (auto& [id, member] : members_) {
         if (!is_it(member.dial) || (!peer.is_zero() && peer != id)) continue;
@@ -175,10 +191,14 @@ void Membership::on_dial_failed(job::Turn& turn, const PeerId& peer,
             std::erase(member.found_at, failed.address);
             for (SeedState& seed : seeds_)
                 if (seed.bound == id && seed.seed.address == failed.address) seed.bound.reset();
-            back_off(turn, member.dial, failed.error, false);
+            back_off(turn, member.dial, failed.error);
             return;
         }
-        back_off(turn, member.dial, failed.error, failed.permanent && !member.linked);
+        back_off(turn, member.dial, failed.error);
+        if (failed.permanent && !member.linked) {
+            member.dial.blocked = true;
+            end_retries(turn, member.dial, failed.error, "unless it comes by itself");
+        }
         if (failed.error.code == ErrorCode::kNetRefused && !member.linked && member.judged &&
             member.record.state == MemberState::alive)
             suspect(turn, member, "its link is down, and " + failed.address + " refuses",
@@ -187,17 +207,19 @@ void Membership::on_dial_failed(job::Turn& turn, const PeerId& peer,
     }
 }
 
-void Membership::back_off(job::Turn& turn, Dial& dial, const Error& error, bool permanent) {
+void Membership::back_off(job::Turn& turn, Dial& dial, const Error& error) {
     dial.under_way = false;
     dial.last = error;
     const unsigned doublings = std::min(dial.failures++, 16u);
     const Duration wait = std::min(times_.back_off_first * (1 << doublings), times_.back_off_cap);
     dial.next = turn.now + jittered(turn, wait, 0.5);
     arm(Timer::dial, dial.next);
-    if (!permanent) return;
-    dial.blocked = true;
+}
+
+void Membership::end_retries(job::Turn& turn, Dial& dial, const Error& error, std::string until) {
     turn.notice(message::Warning{
-        {error.code, dial.address + " will not be dialled again: " + error.what, error.hint}});
+        {error.code, dial.address + " is not dialled again " + until + ": " + error.what,
+         error.hint}});
 }
 
 std::vector<message::Waiting> Membership::waiting() const {

@@ -4,12 +4,6 @@
 
 namespace gossamer::membership {
 
-namespace {
-
-constexpr unsigned kEpochShift = 20;  // incarnation = boot epoch and a counter of this many bits
-
-}  // namespace
-
 Membership::Membership(MembershipConfig config, MemberRecord self, std::uint64_t boot_epoch,
                        std::vector<MemberRecord> known)
     : config_(std::move(config)), times_(timings(config_.profile)), self_(std::move(self)) {
@@ -79,6 +73,7 @@ void Membership::on_reply(job::Turn& turn, const PeerId& from,
 void Membership::on_leave(job::Turn& turn, const PeerId& from, const message::Leave& leave) {
     Member* member = find(from);
     if (stopped_ || !member || leave.incarnation < member->record.incarnation) return;
+    if (member->record.state == MemberState::left || !may_tell(turn, from)) return;
     member->record.incarnation = leave.incarnation;
     change(turn, *member, MemberState::left, "it left: " + leave.reason, PeerId{});
 }

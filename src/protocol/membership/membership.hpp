@@ -14,6 +14,10 @@
 // A late timer of our own means that we slept, not they: nobody is accused before a full limit
 // later.
 //
+// A member is believed about itself; what it says of others is bounded, so that a liar costs little:
+// as many changes as its budget holds, incarnations that a clock can have given, at most half of the
+// dials for members nobody has met, and places that go first to who comes with a certificate.
+//
 // News travels on heartbeats: every change of a record gets the next version, every link remembers
 // up to which version it was told, at most kNewsMax records a message, never back to the teller.
 // A new link starts at nothing, so it brings the whole table across.
@@ -37,7 +41,10 @@ using message::MemberState;
 inline constexpr std::size_t kNewsMax = 32;       // records a message
 inline constexpr std::size_t kMembersMax = 4096;  // more are not remembered
 inline constexpr std::size_t kLocalMembersMax = 1 << 20;
-inline constexpr Duration kLate = 250ms;  // a timer later than this: doubt yourself
+inline constexpr double kBudgetMax = kMembersMax;  // changes one member may tell at once
+inline constexpr double kBudgetRefill = 64;        // per heartbeat interval
+inline constexpr unsigned kEpochShift = 20;  // incarnation = boot epoch, counter of so many bits
+inline constexpr Duration kLate = 250ms;     // a timer later than this: doubt yourself
 
 // When to do what; expired timers are handled in this order.
 enum class Timer : std::uint8_t {
@@ -134,6 +141,10 @@ private:
         std::size_t next_address = 0;
         bool accused = false;  // others speak against it: tell it
         MemberState accused_state{};
+        bool met = false;            // linked with it in this life
+        double budget = kBudgetMax;  // of the changes it tells
+        Instant budget_time;
+        bool overdrawn = false;  // and that was said
     };
     struct SeedState {
         Seed seed;
@@ -153,6 +164,8 @@ private:
     void change(job::Turn& turn, Member& member, MemberState to, std::string reason,
                 const PeerId& teller);
     void touch(Member& member, const PeerId& teller);
+    bool may_tell(job::Turn& turn, const PeerId& teller);
+    void make_room();
     // judging.cpp: what silence means
     void suspect_silent(job::Turn& turn);
     void bury_overdue(job::Turn& turn);
@@ -167,7 +180,8 @@ private:
     void on_up(job::Turn& turn, const PeerId& peer, const job::LinkUp& up);
     void on_down(job::Turn& turn, const PeerId& peer, const job::LinkDown& down);
     void on_dial_failed(job::Turn& turn, const PeerId& peer, const job::DialFailed& failed);
-    void back_off(job::Turn& turn, Dial& dial, const Error& error, bool permanent);
+    void back_off(job::Turn& turn, Dial& dial, const Error& error);
+    void end_retries(job::Turn& turn, Dial& dial, const Error& error, std::string until);
     void tell_waiting(job::Turn& turn);
     // membership.cpp
     void beat_all(job::Turn& turn);

@@ -1,4 +1,7 @@
 // What is said about whom: the rules by which records are taken, refuted and passed on.
+#include <algorithm>
+#include <utility>
+
 #include "protocol/membership/membership.hpp"
 
 namespace gossamer::membership {
@@ -8,9 +11,18 @@ namespace {
 constexpr std::uint64_t kIncarnationMax = std::uint64_t{1} << 62;  // beyond: nonsense
 constexpr std::size_t kAddressesMax = 8;
 
-bool sensible(const MemberRecord& record) {
-    return record.incarnation < kIncarnationMax && record.addresses.size() <= kAddressesMax &&
-           record.role != Role::operator_ && !record.id.is_zero();
+// Incarnations begin at a clock's seconds. One that no clock has given yet would silence its owner:
+// who is told of it rises above it, and at the top there is nothing above.
+std::uint64_t incarnation_bound(WallTime wall) {
+    constexpr std::int64_t kYear = 366 * 86400;
+    const auto ahead = std::max<std::int64_t>(wall.ns / 1'000'000'000, 0) + kYear;
+    return static_cast<std::uint64_t>(ahead) << kEpochShift;
+}
+
+bool sensible(const MemberRecord& record, WallTime wall) {
+    return record.incarnation < incarnation_bound(wall) &&
+           record.addresses.size() <= kAddressesMax && record.role != Role::operator_ &&
+           !record.id.is_zero();
 }
 
 }  // namespace
@@ -19,7 +31,7 @@ void Membership::learn(job::Turn& turn, const PeerId& from, const std::vector<Me
     std::size_t count = 0;
     for (const MemberRecord& record : news) {
         if (++count > kNewsMax) return;
-        if (!sensible(record)) continue;
+        if (!sensible(record, turn.wall)) continue;
         if (record.id == self_.id)
             hear_about_self(turn, from, record);
         else if (!config_.local_view || record.id == from || record.role == Role::aggregator ||
@@ -31,6 +43,7 @@ void Membership::learn(job::Turn& turn, const PeerId& from, const std::vector<Me
 void Membership::learn_one(job::Turn& turn, const PeerId& from, const MemberRecord& record) {
     Member* member = find(record.id);
     if (!member) {
+        if (!may_tell(turn, from)) return;
         const std::string how = "heard of from " + from.short_string();
         member = meet(turn, record.id, record.role, record.state, how);
         if (!member) return;
@@ -48,13 +61,14 @@ void Membership::learn_one(job::Turn& turn, const PeerId& from, const MemberReco
     const bool newer = record.incarnation > known.incarnation;
     const bool own_words = from == record.id;
     if (!record.addresses.empty() && record.addresses != known.addresses &&
-        (newer || own_words || known.addresses.empty())) {
+        (newer || own_words || known.addresses.empty()) && may_tell(turn, from)) {
         known.addresses = record.addresses;
         touch(*member, from);
         arm(Timer::dial, std::max(member->dial.next, turn.now));
     }
     if (own_words) return;  // its incarnation came with the message; it is alive, evidently
     if (!newer && record.state <= known.state) return;
+    if (!may_tell(turn, from)) return;
 
     const bool heard = member->linked && known.state == MemberState::alive &&
                        turn.now < member->detector.suspect_at(times_);
@@ -104,6 +118,7 @@ void Membership::hear_directly(job::Turn& turn, const PeerId& from, std::uint64_
     Member* member = find(from);
     MemberRecord& known = member->record;
     if (incarnation >= kIncarnationMax) return;
+    if (incarnation > known.incarnation && !may_tell(turn, from)) return;
     if (incarnation > known.incarnation) {
         known.incarnation = incarnation;
         member->judged = true;
@@ -152,6 +167,44 @@ std::vector<MemberRecord> Membership::news_for(Member& member) {
 bool Membership::has_news_for(const Member& member) const {
     if (config_.local_view) return member.accused || member.told < self_version_;
     return member.accused || versions_.upper_bound(member.told) != versions_.end();
+}
+
+// Everything a member says that changes a record here costs it one of its budget. No honest member
+// has more to tell: a whole table at once, then what happens.
+bool Membership::may_tell(job::Turn& turn, const PeerId& teller) {
+    Member* member = find(teller);
+    if (!member) return true;
+    const double intervals =
+        seconds(turn.now - member->budget_time) / seconds(times_.heartbeat_every);
+    member->budget = std::min(kBudgetMax, member->budget + intervals * kBudgetRefill);
+    member->budget_time = turn.now;
+    if (member->budget >= 1) {
+        member->budget -= 1;
+        if (member->budget > kBudgetMax / 2) member->overdrawn = false;
+        return true;
+    }
+    if (!std::exchange(member->overdrawn, true))
+        turn.notice(message::Warning{
+            {ErrorCode::kLinkFlood,
+             teller.short_string() + " tells more news of members than there can be; the rest is "
+                                     "not believed",
+             "Look at that peer, and take its certificate away if it is hostile."}});
+    return false;
+}
+
+// The places are taken, and somebody came with a certificate: one who was only spoken of goes.
+void Membership::make_room() {
+    auto least = members_.end();
+    for (auto it = members_.begin(); it != members_.end(); ++it) {
+        const Member& member = it->second;
+        if (member.linked || member.met) continue;
+        if (least == members_.end() || member.record.state > least->second.record.state) least = it;
+    }
+    if (least == members_.end()) return;
+    if (least->second.record.state < MemberState::dead)
+        changes_.push_back({least->first, MemberState::dead});
+    versions_.erase(least->second.version);
+    members_.erase(least);
 }
 
 Membership::Member* Membership::meet(job::Turn& turn, const PeerId& id, Role role,

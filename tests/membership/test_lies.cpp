@@ -1,0 +1,169 @@
+// A member with a good certificate and bad intentions: what it says of others is bounded.
+#include <algorithm>
+
+#include <doctest/doctest.h>
+
+#include "membership/lone.hpp"
+
+using namespace gossamer;
+using namespace gossamer::testing;
+using message::MemberRecord;
+using message::MemberState;
+
+namespace {
+
+constexpr std::uint64_t kFirst = std::uint64_t{1} << membership::kEpochShift;
+const auto liar = PeerId::of_number(9);
+
+// A core with one link, to the liar.
+struct LiedTo : Lone {
+    LiedTo() : Lone(seeded({})) {
+        start();
+        link(liar, job::LinkUp{Role::peer, "from x", false});
+    }
+    job::Turn hear(std::vector<MemberRecord> news, std::uint64_t incarnation = kFirst) {
+        auto t = turn();
+        core.on_heartbeat(t, liar, {++sequence, incarnation, false, {}, std::move(news)});
+        return t;
+    }
+    std::uint64_t sequence = 0;
+};
+
+template <class N>
+std::size_t count_of(const job::Turn& turn) {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        turn.notices, [](const auto& n) { return std::holds_alternative<N>(n); }));
+}
+
+}  // namespace
+
+TEST_CASE("Nonsense from a member is bounded and changes nothing") {
+    const auto other = PeerId::of_number(9);
+    Lone me(seeded({}));
+    me.start();
+    me.link(other, job::LinkUp{Role::peer, "from x", false});
+    message::Heartbeat beat{.sequence = 1, .incarnation = 1u << 20};
+    beat.news.push_back({PeerId::of_number(5), Role::peer, MemberState::dead, ~0ull, {}});
+    beat.news.push_back({PeerId::of_number(6), Role::operator_, MemberState::alive, 1, {}});
+    beat.news.push_back({PeerId::of_number(7), Role::peer, MemberState::alive, 1,
+                         std::vector<std::string>(9, "z:1")});
+    beat.news.push_back({PeerId{}, Role::peer, MemberState::alive, 1, {}});
+    auto t = me.turn();
+    me.core.on_heartbeat(t, other, beat);
+    CHECK(me.core.views().size() == 1);
+    CHECK(me.core.self().incarnation == std::uint64_t{1} << 20);
+
+    for (std::uint64_t n = 0; n < 6000; n += 32) {
+        message::Heartbeat flood{.sequence = n, .incarnation = 1u << 20};
+        for (std::uint64_t k = 0; k < 40; ++k)  // more than a message may carry
+            flood.news.push_back(
+                {PeerId::of_number(1000 + n + k), Role::peer, MemberState::alive, 1, {}});
+        auto turn = me.turn();
+        me.core.on_heartbeat(turn, other, flood);
+        for (const auto& send : turn.sends)
+            if (auto* reply = std::get_if<message::HeartbeatReply>(&send.message))
+                CHECK(reply->news.size() <= membership::kNewsMax);
+    }
+    CHECK(me.core.views().size() == membership::kMembersMax);
+}
+
+TEST_CASE("Nobody can be silenced by an incarnation that no clock has given yet") {
+    LiedTo me;
+    const auto self = me.core.self().id;
+    const auto year = std::uint64_t{366 * 86400};
+    for (std::uint64_t absurd : {~std::uint64_t{0} >> 2, std::uint64_t{1} << 61, year << 20}) {
+        me.hear({{self, Role::peer, MemberState::dead, absurd, {}}});
+        CHECK(me.core.self().incarnation == kFirst);
+        me.hear({{PeerId::of_number(7), Role::peer, MemberState::dead, absurd, {}}});
+        CHECK(!me.core.role_of(PeerId::of_number(7)).has_value());
+    }
+    // The largest that is heeded leaves room above it.
+    me.hear({{self, Role::peer, MemberState::dead, (year << 20) - 1, {}}});
+    CHECK(me.core.self().incarnation == year << 20);
+    auto t = me.turn();
+    t.wall = WallTime{1'000'000'000};  // a second later others heed it too
+    me.core.on_heartbeat(
+        t, liar, {99, kFirst, false, {}, {{PeerId::of_number(8), Role::peer, {}, year << 20, {}}}});
+    CHECK(me.core.state_of(PeerId::of_number(8)) == MemberState::alive);
+}
+
+TEST_CASE("Members that die and rise all day long are told so often, and then no more") {
+    LiedTo me;
+    const auto victim = PeerId::of_number(3);
+    std::size_t told = 0, warned = 0;
+    for (std::uint64_t i = 0; i < 20'000; ++i) {
+        const auto state = i % 2 ? MemberState::left : MemberState::alive;
+        const auto t = me.hear({{victim, Role::peer, state, kFirst + i, {}}});
+        told += count_of<message::MemberChanged>(t);
+        warned += count_of<message::Warning>(t);
+    }
+    CHECK(told <= membership::kBudgetMax);
+    CHECK(told >= membership::kBudgetMax / 2);
+    CHECK(warned == 1);
+    me.now = me.now + 1s;  // and the budget fills again, slowly
+    told = 0;
+    for (std::uint64_t i = 0; i < 20'000; ++i) {
+        const auto state = i % 2 ? MemberState::alive : MemberState::left;
+        told += count_of<message::MemberChanged>(
+            me.hear({{victim, Role::peer, state, 2 * kFirst + i, {}}}));
+    }
+    CHECK(told <= 4 * membership::kBudgetRefill);
+    CHECK(told > 0);
+}
+
+TEST_CASE("A member that leaves and comes back at every message fills no log") {
+    LiedTo me;
+    std::size_t told = 0;
+    for (std::uint64_t i = 1; i < 20'000; ++i) {
+        auto t = me.turn();
+        me.core.on_leave(t, liar, {kFirst + i, "bye"});
+        told += count_of<message::MemberChanged>(t);
+        told += count_of<message::MemberChanged>(me.hear({}, kFirst + i + 1));
+    }
+    CHECK(told <= membership::kBudgetMax);
+}
+
+TEST_CASE("A table full of members that nobody met has room for whoever comes") {
+    LiedTo me;
+    for (std::uint64_t n = 0; n < membership::kMembersMax; n += 32) {
+        std::vector<MemberRecord> flood;
+        for (std::uint64_t k = 0; k < 32; ++k)
+            flood.push_back({PeerId::of_number(1000 + n + k), Role::peer, {}, kFirst, {}});
+        me.hear(std::move(flood));
+        me.now = me.now + 1s;
+    }
+    REQUIRE(me.core.views().size() == membership::kMembersMax);
+    me.core.take_changes();
+    for (std::uint64_t n = 1; n <= 3; ++n) {
+        const auto honest = PeerId::of_number(100 + n);
+        auto t = me.link(honest, job::LinkUp{Role::peer, "from y", false});
+        CHECK(me.core.linked(honest));
+        CHECK(me.core.views().size() == membership::kMembersMax);
+        const auto changes = me.core.take_changes();
+        REQUIRE(changes.size() == 2);
+        CHECK(changes[0].state == MemberState::dead);
+        CHECK(changes[1].peer == honest);
+    }
+    CHECK(me.core.linked(liar));
+}
+
+TEST_CASE("Addresses where nobody answers do not keep a known member from being dialled") {
+    LiedTo me;
+    const auto friendly = PeerId::of_number(4000);
+    me.link(friendly, job::LinkUp{Role::peer, "f:1", true});
+    std::vector<MemberRecord> flood;
+    for (std::uint64_t k = 0; k < 32; ++k) {
+        const auto address = "black-hole-" + std::to_string(k) + ":1";
+        flood.push_back({PeerId::of_number(1000 + k), Role::peer, {}, kFirst, {address}});
+    }
+    me.hear(std::move(flood));
+    std::size_t dialled = 0;
+    while (auto t = me.until_dial(10s))
+        for (const auto& order : t->links) dialled += order.kind == job::LinkOrder::Kind::dial;
+    CHECK(dialled == 8);
+    me.link(friendly, job::LinkDown{{ErrorCode::kNetReset, "reset", {}}});
+    auto t = me.until_dial(1s);
+    REQUIRE(t.has_value());
+    REQUIRE(t->links.size() == 1);
+    CHECK(t->links[0].address == "f:1");
+}

@@ -1,0 +1,122 @@
+// What the workshop makes of what a user's own trainer or arithmetic gives it.
+#include <cmath>
+#include <limits>
+
+#include <doctest/doctest.h>
+
+#include "drivers/work/perform.hpp"
+
+using namespace gossamer;
+
+namespace {
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+tensor::LayoutRef layout_of(std::uint32_t count) {
+    auto layout = std::make_shared<tensor::Layout>();
+    layout->add("x", {count});
+    return layout;
+}
+
+// Gives what it is told to give.
+class Given final : public training::Trainer {
+public:
+    std::vector<float> weights;
+    double loss = 0.5;
+    bool checks = false;
+
+    const tensor::LayoutRef& layout() const override { return layout_; }
+    std::uint64_t sample_count() const override { return 3; }
+    void initialise(std::span<float>, RunSeed) const override {}
+    Result<training::TrainProduct> train(training::TrainRequest,
+                                         tensor::BufferPool& pool) override {
+        training::TrainProduct product;
+        product.weights = pool.take_floats(weights.size());
+        std::ranges::copy(weights, product.weights.floats().begin());
+        product.loss = loss;
+        return product;
+    }
+    Result<training::Evaluation> evaluate(std::span<const float>, training::EvaluationSet,
+                                          const training::Pause&) override {
+        return training::Evaluation{};
+    }
+    bool checks_finite() const override { return checks; }
+
+private:
+    tensor::LayoutRef layout_ = layout_of(4);
+};
+
+struct Bench {
+    std::shared_ptr<Given> trainer = std::make_shared<Given>();
+    tensor::PoolRef pool = tensor::BufferPool::create(1 << 20);
+    work::Perform perform;
+
+    Bench() {
+        work::Tools tools;
+        tools.trainer = trainer;
+        tools.pool = pool;
+        tools.self.bytes.fill(std::byte{0xab});
+        perform = work::make_perform(std::move(tools));
+    }
+    Result<job::JobDone> train(job::TrainJob& train) {
+        train.start = train.out = tensor::Model::promise(trainer->layout());
+        train.round = 7;
+        job::Job any = train;
+        return perform(any, {});
+    }
+};
+
+}  // namespace
+
+TEST_CASE("training that gives NaN or infinite values fails by name, and fills nothing") {
+    for (float bad : {kNaN, kInfinity, -kInfinity}) {
+        Bench bench;
+        bench.trainer->weights = {1, 2, bad, 4};
+        job::TrainJob job;
+        auto done = bench.train(job);
+        REQUIRE(!done);
+        CHECK(done.error().code == ErrorCode::kModelNotFinite);
+        CHECK(done.error().what.find("round 7 on peer abab") != std::string::npos);
+        CHECK_FALSE(job.out.filled());
+    }
+    Bench bench;
+    bench.trainer->weights = {1, 2, 3, 4};
+    bench.trainer->loss = kNaN;
+    job::TrainJob job;
+    CHECK(bench.train(job).error().code == ErrorCode::kModelNotFinite);
+}
+
+TEST_CASE("training that gives finite values passes, and so does what a trainer checks itself") {
+    Bench bench;
+    bench.trainer->weights = {1, 2, 3, 4};
+    job::TrainJob job;
+    CHECK(bench.train(job).has_value());
+    CHECK(job.out.filled());
+    bench.trainer->weights = {1, 2, kNaN, 4};
+    bench.trainer->checks = true;  // a lie, and believed: nothing looks through them again
+    job::TrainJob other;
+    CHECK(bench.train(other).has_value());
+}
+
+TEST_CASE("arithmetic whose models must be finite fails when they are not") {
+    Bench bench;
+    job::ComputeJob job;
+    job.name = "mine";
+    job.run = [](job::ComputeInput& in) -> Result<job::ComputeOutput> {
+        job::ComputeOutput out;
+        out.models.push_back(in.pool->take_floats(4));
+        std::ranges::fill(out.models[0].floats(), kNaN);
+        return out;
+    };
+    for (bool finite : {false, true}) {
+        job.finite = finite;
+        job.out_models = {tensor::Model::promise(bench.trainer->layout())};
+        job::Job any = job;
+        auto done = bench.perform(any, {});
+        CHECK(done.has_value() == !finite);
+        CHECK(job.out_models[0].filled() == !finite);
+        if (!done) CHECK(done.error().code == ErrorCode::kModelNotFinite);
+        if (!done) CHECK(done.error().what.starts_with("mine made a model that is not finite"));
+    }
+}
