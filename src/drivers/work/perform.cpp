@@ -186,9 +186,9 @@ Result<job::TrainDone> Workshop::perform(job::TrainJob& j, const Pause& pause) c
     const auto& weights = std::as_const(product.weights);
     if (!std::isfinite(product.loss) ||
         (!tools_.trainer->checks_finite() && !tensor::all_finite(weights.floats())))
-        return fail(ErrorCode::kModelNotFinite, "training gave values that are not finite in round " +
-                                                    std::to_string(j.round) + " on peer " +
-                                                    tools_.self.short_string());
+        return fail(ErrorCode::kModelNotFinite,
+                    "training gave values that are not finite in round " + std::to_string(j.round) +
+                        " on peer " + tools_.self.short_string());
     j.out.fill(std::move(product.weights));
     return job::TrainDone{product.sample_count, product.step_count, product.loss,
                           std::move(product.state)};

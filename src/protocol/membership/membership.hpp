@@ -14,9 +14,9 @@
 // A late timer of our own means that we slept, not they: nobody is accused before a full limit
 // later.
 //
-// A member is believed about itself; what it says of others is bounded, so that a liar costs little:
-// as many changes as its budget holds, incarnations that a clock can have given, at most half of the
-// dials for members nobody has met, and places that go first to who comes with a certificate.
+// A member is believed about itself; what it says of others is bounded, so that a liar costs
+// little: as many changes as its budget holds, incarnations that a clock can have given, at most
+// half of the dials for members nobody has met, and places go first to who comes with a certificate.
 //
 // News travels on heartbeats: every change of a record gets the next version, every link remembers
 // up to which version it was told, at most kNewsMax records a message, never back to the teller.
