@@ -15,8 +15,8 @@
 // later.
 //
 // A member is believed about itself; what it says of others is bounded, so that a liar costs
-// little: as many changes as its budget holds, incarnations that a clock can have given, at most
-// half of the dials for members nobody has met, and places go first to who comes with a certificate.
+// little: as many changes as its budget holds, incarnations that a clock can have given, half of
+// the dials for members nobody has met, and places go first to who comes with a certificate.
 //
 // News travels on heartbeats: every change of a record gets the next version, every link remembers
 // up to which version it was told, at most kNewsMax records a message, never back to the teller.
