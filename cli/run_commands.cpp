@@ -204,8 +204,8 @@ std::string members_text(const std::vector<storage::MemberRow>& members) {
     std::vector<Row> rows{{"time", "peer", "was", "became", "reason"}};
     for (const auto& row : members)
         rows.push_back({clock_of(row.wall), telemetry::harmless(row.peer).substr(0, 8),
-                        telemetry::harmless(row.from), telemetry::harmless(row.to),
-                        telemetry::harmless(row.reason)});
+                        row.from == row.to ? "-" : telemetry::harmless(row.from),  // it is new
+                        telemetry::harmless(row.to), telemetry::harmless(row.reason)});
     return "\nMembers\n" + table(rows);
 }
 

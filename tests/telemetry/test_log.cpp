@@ -21,14 +21,29 @@ TEST_CASE("a structured line has time, level, event, fields and a sentence") {
     auto event = describe(Evaluated{
         .round = 7, .where = "local", .loss = 0.5, .accuracy = 0.875, .sample_count = 100});
     auto plain = style(LogForm::logfmt);
-    plain.who = "peer=ab";
+    plain.who = "me=ab run=demo";
     CHECK(format_event(plain, kNoon, event) ==
-          "ts=2026-03-01T12:00:00.123456Z level=info event=evaluated peer=ab round=7 where=local "
-          "accuracy=0.875 loss=0.5 samples=100 msg=\"round 7: accuracy 0.8750, loss 0.5000 "
+          "ts=2026-03-01T12:00:00.123456Z level=info event=evaluated me=ab run=demo round=7 "
+          "where=local accuracy=0.875 loss=0.5 samples=100 msg=\"round 7: accuracy 0.8750, loss "
+          "0.5000 "
           "(local, 100 samples)\"");
     auto json = nlohmann::json::parse(format_event(style(LogForm::json), kNoon, event));
     CHECK(json["accuracy"] == 0.875);
     CHECK(json["event"] == "evaluated");
+}
+
+TEST_CASE(
+    "no key comes twice in a line, and a dial that came to nothing is no link that went down") {
+    auto plain = style(LogForm::logfmt);
+    plain.who = "me=ab run=demo";
+    const auto started =
+        format_event(plain, kNoon, describe(RunStarted{"demo", Mode::gossip, 0, ""}));
+    CHECK(started.find("run=demo") == started.rfind("run=demo"));
+    const Error refused{ErrorCode::kNetRefused, "h:1: Connection refused", {}};
+    CHECK(describe(LinkChanged{PeerId{}, "h:1", false, refused})
+              .text.starts_with("no link: h:1: NET-02"));
+    const auto down = describe(LinkChanged{PeerId::of_number(3), "", false, refused});
+    CHECK(down.text.starts_with("link down: "));
 }
 
 TEST_CASE("journald gets its level prefixes, a terminal its colours, NO_COLOR none") {

@@ -42,7 +42,7 @@ void Records::open_log(const telemetry::TelemetryConfig& config,
         return telemetry::environment_variable(name);
     });
     auto style = telemetry::log_style(config, suitable);
-    style.who = "peer=" + run.me.short_string() + " run=" + telemetry::harmless(run.name, 64);
+    style.who = "me=" + run.me.short_string() + " run=" + telemetry::harmless(run.name, 64);
     log_.add_sink(style, [this](std::string_view line) { console_->line(line); });
     if (!log_file_) return;
     telemetry::LogStyle plain;

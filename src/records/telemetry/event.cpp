@@ -77,7 +77,9 @@ struct Describer {
             out.text = "link up: " + who(n);
         } else {
             out.level = Level::warning;
-            out.text = fmt::format("link down: {}: {}", who(n), harmless(n.error.to_string()));
+            // With an address it never was up: a dial came to nothing.
+            out.text = fmt::format("{}: {}: {}", n.address.empty() ? "link down" : "no link",
+                                   who(n), harmless(n.error.to_string()));
             out.repeat_key = fmt::format("{} {}", who(n), static_cast<int>(n.error.code));
         }
         out.fields = {{"peer", n.peer.is_zero() ? std::string{} : n.peer.to_string()},

@@ -43,8 +43,10 @@ std::string as_logfmt(const LogStyle& style, WallTime wall, const Event& event) 
     auto line =
         fmt::format("ts={} level={} event={}", rfc3339(wall), to_string(event.level), event.name);
     if (!style.who.empty()) line += ' ' + style.who;
+    const bool said = style.who.find("run=") != std::string::npos;  // no key twice in a line
     for (const auto& field : event.fields)
-        line += fmt::format(" {}={}", field.key, logfmt_value(field_text(field.value)));
+        if (!said || field.key != "run")
+            line += fmt::format(" {}={}", field.key, logfmt_value(field_text(field.value)));
     return line + " msg=" + logfmt_value(event.text);
 }
 

@@ -22,7 +22,7 @@ struct LogStyle {
     bool colour = false;
     bool journal_prefix = false;  // "<4>" for journald
     Level least = Level::info;
-    std::string who;  // of every structured line: "peer=3f2a9c01 run=demo"; logfmt
+    std::string who;  // of every structured line: "me=3f2a9c01 run=demo"; logfmt
 };
 // What the surroundings suggest. `environment` looks a variable up, "" when it is not set:
 // NO_COLOR, JOURNAL_STREAM.
