@@ -106,7 +106,7 @@ void Membership::on_up(job::Turn& turn, const PeerId& peer, const job::LinkUp& u
     if (ourselves) return turn.close(peer, "this is our own address");
     if (up.role == Role::operator_) return;  // no member: it asks, and goes
     Member* member = find(peer);
-    if (!member && members_.size() >= kMembersMax) make_room();
+    if (!member && members_.size() >= places()) make_room();
     if (!member)
         member =
             meet(turn, peer, up.role, MemberState::alive, up.dialled ? "it answered" : "it came");

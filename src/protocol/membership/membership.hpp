@@ -166,6 +166,7 @@ private:
     void touch(Member& member, const PeerId& teller);
     bool may_tell(job::Turn& turn, const PeerId& teller);
     void make_room();
+    std::size_t places() const { return config_.local_view ? kLocalMembersMax : kMembersMax; }
     // judging.cpp: what silence means
     void suspect_silent(job::Turn& turn);
     void bury_overdue(job::Turn& turn);

@@ -209,12 +209,11 @@ void Membership::make_room() {
 
 Membership::Member* Membership::meet(job::Turn& turn, const PeerId& id, Role role,
                                      MemberState state, std::string how) {
-    const auto most = config_.local_view ? kLocalMembersMax : kMembersMax;
-    if (members_.size() >= most) {
+    if (members_.size() >= places()) {
         if (!full_warned_)
             turn.notice(message::Warning{
                 {ErrorCode::kLinkBusy,
-                 std::to_string(most) + " members are known; more are not remembered",
+                 std::to_string(places()) + " members are known; more are not remembered",
                  {}}});
         full_warned_ = true;
         return nullptr;
