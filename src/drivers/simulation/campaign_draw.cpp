@@ -46,7 +46,7 @@ struct Sketch {
     Draw draw;
     Pace pace{};
     std::uint64_t peers = 2, rounds = 0, seed = 0, local_steps = 0;
-    bool federated = false, storm = false;
+    bool federated = false, storm = false, nat = false;
     double calm = 0;  // seconds after which nothing goes wrong any more
     std::string text;
 
@@ -150,6 +150,7 @@ void draw_network(Sketch& w) {
         bool possible = w.federated;
         for (PlaceIndex p = 0; p < std::min<std::uint64_t>(w.peers, 3); ++p)
             possible = possible || !network.behind_nat(p);
+        w.nat = possible;
         if (possible) w.line("nat = {:.2f}", config.nat_part);
     }
 }
@@ -243,6 +244,8 @@ DrawnWorld draw_world(std::uint64_t seed) {
     out.must_agree = kind < 5 && !w.federated && !w.storm;
     draw_network(w);
     draw_devices(w, samples);
+    // Two behind NAT never exchange models: what is left of the graph may fall apart.
+    out.must_agree = out.must_agree && !w.nat;
     // Slow devices take their time, and lost rounds are repeated.
     const double bound = w.calm + 30 * static_cast<double>(w.rounds) * w.pace.step + 1800;
     w.line("time_max = \"{}s\"",

@@ -102,7 +102,7 @@ void World::on_packet(std::uint64_t id, std::size_t side, std::unique_ptr<Packet
     const bool server = place.setup.role == Role::aggregator;
     const auto taken =
         time_for(packet->bytes, server ? net.server_bytes_per_second : net.down_bytes_per_second);
-    if (taken > Duration::zero() && !std::exchange(packet->queued, true)) {
+    if (!std::exchange(packet->queued, true)) {  // an empty one, an end, waits its turn too
         place.line_down = std::max(place.line_down, now_ - taken) + taken;
         if (place.line_down > now_)
             return push(end.place, channel.end[1 - side].place, place.line_down,

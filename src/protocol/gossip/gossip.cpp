@@ -292,6 +292,9 @@ GossipStatus Gossip::status(Instant now) const {
     if (stage_ == Stage::ending)
         out.waiting.push_back({"peers that have not reached step " + std::to_string(last_step()),
                                behind(last_step()), since_, timer_at(Timer::ending)});
+    if (stage_ == Stage::lingering)
+        out.waiting.push_back({"peers that may want the last model", outbox_.receivers(), since_,
+                               timer_at(Timer::linger)});
     if (catch_up_)
         out.waiting.push_back({"a model to catch up with",
                                {catch_up_->asked},
