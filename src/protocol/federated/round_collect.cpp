@@ -27,6 +27,7 @@ void RoundEngine::start_client(job::Turn& turn, const PeerId& peer, Slot& slot) 
     turn.send(peer, start);
 
     slot.since = turn.now, slot.why.clear();
+    slot.fresh = plan_->attempt == 0;
     bool has_copy = client.copy_round == plan_->round && client.copy_there;
     slot.stage = has_copy ? Stage::working : Stage::receiving;
     slot.limit = turn.now + limit_of(client, has_copy ? &Client::work : &Client::receive);
@@ -54,7 +55,7 @@ void RoundEngine::copy_delivered(job::Turn& turn, const PeerId& peer) {
     client.copy_sending = false, client.copy_there = true;
     auto slot = slots_.find(peer);
     if (slot == slots_.end() || slot->second.stage != Stage::receiving) return;
-    client.receive.measured(turn.now - slot->second.since);
+    if (slot->second.fresh) client.receive.measured(turn.now - slot->second.since);
     slot->second.stage = Stage::working;
     slot->second.since = turn.now;
     slot->second.limit = turn.now + limit_of(client, &Client::work);
@@ -107,7 +108,8 @@ void RoundEngine::on_offered(job::Turn& turn, const PeerId& peer, job::TransferI
     if (s.stage >= Stage::asking && s.stage <= Stage::counted)
         return turn.refuse(peer, id, RefuseReason::duplicate);
     if (auto why = unfit(turn, peer, s, manifest)) return turn.refuse(peer, id, *why);
-    if (s.stage == Stage::working) clients_[peer].work.measured(turn.now - s.since);
+    // One that it had kept tells nothing about how long its work takes.
+    if (s.stage == Stage::working && s.fresh) clients_[peer].work.measured(turn.now - s.since);
     s.stage = Stage::asking;
     s.offer = id;
     s.loss = std::isfinite(manifest.loss) ? manifest.loss : 0;

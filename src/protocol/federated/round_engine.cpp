@@ -191,6 +191,9 @@ void RoundEngine::on_transfer(job::Turn& turn, const PeerId& peer, job::Transfer
         if (refused && refused->reason != job::RefuseReason::duplicate) {
             on_copy_refused(turn, peer, refused->reason);
         } else {
+            // It had the model, or even its update: nothing is measured from here.
+            if (auto slot = slots_.find(peer); refused && slot != slots_.end())
+                slot->second.fresh = false;
             copy_delivered(turn, peer);
         }
     }
@@ -272,13 +275,14 @@ std::vector<Candidate> RoundEngine::candidates() const {
     return out;
 }
 
-// Four times what is usual, over a floor. A client never measured gets twice the time of the
-// slowest of the others, more when it has more data than that one, over four floors.
+// Four times what is usual, over a floor; twice that for each time the round was repeated. A client
+// never measured gets twice the time of the slowest of the others, more when it has more data than
+// that one, over four floors.
 Duration RoundEngine::limit_of(const Client& client, StageTime Client::*stage) const {
     const auto& config = setup_.config;
     auto times = std::int64_t{1} << std::min<std::uint32_t>(plan_ ? plan_->attempt : 0, 4);
     if ((client.*stage).known())
-        return config.patience_min + times * 4 * (client.*stage).usual_most();
+        return times * (config.patience_min + 4 * (client.*stage).usual_most());
     double slowest = 0;
     for (const auto& [peer, other] : clients_) {
         if (!(other.*stage).known()) continue;
