@@ -1,7 +1,4 @@
 // `gossamer federation create | renew` and `gossamer identity create | sign | show`.
-//
-// A federation folder: root-key.pem (take it offline), root.pem, issuing-key.pem, issuing.pem,
-// trust.pem. An identity folder: key.pem, request.pem, and once signed certificate.pem, trust.pem.
 #include <filesystem>
 #include <memory>
 
@@ -10,33 +7,16 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command_line.hpp"
-#include "cli/key_files.hpp"
-#include "connection/security/authority.hpp"
+#include "drivers/assembly/federation_folder.hpp"
+#include "drivers/assembly/key_files.hpp"
 
 namespace gossamer::cli {
 namespace {
 
 using namespace security;
+using namespace assembly;
 using program::ExitCode;
 using Json = nlohmann::ordered_json;
-constexpr unsigned kPrivate = 0600, kPublic = 0644;
-
-Status write_key(const std::string& path, const IdentityKey& key) {
-    const auto pem = key.to_pem();
-    return write_new_file(path, pem.view(), kPrivate);
-}
-
-Result<Certificate> read_certificate(const std::string& path) {
-    GOSSAMER_TRY(const auto pem, read_public_file(path));
-    GOSSAMER_TRY(const auto found, Certificate::from_pem(pem, 4));
-    return found.front();
-}
-
-std::string name_of_folder(const std::string& folder) {
-    auto name = std::filesystem::path(folder).lexically_normal();
-    if (name.filename().empty()) name = name.parent_path();
-    return name.filename().string();
-}
 
 // ---- federation ---------------------------------------------------------------------------------
 
@@ -45,22 +25,13 @@ struct CreateFederation {
     double years = 10;
 };
 
-Result<ExitCode> create_federation_folder(Console& console, const CreateFederation& how) {
-    const std::string name = how.name.empty() ? name_of_folder(how.folder) : how.name;
-    GOSSAMER_TRY(const auto f,
-                 create_federation({.name = name,
-                                    .now = console.now(),
-                                    .root_validity = Duration(
-                                        static_cast<std::int64_t>(how.years * 365.25 * 86400e9))}));
-    GOSSAMER_CHECK(make_folder(how.folder));
-    const std::string at = how.folder + "/";
-    // The first of these refuses a folder that is a federation already.
-    GOSSAMER_CHECK(write_key(at + "root-key.pem", f.root_key));
-    GOSSAMER_CHECK(write_key(at + "issuing-key.pem", f.issuing_key));
-    GOSSAMER_CHECK(write_new_file(at + "root.pem", as_bytes(f.root.to_pem()), kPublic));
-    GOSSAMER_CHECK(write_new_file(at + "issuing.pem", as_bytes(f.issuing.to_pem()), kPublic));
-    GOSSAMER_CHECK(write_new_file(at + "trust.pem", as_bytes(f.trust.to_pem()), kPublic));
-    const std::string id = f.trust.federation().to_string();
+Result<ExitCode> create_federation_here(Console& console, const CreateFederation& how) {
+    GOSSAMER_TRY(
+        const auto trust,
+        create_federation_folder(
+            {.folder = how.folder, .name = how.name, .years = how.years, .now = console.now()}));
+    const std::string at = how.folder + "/", id = trust.federation().to_string();
+    const std::string name = trust.federation_name();
     console.answer(
         {{"federation", id}, {"name", name}, {"folder", how.folder}},
         fmt::format("Federation \"{}\" ({}) is in {}.\n"
@@ -93,13 +64,9 @@ Result<ExitCode> renew_federation_folder(Console& console, const std::string& fo
 
 // ---- identity -----------------------------------------------------------------------------------
 
-Result<ExitCode> create_identity_folder(Console& console, const std::string& folder) {
-    const auto key = IdentityKey::generate();
-    GOSSAMER_CHECK(make_folder(folder));
-    GOSSAMER_CHECK(write_key(folder + "/key.pem", key));
-    const std::string request = folder + "/request.pem";
-    GOSSAMER_CHECK(replace_public_file(request, as_bytes(make_request(key))));
-    const std::string id = key.peer_id().to_string();
+Result<ExitCode> create_identity_here(Console& console, const std::string& folder) {
+    GOSSAMER_TRY(const auto peer, create_identity_folder(folder));
+    const std::string id = peer.to_string(), request = folder + "/request.pem";
     console.answer({{"peer_id", id}, {"folder", folder}, {"request", request}},
                    fmt::format("Peer {} has its key in {}/key.pem; it never leaves this machine.\n"
                                "  Let the federation's operator sign {}:\n"
@@ -108,57 +75,29 @@ Result<ExitCode> create_identity_folder(Console& console, const std::string& fol
     return ExitCode::ok;
 }
 
-struct SignIdentity {
+struct SignFlags {
     std::string request, federation, role = "peer", out;
     double days = 7;
 };
 
-// A peer changes its federation in a new folder, not by overwriting what it trusts.
-Status check_same_federation(const std::string& trust_file, const TrustBundle& trust) {
-    if (!std::filesystem::exists(trust_file)) return {};
-    GOSSAMER_TRY(const auto pem, read_public_file(trust_file));
-    GOSSAMER_TRY(const auto old, TrustBundle::from_pem(pem));
-    if (old.federation() == trust.federation()) return {};
-    return fail(ErrorCode::kTlsFederation,
-                fmt::format("{} is of federation \"{}\", not of \"{}\"", trust_file,
-                            old.federation_name(), trust.federation_name()),
-                "use another folder: --out DIR");
-}
-
-Result<ExitCode> sign_identity(Console& console, const SignIdentity& how) {
-    const std::string at = how.federation + "/";
-    GOSSAMER_TRY(const auto request_pem, read_public_file(how.request));
-    GOSSAMER_TRY(const auto request, parse_request(request_pem));
-    GOSSAMER_TRY(const auto issuing_key, read_private_key(at + "issuing-key.pem"));
-    GOSSAMER_TRY(const auto issuing, read_certificate(at + "issuing.pem"));
-    GOSSAMER_TRY(const auto trust_pem, read_public_file(at + "trust.pem"));
-    GOSSAMER_TRY(const auto trust, TrustBundle::from_pem(trust_pem));
-    if (!(how.days > 0 && how.days <= 400))
-        return fail(ErrorCode::kUsage, "--days is more than 0 and at most 400");
-    const LeafOptions options{.role = *parse_role(how.role),
-                              .now = console.now(),
-                              .validity = Duration(static_cast<std::int64_t>(how.days * 86400e9))};
-    GOSSAMER_TRY(const auto leaf, sign_request(issuing_key, issuing, request, options));
-
-    const auto beside = std::filesystem::path(how.request).parent_path().string();
-    const std::string out = !how.out.empty() ? how.out : beside.empty() ? "." : beside;
-    GOSSAMER_CHECK(make_folder(out));
-    GOSSAMER_CHECK(check_same_federation(out + "/trust.pem", trust));
-    GOSSAMER_CHECK(
-        replace_public_file(out + "/certificate.pem", as_bytes(to_pem({leaf, issuing}))));
-    GOSSAMER_CHECK(replace_public_file(out + "/trust.pem", as_bytes(trust.to_pem())));
-    GOSSAMER_TRY(const auto info, leaf.describe());
-    const auto until = format_wall_time(info.not_after);
-    const std::string id = request.peer.to_string();
+Result<ExitCode> sign_request_file(Console& console, const SignFlags& how) {
+    GOSSAMER_TRY(const auto done, sign_identity({.request = how.request,
+                                                 .federation = how.federation,
+                                                 .role = *parse_role(how.role),
+                                                 .days = how.days,
+                                                 .out = how.out,
+                                                 .now = console.now()}));
+    const auto until = format_wall_time(done.until);
+    const std::string id = done.peer.to_string();
     console.answer({{"peer_id", id},
                     {"role", how.role},
-                    {"federation", trust.federation().to_string()},
+                    {"federation", done.trust.federation().to_string()},
                     {"valid_until", until},
-                    {"certificate", out + "/certificate.pem"}},
+                    {"certificate", done.folder + "/certificate.pem"}},
                    fmt::format("Peer {} is {} {} of \"{}\" until {}.\n  {}/certificate.pem, "
                                "{}/trust.pem\n",
                                id, how.role == "peer" ? "a" : "an", how.role,
-                               trust.federation_name(), until, out, out));
+                               done.trust.federation_name(), until, done.folder, done.folder));
     return ExitCode::ok;
 }
 
@@ -258,7 +197,7 @@ void add_federation_commands(CLI::App& app, CommandLine& line) {
         ->check(CLI::Range(0.1, 100.0))
         ->capture_default_str();
     create->callback([&line, how] {
-        line.chosen = [how](Console& c) { return create_federation_folder(c, *how); };
+        line.chosen = [how](Console& c) { return create_federation_here(c, *how); };
     });
 
     auto* renew = group->add_subcommand("renew", "Make the issuing certificate valid for longer");
@@ -286,11 +225,11 @@ void add_identity_commands(CLI::App& app, CommandLine& line) {
     create->fallthrough()->footer("  gossamer identity create peer-1");
     create->add_option("DIR", *folder, "the new identity's folder")->required();
     create->callback([&line, folder] {
-        line.chosen = [folder](Console& c) { return create_identity_folder(c, *folder); };
+        line.chosen = [folder](Console& c) { return create_identity_here(c, *folder); };
     });
 
     auto* sign = group->add_subcommand("sign", "Make a peer's request a short-lived certificate");
-    auto how = std::make_shared<SignIdentity>();
+    auto how = std::make_shared<SignFlags>();
     sign->fallthrough()->footer(
         "  gossamer identity sign peer-1/request.pem --federation meadow --role peer\n"
         "  gossamer identity sign hub/request.pem --federation meadow --role aggregator --days 30");
@@ -303,7 +242,7 @@ void add_identity_commands(CLI::App& app, CommandLine& line) {
         ->capture_default_str();
     sign->add_option("--out", how->out, "folder of the result; default: beside the request");
     sign->callback(
-        [&line, how] { line.chosen = [how](Console& c) { return sign_identity(c, *how); }; });
+        [&line, how] { line.chosen = [how](Console& c) { return sign_request_file(c, *how); }; });
 
     auto* show = group->add_subcommand("show", "What a key, request, certificate or bundle says");
     auto path = std::make_shared<std::string>();

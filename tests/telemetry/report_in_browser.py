@@ -194,8 +194,12 @@ def use(browser, page):
         check(False, "in use: " + complaint)
 
 
+def find_browser():
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
 def main(writer, shots):
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    program = find_browser()
     if program is None:
         print("SKIPPED: no Chromium here to open report pages in (./run setup --extras installs it)")
         return 77
@@ -214,5 +218,6 @@ def main(writer, shots):
     return 1 if failures else 0
 
 
-shots_folder = sys.argv[sys.argv.index("--shots") + 1] if "--shots" in sys.argv else None
-sys.exit(main(os.path.abspath(sys.argv[1]), shots_folder))
+if __name__ == "__main__":
+    shots_folder = sys.argv[sys.argv.index("--shots") + 1] if "--shots" in sys.argv else None
+    sys.exit(main(os.path.abspath(sys.argv[1]), shots_folder))

@@ -12,6 +12,8 @@ constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 Chronicle::Chronicle(const Scenario& scenario)
     : scenario_(scenario),
       busy_(std::min<std::size_t>(scenario.places(), kTimelinePlaces)),
+      started_(scenario.places()),
+      consensus_(scenario.learning().layout()->parameter_count(), scenario.peers()),
       accuracy_(scenario.peers(), kUnknown) {}
 
 Row& Chronicle::row(std::uint64_t round, Instant now) {
@@ -21,25 +23,39 @@ Row& Chronicle::row(std::uint64_t round, Instant now) {
     return row;
 }
 
+// Quartiles need the values; beyond some millions the mean and the extremes must do.
+void Chronicle::add(Spread& spread, double value) {
+    const bool keep = values_kept_ < kValuesMax;
+    values_kept_ += keep;
+    spread.add(value, keep);
+}
+
 void Chronicle::on_notice(Instant now, PlaceIndex place, const message::Notice& notice) {
     const bool peer = scenario_.role(place) == Role::peer;
     if (const auto* n = std::get_if<message::Evaluated>(&notice)) {
         // In federated runs the aggregator speaks for all; a client's own view is its histogram.
         const bool known = scenario_.world().compute == ComputeMode::real;
         if (peer && known) accuracy_[place] = n->accuracy;
-        if (!peer || !scenario_.federated()) {
+        const bool of_clients = peer && scenario_.federated();
+        if (of_clients && known) add(row(n->round, now).client_accuracy, n->accuracy);
+        // What the aggregator says of its clients, they say themselves; it counts where there is
+        // no other figure.
+        const bool repeats = n->where == "clients" && scenario_.learning().has_test_data();
+        if (!of_clients && !repeats) {
             auto& r = row(n->round, now);
-            if (known) r.accuracy.add(n->accuracy);
-            r.loss.add(n->loss);
+            if (known) add(r.accuracy, n->accuracy);
+            add(r.loss, n->loss);
         }
     } else if (const auto* t = std::get_if<message::Trained>(&notice)) {
         ++updates_;
-        if (!scenario_.federated()) row(t->round, now).train_loss.add(t->loss);
+        auto& r = row(t->round, now);
+        add(scenario_.federated() ? r.client_train_loss : r.train_loss, t->loss);
     } else if (const auto* m = std::get_if<message::Mixed>(&notice)) {
         auto& r = row(m->step, now);
         if (!m->mixed.empty()) r.distance.add(m->distance);
         r.left_out += static_cast<std::uint32_t>(m->left_out.size());
         round_ = std::max(round_, m->step);
+        if (model_of && consensus_.wants(m->step)) consensus_.add(m->step, model_of(place));
     } else if (const auto* f = std::get_if<message::RoundFinished>(&notice)) {
         auto& r = row(f->round, now);
         r.train_loss.add(f->loss);
@@ -64,14 +80,42 @@ void Chronicle::on_notice(Instant now, PlaceIndex place, const message::Notice& 
 }
 
 void Chronicle::on_busy(PlaceIndex place, Instant from, Instant until, bool training) {
-    if (place >= busy_.size() || busy_count_ >= kBusyMax) return;
-    if (!training && until - from < 1ms) return;
-    busy_[place].push_back({from, until, training});
-    ++busy_count_;
+    busy(place, {from, until, training ? Doing::train : Doing::work});
 }
 
+void Chronicle::on_send(PlaceIndex place, Instant from, Instant until) {
+    busy(place, {from, until, Doing::send});
+}
+
+void Chronicle::busy(PlaceIndex place, const Busy& what) {
+    if (place >= busy_.size() || what.until <= what.from || what.from >= busy_until_) return;
+    auto& row = busy_[place];
+    // What goes on without a break is one span: chunks of a model, jobs one after another.
+    for (auto it = row.rbegin(); it != row.rend() && it - row.rbegin() < 3; ++it)
+        if (it->doing == what.doing && what.from <= it->until) {
+            it->until = std::max(it->until, what.until);
+            return;
+        }
+    row.push_back(what);
+    if (row.size() >= kBusyMax) busy_until_ = what.from;
+}
+
+// Those of the timeline first; of all others only what goes wrong, not that each once started.
 void Chronicle::on_state(Instant now, PlaceIndex place, PlaceState state) {
-    if (states_.size() < kEventsMax) states_.push_back({now, place, state});
+    const bool first = !started_[place];
+    started_[place] = true;
+    const bool shown = place < busy_.size();
+    if (first && !shown) return;
+    if (shown && (state == PlaceState::off || state == PlaceState::dark)) {
+        // What it was at ends with its process.
+        auto& row = busy_[place];
+        for (auto it = row.rbegin(); it != row.rend() && it - row.rbegin() < 8; ++it)
+            it->until = std::max(it->from, std::min(it->until, now));
+    }
+    if (states_.size() < (shown ? 2 * kEventsMax : kEventsMax))
+        states_.push_back({now, place, state});
+    else
+        states_cut_ = true;
 }
 
 void Chronicle::on_fault(Instant now, const Fault& fault, bool begins) {

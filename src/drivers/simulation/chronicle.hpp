@@ -2,9 +2,13 @@
 // curves with their spread over peers, and who did what when.
 #pragma once
 
+#include <array>
+#include <functional>
 #include <map>
+#include <span>
 #include <vector>
 
+#include "drivers/simulation/consensus.hpp"
 #include "drivers/simulation/scenario.hpp"
 #include "drivers/simulation/world.hpp"
 
@@ -14,7 +18,9 @@ namespace gossamer::simulation {
 struct Spread {
     std::size_t count = 0;
     double sum = 0, least = 0, most = 0;
-    void add(double x) {
+    std::vector<float> values;  // one a peer, in order of arrival, while there is room
+    void add(double x, bool keep = false) {
+        if (keep) values.push_back(static_cast<float>(x));
         least = count ? std::min(least, x) : x;
         most = count ? std::max(most, x) : x;
         sum += x;
@@ -26,12 +32,15 @@ struct Spread {
 struct Row {
     Instant at;  // of the latest news of it
     Spread accuracy, loss, train_loss, distance;
-    std::uint64_t bytes = 0;  // sent by all, so far
+    Spread client_accuracy, client_train_loss;  // of federated runs, where clients report them
+    std::uint64_t bytes = 0;                    // sent by all, so far
     std::uint32_t accepted = 0, late = 0, refused = 0, left_out = 0;
 };
+// What a place does; a job that does not train (mix, encode, evaluate) is work too.
+enum class Doing : std::uint8_t { train, work, send };
 struct Busy {
     Instant from, until;
-    bool training = false;
+    Doing doing{};
 };
 struct MemberEvent {
     Instant at;
@@ -48,23 +57,33 @@ struct StateEvent {
 
 class Chronicle final : public Observer {
 public:
-    static constexpr std::size_t kTimelinePlaces = 64, kBusyMax = 20'000, kEventsMax = 5'000;
+    static constexpr std::size_t kTimelinePlaces = 64, kBusyMax = 4'096, kEventsMax = 5'000;
+    static constexpr std::size_t kValuesMax = 1'000'000;  // of all rows
 
     explicit Chronicle(const Scenario& scenario);
     void attach(const World& world) { world_ = &world; }
 
     void on_notice(Instant now, PlaceIndex place, const message::Notice& notice) override;
     void on_busy(PlaceIndex place, Instant from, Instant until, bool training) override;
+    void on_send(PlaceIndex place, Instant from, Instant until) override;
     void on_state(Instant now, PlaceIndex place, PlaceState state) override;
     void on_fault(Instant now, const Fault& fault, bool begins) override;
 
     // Handed every notice too, for what else wants to see them.
     std::function<void(Instant, PlaceIndex, const message::Notice&)> also;
 
+    // Of a place's latest model; may be left out.
+    std::function<std::span<const float>(PlaceIndex)> model_of;
+
     const std::map<std::uint64_t, Row>& rows() const { return rows_; }
+    ConsensusMeter& consensus() { return consensus_; }
+    // Of the first places, in the order in which each began.
     const std::vector<std::vector<Busy>>& busy() const { return busy_; }
+    Instant busy_until() const { return busy_until_; }  // from here on it is not whole; or never
     const std::vector<MemberEvent>& members() const { return members_; }
+    // Without the first start of those that the timeline does not show.
     const std::vector<StateEvent>& states() const { return states_; }
+    bool states_cut() const { return states_cut_; }
     const std::vector<std::pair<Instant, std::string>>& faults() const { return faults_; }
     const std::vector<double>& accuracy_of_peers() const { return accuracy_; }  // last; NaN
     std::uint64_t round() const { return round_; }  // the last one known to be complete
@@ -78,11 +97,17 @@ public:
 
 private:
     Row& row(std::uint64_t round, Instant now);
+    void add(Spread& spread, double value);
+    void busy(PlaceIndex place, const Busy& what);
     const Scenario& scenario_;
     const World* world_ = nullptr;
     std::map<std::uint64_t, Row> rows_;
     std::vector<std::vector<Busy>> busy_;
-    std::size_t busy_count_ = 0;
+    Instant busy_until_ = Instant::never();
+    std::size_t values_kept_ = 0;
+    std::vector<bool> started_;
+    bool states_cut_ = false;
+    ConsensusMeter consensus_;
     std::vector<MemberEvent> members_;
     std::vector<StateEvent> states_;
     std::vector<std::pair<Instant, std::string>> faults_;

@@ -37,6 +37,9 @@ public:
     void on_busy(PlaceIndex place, Instant from, Instant until, bool training) override {
         next_.on_busy(place, from, until, training);
     }
+    void on_send(PlaceIndex place, Instant from, Instant until) override {
+        next_.on_send(place, from, until);
+    }
     void on_state(Instant now, PlaceIndex place, PlaceState state) override;
     void on_fault(Instant now, const Fault& fault, bool begins) override;
 

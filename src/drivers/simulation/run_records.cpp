@@ -1,8 +1,6 @@
 #include "drivers/simulation/run_records.hpp"
 
-#include <cmath>
-
-#include <fmt/format.h>
+#include "drivers/simulation/simulation_report.hpp"
 
 namespace gossamer::simulation {
 
@@ -71,36 +69,6 @@ void RunRecords::write_rows(std::uint64_t before) {
     next_row_ = std::max(next_row_, before);
 }
 
-void fill_summary(telemetry::Summary& summary, const Scenario& scenario, const Outcome& o) {
-    const auto per_second = [&](std::uint64_t n) {
-        return o.wall_seconds > 0 ? static_cast<double>(n) / o.wall_seconds : 0.0;
-    };
-    const auto whole = [](std::uint64_t n) { return static_cast<std::int64_t>(n); };
-    summary.set("scenario", scenario.name());
-    summary.set("seed", whole(scenario.run().seed.value));
-    summary.set("peers", whole(scenario.peers()));
-    summary.set("end", o.end);
-    summary.set("reached", o.reached);
-    summary.set("accuracy", o.accuracy);
-    summary.set("worst_accuracy", o.worst_accuracy);
-    summary.set("loss", o.loss);
-    summary.set("consensus_distance", o.consensus);
-    summary.set("rounds", whole(o.rounds));
-    summary.set("client_updates", whole(o.client_updates));
-    summary.set("client_updates_per_second", per_second(o.client_updates));
-    summary.set("events", whole(o.events));
-    summary.set("events_per_second", per_second(o.events));
-    summary.set("virtual_seconds", o.virtual_seconds);
-    summary.set("wall_seconds", o.wall_seconds);
-    summary.set("peak_rss_bytes", whole(o.peak_rss_bytes));
-    summary.set("bytes_sent", whole(o.bytes_sent));
-    summary.set("trace_hash", fmt::format("{:016x}", o.trace_hash));
-    if (!o.model.empty()) summary.set("final_model", o.model);
-    std::string broken;
-    for (const auto& text : o.broken) broken += (broken.empty() ? "" : "; ") + text;
-    summary.set("broken_invariants", broken);
-}
-
 void RunRecords::finish(const Outcome& outcome) {
     const auto at = wall(simulation_.world().now());
     if (!simulation_.scenario().federated()) {
@@ -116,6 +84,9 @@ void RunRecords::finish(const Outcome& outcome) {
             (void)storage::save_model(disk_, recorder_->folder()->final_model(),
                                       *simulation_.scenario().learning().layout(), model,
                                       {{"run", simulation_.scenario().run().name}});
+    if (!path_.empty() && recorder_->folder())
+        (void)telemetry::write_report(disk_, recorder_->folder()->report(),
+                                      report_of(simulation_, outcome));
     recorder_->finish(at, outcome.end == "interrupted" ? "stopped" : "finished");
 }
 

@@ -34,7 +34,4 @@ private:
     std::uint64_t next_row_ = 0;
 };
 
-// What summary.json holds, under the names that sweeps and benchmarks read.
-void fill_summary(telemetry::Summary& summary, const Scenario& scenario, const Outcome& outcome);
-
 }  // namespace gossamer::simulation

@@ -15,20 +15,27 @@ namespace gossamer::simulation {
 
 std::string peer_address(std::uint32_t peer) { return fmt::format("peer-{}.sim:7000", peer); }
 
+Result<config::Config> Scenario::resolve(const std::string& name, std::string text,
+                                         std::vector<std::string> sets,
+                                         const Extensions& extensions) {
+    GOSSAMER_TRY(auto schema, assembly::schema_for(Role::peer, extensions, simulation_options()));
+    config::Layers layers{.file_name = name, .file_text = std::move(text)};
+    layers.sets = std::move(sets);
+    GOSSAMER_TRY(auto config, config::Config::resolve(std::move(schema), layers));
+    if (!config.is_set("run.name")) {
+        auto stem = name.substr(name.rfind('/') + 1);
+        GOSSAMER_CHECK(config.set("run.name", stem.substr(0, stem.find('.')), "scenario"));
+    }
+    return config;
+}
+
 Result<std::shared_ptr<const Scenario>> Scenario::load(std::string name, std::string text,
                                                        std::vector<std::string> sets,
                                                        const Extensions& extensions) {
     auto scenario = std::shared_ptr<Scenario>(new Scenario(extensions));
     auto& s = *scenario;
     s.name_ = std::move(name);
-    GOSSAMER_TRY(auto schema, assembly::schema_for(Role::peer, extensions, simulation_options()));
-    config::Layers layers{.file_name = s.name_, .file_text = std::move(text)};
-    layers.sets = std::move(sets);
-    GOSSAMER_TRY(s.config_, config::Config::resolve(std::move(schema), layers));
-    if (!s.config_->is_set("run.name")) {
-        auto stem = s.name_.substr(s.name_.rfind('/') + 1);
-        GOSSAMER_CHECK(s.config_->set("run.name", stem.substr(0, stem.find('.')), "scenario"));
-    }
+    GOSSAMER_TRY(s.config_, resolve(s.name_, std::move(text), std::move(sets), s.extensions_));
     GOSSAMER_TRY(s.world_, world_config(*s.config_));
     GOSSAMER_TRY(s.run_, job::run_config(*s.config_));
     GOSSAMER_TRY(s.membership_, membership::membership_config(*s.config_));

@@ -24,6 +24,10 @@ std::string peer_address(std::uint32_t peer);  // "peer-17.sim:7000"
 // Immutable once loaded.
 class Scenario {
 public:
+    // The settings alone, before anything is loaded. Errors: those of the configuration.
+    static Result<config::Config> resolve(const std::string& name, std::string text,
+                                          std::vector<std::string> sets,
+                                          const Extensions& extensions);
     // `text` is TOML; `name` stands for it in messages, and names the run where run.name is left
     // out. Errors: those of the configuration and of the data; worlds that cannot be, with the
     // figure that decides.
@@ -54,6 +58,8 @@ public:
     bool local_view() const { return peers_ >= membership_.mesh_max; }
     const std::shared_ptr<const topology::Schedule>& schedule() const { return schedule_; }
     const std::shared_ptr<const topology::Roster>& roster() const { return roster_; }
+    // Of a place in the roster: its index here.
+    std::uint32_t index_of(std::uint32_t place) const { return index_of_[place]; }
     // What must fit into memory at once, about.
     std::uint64_t memory_estimate() const;
 

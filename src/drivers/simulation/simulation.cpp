@@ -74,6 +74,7 @@ Result<std::unique_ptr<Simulation>> Simulation::create(std::shared_ptr<const Sce
     sim.world_ = std::make_unique<World>(std::move(setup), sim.invariants_);
     sim.invariants_.attach(*sim.world_);
     sim.chronicle_.attach(*sim.world_);
+    sim.chronicle_.model_of = [&sim](PlaceIndex p) { return sim.model(p); };
     return made;
 }
 

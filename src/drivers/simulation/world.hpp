@@ -126,6 +126,8 @@ struct Observer {
     virtual ~Observer() = default;
     virtual void on_notice(Instant now, PlaceIndex place, const message::Notice& notice) = 0;
     virtual void on_busy(PlaceIndex, Instant /*from*/, Instant /*until*/, bool /*training*/) {}
+    // Parts of a model are on their way, until they are there.
+    virtual void on_send(PlaceIndex, Instant /*from*/, Instant /*until*/) {}
     virtual void on_state(Instant, PlaceIndex, PlaceState) {}
     virtual void on_fault(Instant, const Fault&, bool /*begins*/) {}
 };

@@ -18,6 +18,12 @@ Duration time_for(std::uint64_t bytes, double bytes_per_second) {
     return Duration{static_cast<std::int64_t>(static_cast<double>(bytes) / bytes_per_second * 1e9)};
 }
 
+bool carries_model(const Packet& packet) {
+    return std::ranges::any_of(packet.frames, [](const wire::Frame& frame) {
+        return std::holds_alternative<wire::Chunk>(frame.body);
+    });
+}
+
 }  // namespace
 
 // ---- packets ----
@@ -69,6 +75,7 @@ void World::send(Channel& channel, std::size_t side, std::unique_ptr<Packet> pac
                   .c = packet->bytes});
         }
     }
+    if (carries_model(*packet)) observer_.on_send(end.place, now_, depart + channel.latency);
     travel(channel, side, std::move(packet), depart);
 }
 

@@ -92,7 +92,7 @@ struct ReportPeer {
     std::vector<std::uint64_t> label_counts = {};  // samples of each class; empty = unknown
 };
 
-enum class Activity : std::uint8_t { train, send, wait, away };
+enum class Activity : std::uint8_t { train, send, wait, away, work };  // work: mix, evaluate, ...
 
 // Who did what when. Only the first rows are kept; add() for others is free.
 class Timeline {

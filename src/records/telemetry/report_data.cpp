@@ -217,7 +217,7 @@ Json topology_of(const Report& report) {
 std::vector<Timeline::Span> coarse(const std::vector<Timeline::Span>& row, double end,
                                    std::size_t span_max) {
     if (row.size() <= span_max) return row;
-    constexpr std::size_t kKinds = 4;
+    constexpr std::size_t kKinds = 5;
     const std::size_t step_count = span_max / kKinds;
     const double step = end / static_cast<double>(step_count);
     std::vector<std::array<double, kKinds>> shares(step_count);
@@ -249,7 +249,7 @@ Json timeline_of(const Report& report) {
         for (const auto& span : row) end = std::max(end, span.end);
     if (!(end > 0) || !std::isfinite(end)) return nullptr;
     Json json_rows = Json::array(), notes = Json::array();
-    std::array<bool, 4> used{};
+    std::array<bool, 5> used{};
     bool coarsened = false;
     std::size_t spans_most = 0;
     const auto span_max = std::max(kPageSpanMax, kPageSpanSum / rows.size());

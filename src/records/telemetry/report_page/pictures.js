@@ -131,7 +131,8 @@ function addTopology() {
 
 // ---- timeline --------------------------------------------------------------------------------------
 
-const kActivities = [["train", "train", 1], ["send", "send", 0.65], ["wait", "wait", 0.3], ["away", "away", 0]];
+const kActivities = [["train", "train", 1], ["send", "send", 0.65], ["wait", "wait", 0.3], ["away", "away", 0],
+    ["mix, evaluate", "work", 0.8]];
 const kMarks = {alive: "▲", awake: "▲", healed: "▲", dead: "✕", fault: "✕", suspect: "?", left: "▽", asleep: "☾"};
 const kRow = 18;
 
@@ -173,7 +174,7 @@ function drawRow(context, row, view, top, left, right) {
             shares[kind][block] += Math.min(end, block + 1) - Math.max(begin, block);
     }
     const whole = kRow - 5, filled = new Float64Array(count);
-    kActivities.forEach(([name], kind) => {
+    kActivities.forEach(([, name], kind) => {
         context.fillStyle = colour(name === "away" ? "line" : name);
         shares[kind].forEach((share, block) => {
             filled[block] += share;

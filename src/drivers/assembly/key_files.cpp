@@ -1,4 +1,4 @@
-#include "cli/key_files.hpp"
+#include "drivers/assembly/key_files.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -11,7 +11,7 @@
 #include "connection/security/certificate.hpp"
 #include "records/storage/disk.hpp"
 
-namespace gossamer::cli {
+namespace gossamer::assembly {
 namespace {
 
 struct Descriptor {
@@ -69,4 +69,4 @@ Result<security::IdentityKey> read_private_key(const std::string& path) {
     return key;
 }
 
-}  // namespace gossamer::cli
+}  // namespace gossamer::assembly

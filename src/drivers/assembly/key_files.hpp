@@ -7,7 +7,7 @@
 #include "connection/security/identity.hpp"
 #include "gossamer/base/result.hpp"
 
-namespace gossamer::cli {
+namespace gossamer::assembly {
 
 Status make_folder(const std::string& path);  // with parents; mode 0755
 // A new file; kKeyExists when there is one already. Synced to disk.
@@ -19,4 +19,4 @@ Result<Bytes> read_public_file(const std::string& path);  // at most 64 KiB; kKe
 // Also kKeyPermissions.
 Result<security::IdentityKey> read_private_key(const std::string& path);
 
-}  // namespace gossamer::cli
+}  // namespace gossamer::assembly

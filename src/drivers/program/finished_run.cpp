@@ -1,0 +1,152 @@
+#include "drivers/program/finished_run.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "records/config/config.hpp"
+#include "records/storage/disk.hpp"
+
+namespace gossamer::program {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::uint64_t kSummaryBytesMax = 16 << 20;
+
+std::string text_of(const config::FileValue& value) {
+    return std::visit(
+        [](const auto& v) -> std::string {
+            using T = std::decay_t<decltype(v)>;
+            if constexpr (std::is_same_v<T, std::monostate>)
+                return "?";
+            else if constexpr (std::is_same_v<T, std::string>)
+                return v;
+            else if constexpr (std::is_same_v<T, std::vector<std::string>> ||
+                               std::is_same_v<T, std::vector<double>>)
+                return fmt::format("[{}]", fmt::join(v, ", "));
+            else
+                return fmt::format("{}", v);
+        },
+        value.value);
+}
+
+// On a screen: a sign of several bytes is one.
+std::size_t width_of(const std::string& cell) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(cell, [](unsigned char c) { return (c & 0xC0) != 0x80; }));
+}
+
+}  // namespace
+
+double FinishedRun::figure(const std::string& key) const {
+    const auto found = figures.find(key);
+    return found == figures.end() ? std::numeric_limits<double>::quiet_NaN() : found->second;
+}
+
+std::string FinishedRun::fact(const std::string& key) const {
+    const auto found = facts.find(key);
+    return found == facts.end() ? std::string() : found->second;
+}
+
+Result<Settings> settings_of(const std::string& toml, const std::string& file_name) {
+    GOSSAMER_TRY(const auto values, config::read_toml(as_bytes(toml), file_name));
+    Settings settings;
+    for (const auto& value : values) settings[value.key] = text_of(value);
+    return settings;
+}
+
+Result<FinishedRun> read_run(const std::string& folder) {
+    const storage::RealDisk disk;
+    FinishedRun run{.folder = folder, .settings = {}, .figures = {}, .facts = {}};
+    const auto config = disk.read(folder + "/config.toml", config::kFileBytesMax);
+    if (!config)
+        return fail(ErrorCode::kRunFolder, folder + " holds no config.toml that can be read",
+                    "name a folder that a run left, such as runs/night-1");
+    GOSSAMER_TRY(run.settings, settings_of(std::string(as_text(*config)), folder + "/config.toml"));
+    const auto bytes = disk.read(folder + "/summary.json", kSummaryBytesMax);
+    if (!bytes)
+        return fail(ErrorCode::kRunFolder, folder + " holds no summary.json: the run did not end",
+                    "run it again");
+    const auto json = nlohmann::json::parse(as_text(*bytes), nullptr, false);
+    if (!json.is_object())
+        return fail(ErrorCode::kRunFolder, folder + "/summary.json is damaged", "run it again");
+    for (const auto& [key, value] : json.items()) {
+        if (value.is_number()) run.figures[key] = value.get<double>();
+        if (value.is_string()) run.facts[key] = value.get<std::string>();
+        if (value.is_boolean()) run.facts[key] = value.get<bool>() ? "true" : "false";
+    }
+    return run;
+}
+
+Result<std::vector<std::string>> run_folders(const std::string& path) {
+    std::vector<std::string> found;
+    std::error_code error;
+    if (!fs::is_directory(path, error))
+        return fail(ErrorCode::kRunFolder, path + " is not a folder",
+                    "name a folder that a run left, such as runs/night-1");
+    if (fs::exists(path + "/config.toml", error)) return std::vector{path};
+    for (auto it = fs::recursive_directory_iterator(path, error);
+         !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
+        if (it.depth() > 4) it.disable_recursion_pending();
+        if (it->path().filename() == "config.toml" && found.size() < kRunFoldersMax)
+            found.push_back(it->path().parent_path().string());
+    }
+    if (found.empty())
+        return fail(ErrorCode::kRunFolder, path + " holds no run folder",
+                    "name a folder that a run left, such as runs/night-1");
+    std::ranges::sort(found);
+    return found;
+}
+
+const std::vector<Figure>& compared_figures() {
+    static const std::vector<Figure> figures = {
+        {"accuracy", "accuracy", 4},
+        {"worst_accuracy", "worst peer", 4},
+        {"loss", "loss", 4},
+        {"consensus_distance", "consensus", 5},
+        {"rounds", "rounds", 0},
+        {"virtual_seconds", "virtual s", 1},
+        {"bytes_sent", "bytes sent", 0},
+        {"client_updates_per_second", "updates/s", 0},
+        {"wall_seconds", "real s", 1},
+    };
+    return figures;
+}
+
+std::string text_table(const std::vector<std::vector<std::string>>& rows) {
+    std::vector<std::size_t> widths;
+    for (const auto& row : rows) {
+        widths.resize(std::max(widths.size(), row.size()));
+        for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    }
+    std::string out;
+    for (const auto& row : rows) {
+        std::string line = " ";
+        for (std::size_t i = 0; i < row.size(); ++i)
+            line += fmt::format(" {:<{}} ", row[i], widths[i]);
+        line.erase(line.find_last_not_of(' ') + 1);
+        out += line + "\n";
+    }
+    return out;
+}
+
+std::string csv_line(const std::vector<std::string>& cells) {
+    std::string line;
+    for (const auto& cell : cells) {
+        if (&cell != &cells.front()) line += ',';
+        if (cell.find_first_of(",\"\n\r") == cell.npos) {
+            line += cell;
+            continue;
+        }
+        line += '"';
+        for (const char c : cell) line += c == '"' ? "\"\"" : std::string(1, c);
+        line += '"';
+    }
+    return line + "\n";
+}
+
+}  // namespace gossamer::program

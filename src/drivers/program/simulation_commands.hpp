@@ -1,0 +1,42 @@
+// The commands of gossamer-sim: each adds itself to the command line, and when it was chosen puts
+// what is to be done into `chosen`.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "drivers/program/exit_code.hpp"
+#include "gossamer/assembly/extensions.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace gossamer::program {
+
+struct SimulationLine {
+    const Extensions& extensions;
+    std::function<Result<ExitCode>()> chosen;
+};
+
+void add_run_command(CLI::App& app, SimulationLine& line);
+void add_scenario_commands(CLI::App& app, SimulationLine& line);  // list, show, faults
+void add_sweep_command(CLI::App& app, SimulationLine& line);
+void add_compare_command(CLI::App& app, SimulationLine& line);
+void add_replay_command(CLI::App& app, SimulationLine& line);
+void add_export_command(CLI::App& app, SimulationLine& line);
+
+struct ScenarioText {
+    std::string name, text;
+};
+// A file where there is one, else a scenario that ships. Errors: kUsage.
+Result<ScenarioText> find_scenario(const std::string& name);
+
+// Whether Ctrl-C was pressed, or SIGTERM came; a second one ends the program at once.
+bool interrupted();
+void watch_for_interrupts();
+
+std::string number_text(double value, int decimals = 4);  // "-" when it is not known
+
+}  // namespace gossamer::program

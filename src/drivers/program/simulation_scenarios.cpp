@@ -1,0 +1,80 @@
+#include <fstream>
+#include <iterator>
+#include <memory>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "drivers/program/shipped_scenarios.hpp"
+#include "drivers/program/simulation_commands.hpp"
+#include "drivers/simulation/faults.hpp"
+#include "records/telemetry/summary.hpp"
+
+namespace gossamer::program {
+
+// A file where there is one, else a scenario that ships.
+Result<ScenarioText> find_scenario(const std::string& name) {
+    if (std::ifstream file(name); file) {
+        std::string text{std::istreambuf_iterator<char>(file), {}};
+        return ScenarioText{name, std::move(text)};
+    }
+    std::string known;
+    for (const auto& shipped : shipped_scenarios()) {
+        if (shipped.name == name) return ScenarioText{name, std::string(shipped.text)};
+        known += (known.empty() ? "" : ", ") + std::string(shipped.name);
+    }
+    return fail(ErrorCode::kUsage, "\"" + name + "\" is neither a file nor a scenario that ships",
+                "name a TOML file, or one of: " + known);
+}
+
+namespace {
+
+Result<ExitCode> list_scenarios(const std::string& format) {
+    for (const auto& shipped : shipped_scenarios()) {
+        constexpr std::string_view key = "summary = \"";
+        const auto at = shipped.text.find(key);
+        const auto from = at == shipped.text.npos ? at : at + key.size();
+        const auto summary = from == shipped.text.npos
+                                 ? std::string_view{}
+                                 : shipped.text.substr(from, shipped.text.find('"', from) - from);
+        if (format == "json") {
+            telemetry::Summary line;
+            line.set("name", std::string(shipped.name));
+            line.set("summary", std::string(summary));
+            fmt::print("{}\n", line.to_json());
+        } else {
+            fmt::print("  {:<15} {}\n", shipped.name, summary);
+        }
+    }
+    return ExitCode::ok;
+}
+
+Result<ExitCode> show_scenario(const std::string& name) {
+    GOSSAMER_TRY(auto found, find_scenario(name));
+    fmt::print("{}", found.text);
+    return ExitCode::ok;
+}
+
+ExitCode list_faults() {
+    for (std::size_t k = 0; k < simulation::kFaultKinds; ++k) {
+        const auto kind = static_cast<simulation::FaultKind>(k);
+        fmt::print("  {:<10} {}\n", to_string(kind), meaning_of(kind));
+    }
+    return ExitCode::ok;
+}
+
+}  // namespace
+
+void add_scenario_commands(CLI::App& app, SimulationLine& line) {
+    auto format = std::make_shared<std::string>("text"), name = std::make_shared<std::string>();
+    auto* list = app.add_subcommand("list", "The scenarios that ship, with a line each");
+    list->add_option("--format", *format, "text or json")->check(CLI::IsMember({"text", "json"}));
+    list->callback([&line, format] { line.chosen = [format] { return list_scenarios(*format); }; });
+    auto* show = app.add_subcommand("show", "The text of a scenario");
+    show->add_option("scenario", *name, "Name or TOML file")->required();
+    show->callback([&line, name] { line.chosen = [name] { return show_scenario(*name); }; });
+    auto* faults = app.add_subcommand("faults", "The kinds of simulation.faults");
+    faults->callback([&line] { line.chosen = [] { return Result<ExitCode>(list_faults()); }; });
+}
+
+}  // namespace gossamer::program

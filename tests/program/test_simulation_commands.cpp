@@ -1,0 +1,98 @@
+// The other commands of gossamer-sim, as their users see them.
+#include <doctest/doctest.h>
+
+#include "simulation_command.hpp"
+
+using namespace gossamer::program_test;
+
+TEST_CASE("a run leaves a report page, and its replay has the same trace") {
+    const Folder here;
+    here.write("small.toml", kSmallRun);
+    auto answer = sim(here, "run small.toml --format json");
+    REQUIRE_MESSAGE(answer.code == 0, answer.err);
+    const auto folder = answer.json()["folder"].get<std::string>();
+    CHECK(text_of(here / (folder + "/report.html")).find(answer.json()["trace_hash"]) !=
+          std::string::npos);
+
+    for (const char* more : {" --threads 1", "/config.toml --threads 2", "/summary.json --wire"}) {
+        const auto again = sim(here, "replay " + folder + more);
+        CHECK(again.code == 0);
+        CHECK(again.out.find("the same trace") == 0);
+    }
+}
+
+TEST_CASE("a replay that differs says so") {
+    const Folder here;
+    here.write("small.toml", kSmallRun);
+    REQUIRE(sim(here, "run small.toml").code == 0);
+    const auto path = here / "runs/small-1/config.toml";
+    auto text = text_of(path);
+    const std::string before = "seed = 5";
+    REQUIRE(text.find(before) != std::string::npos);
+    std::ofstream(path) << text.replace(text.find(before), before.size(), "seed = 6");
+    const auto answer = sim(here, "replay runs/small-1 --format json");
+    CHECK(answer.code == 1);
+    CHECK(answer.json()["same"] == false);
+    CHECK(answer.json()["recorded"] != answer.json()["replayed"]);
+}
+
+TEST_CASE("what cannot be replayed or compared is named with its reason") {
+    const Folder here;
+    here.write("small.toml", kSmallRun);
+    for (const char* command : {"replay ", "compare "}) {
+        CHECK(sim(here, command + std::string("nowhere")).code == 1);
+        CHECK(sim(here, command + std::string("nowhere")).err.find("nowhere") != std::string::npos);
+    }
+    REQUIRE(sim(here, "run small.toml").code == 0);
+    const auto summary = here / "runs/small-1/summary.json";
+    const auto whole = text_of(summary);
+    std::ofstream(summary) << whole.substr(0, whole.size() / 2);
+    for (const char* command : {"replay ", "compare "}) {
+        const auto answer = sim(here, command + std::string("runs/small-1"));
+        CHECK(answer.code == 1);
+        CHECK(answer.err.find("summary.json is damaged") != std::string::npos);
+    }
+    std::filesystem::remove(summary);
+    CHECK(sim(here, "replay runs/small-1").err.find("did not end") != std::string::npos);
+}
+
+TEST_CASE("compare shows what differs and what came of it") {
+    const Folder here;
+    here.write("small.toml", kSmallRun);
+    REQUIRE(sim(here, "run small.toml").code == 0);
+    REQUIRE(sim(here, "run small.toml --set run.rounds=3 --set training.learning_rate=0.1").code ==
+            0);
+    auto answer = sim(here, "compare runs");
+    REQUIRE_MESSAGE(answer.code == 0, answer.err);
+    for (const char* word :
+         {"runs/small-1", "runs/small-2", "run.rounds", "learning_rate", "accuracy", "finished"})
+        CHECK_MESSAGE(answer.out.find(word) != std::string::npos, word);
+    answer = sim(here, "compare runs/small-1 runs/small-2 --format json");
+    CHECK(answer.json()["differing"] == nlohmann::json({"run.rounds", "training.learning_rate"}));
+    CHECK(answer.json()["runs"][1]["figures"]["rounds"] == 3);
+
+    std::ofstream(here / "runs/small-2/summary.json") << "no";
+    answer = sim(here, "compare runs");  // the others are compared
+    CHECK(answer.code == 5);
+    CHECK(answer.out.find("runs/small-1") != std::string::npos);
+}
+
+TEST_CASE("export refuses addresses that cannot be, and a folder that holds keys") {
+    const Folder here;
+    here.write("small.toml", kSmallRun);
+    const auto refused = [&](const std::string& arguments, const std::string& word) {
+        const auto answer = sim(here, "export small.toml " + arguments);
+        CAPTURE(answer.err);
+        CHECK(answer.code == 2);
+        CHECK(answer.err.find(word) != std::string::npos);
+    };
+    refused("--out a --set run.mode=gossip --address host:7000", "two daemons would listen");
+    refused("--out a --address host", "names no port");
+    refused("--out a --set run.mode=gossip --port 65534", "ports");
+    refused("--out a --set simulation.compute=cost", "simulation.compute");
+    CHECK_FALSE(std::filesystem::exists(here / "a/federation"));
+    REQUIRE(sim(here, "export small.toml --out a").code == 0);
+    refused("--out a", "exists already");
+    CHECK(text_of(here / "a/peer-3/config.toml").find("part = 3") != std::string::npos);
+    CHECK(text_of(here / "a/scenario.toml").find("ids = [") != std::string::npos);
+}
