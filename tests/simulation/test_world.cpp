@@ -153,3 +153,15 @@ TEST_CASE("real bytes give the same trace as handles, and weigh what was counted
             CHECK(bytes.model == handles.model);
         }
 }
+
+TEST_CASE("in a large run of a settled roster peers wait for their neighbours, and all take part") {
+    auto simulation = make(load(gossip_run(80, 10), {"data.synthetic_train=1600",
+                                                     "topology.graph=random-regular",
+                                                     "simulation.start_spread=3s"}));
+    const auto o = simulation->run();
+    REQUIRE(o);
+    CHECK(o->client_updates >= 80 * 10 - 8);  // who starts last may take a step from a neighbour
+    CHECK(simulation->world().counts().links == 80 * 4 / 2);
+    CHECK(o->consensus < 0.05);
+    CHECK(o->broken.empty());
+}

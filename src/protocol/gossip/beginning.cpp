@@ -109,9 +109,12 @@ bool Gossip::take_roster(job::Turn& turn) {
 void Gossip::try_link(job::Turn& turn) {
     if (stage_ != Stage::linking || catch_up_) return;
     std::vector<PeerId> missing;
+    // Of a settled roster nobody was heard yet: who does not answer may be starting just now.
+    const bool settled = setup_.roster != nullptr;
     for (const auto& id : neighbours()) {
         auto it = peers_.find(id);
-        if (it != peers_.end() && alive(id) && !it->second.linked) missing.push_back(id);
+        if (it != peers_.end() && (settled || alive(id)) && !it->second.linked)
+            missing.push_back(id);
     }
     if (missing.empty()) {
         for (const auto& [id, view] : peers_) notice_lead(turn, id);
