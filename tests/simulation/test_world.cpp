@@ -155,9 +155,9 @@ TEST_CASE("real bytes give the same trace as handles, and weigh what was counted
 }
 
 TEST_CASE("in a large run of a settled roster peers wait for their neighbours, and all take part") {
-    auto simulation = make(load(gossip_run(80, 10), {"data.synthetic_train=1600",
-                                                     "topology.graph=random-regular",
-                                                     "simulation.start_spread=3s"}));
+    auto simulation =
+        make(load(gossip_run(80, 10), {"data.synthetic_train=1600", "topology.graph=random-regular",
+                                       "simulation.start_spread=3s"}));
     const auto o = simulation->run();
     REQUIRE(o);
     CHECK(o->client_updates >= 80 * 10 - 8);  // who starts last may take a step from a neighbour
