@@ -11,9 +11,9 @@ Gossip::Gossip(GossipSetup setup)
     : setup_(std::move(setup)),
       run_(message::run_id(setup_.run.name)),
       contract_(setup_.algorithm->contract()),
+      roster_(std::make_shared<const topology::Roster>()),
       patience_(patience_bounds(setup_.config.patience)),
-      rule_(setup_.run),
-      roster_(std::make_shared<const topology::Roster>()) {
+      rule_(setup_.run) {
     timers_.fill(Instant::never());
 }
 
