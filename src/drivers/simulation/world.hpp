@@ -164,7 +164,6 @@ public:
     bool has_ended(PlaceIndex p) const { return places_[p].ended; }
     const Counts& counts() const { return counts_; }
     std::size_t queue_largest() const { return queue_.largest(); }
-    std::uint64_t link_queue_largest() const { return link_queue_largest_; }
     std::uint64_t trace_hash() const;
     void ask_all_to_stop(const std::string& reason);
 
@@ -314,7 +313,6 @@ private:
     std::vector<std::pair<std::uint64_t, std::uint8_t>> dirty_;
     std::vector<std::function<void()>> soon_;  // before the next event
     std::uint64_t next_dial_ = 1, next_task_ = 1, world_events_ = 0;
-    std::uint64_t link_queue_largest_ = 0;
     std::size_t ended_count_ = 0;
     Instant now_ = kBeginning;
     Counts counts_;

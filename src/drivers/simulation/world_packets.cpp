@@ -134,7 +134,6 @@ void World::on_packet(std::uint64_t id, std::size_t side, std::unique_ptr<Packet
                                       ? Error{ErrorCode::kNetReset, "", {}}
                                       : Error{ErrorCode::kLinkClosed, "closed there", {}});
     touch(id, side);
-    link_queue_largest_ = std::max<std::uint64_t>(link_queue_largest_, packet->frames.size());
 }
 
 // ---- ends ----
