@@ -290,6 +290,8 @@ private:
     void on_greeted(Channel& channel, std::size_t side);
     void on_up(Channel& channel, std::size_t side, const link::Up& up);
     void on_closed(Channel& channel, std::size_t side, const link::Closed& closed);
+    double up_rate(PlaceIndex p) const;  // bytes per second of its line; 0: no limit
+    double down_rate(PlaceIndex p) const;
     void pump(Channel& channel, std::size_t side);
     void send(Channel& channel, std::size_t side, std::unique_ptr<Packet> packet);
     void travel(Channel& channel, std::size_t side, std::unique_ptr<Packet> packet, Instant depart);

@@ -9,7 +9,9 @@ namespace gossamer::simulation {
 
 namespace {
 
-constexpr std::uint64_t kPacketBytesMax = 256 * 1024;
+// Packets share lines, so they are small where a line has a limit; where none has, what is ready
+// leaves and comes at once, and more packets would only be more events.
+constexpr std::uint64_t kPacketBytesMax = 256 * 1024, kPacketBytesFree = 4 << 20;
 // After a barrier fell TCP sends again within the back-off it had reached by then.
 constexpr Duration kResendMost = 2s;
 
@@ -28,23 +30,34 @@ bool carries_model(const Packet& packet) {
 
 // ---- packets ----
 
+double World::up_rate(PlaceIndex p) const {
+    const auto& net = network_.config();
+    return role(p) == Role::aggregator ? net.server_bytes_per_second : net.up_bytes_per_second;
+}
+
+double World::down_rate(PlaceIndex p) const {
+    const auto& net = network_.config();
+    return role(p) == Role::aggregator ? net.server_bytes_per_second : net.down_bytes_per_second;
+}
+
 void World::pump(Channel& channel, std::size_t side) {
     auto& end = channel.end[side];
     if (!end.link) return;
+    const double up = up_rate(end.place), down = down_rate(channel.end[1 - side].place);
+    const auto most = up <= 0 && down <= 0 ? kPacketBytesFree : kPacketBytesMax;
     std::unique_ptr<Packet> packet;
     while (true) {
         const std::uint64_t waiting = end.in_flight + (packet ? packet->bytes : 0);
-        auto frame = end.link->next_frame(now_, waiting < end.link->room_bytes());
+        auto frame = end.link->next_frame(now_, up <= 0 || waiting < end.link->room_bytes());
         if (!frame) {
-            if (!packet) return;
-            send(channel, side, std::move(packet));  // a line without limit has room again
-            continue;
+            if (packet) send(channel, side, std::move(packet));
+            return;
         }
         if (!packet) packet = std::make_unique<Packet>();
         packet->bytes += wire_bytes(*frame, scale_);
         packet->frames.push_back(std::move(*frame));
         ++counts_.frames;
-        if (packet->bytes >= kPacketBytesMax) send(channel, side, std::move(packet));
+        if (packet->bytes >= most) send(channel, side, std::move(packet));
     }
 }
 
@@ -57,10 +70,7 @@ void World::send(Channel& channel, std::size_t side, std::unique_ptr<Packet> pac
             return fail_world(std::move(status).error());
     place.sent_bytes += packet->bytes;
     counts_.sent_bytes += packet->bytes;
-    const auto& net = network_.config();
-    const bool server = place.setup.role == Role::aggregator;
-    const auto taken =
-        time_for(packet->bytes, server ? net.server_bytes_per_second : net.up_bytes_per_second);
+    const auto taken = time_for(packet->bytes, up_rate(end.place));
     place.line_up = std::max(place.line_up, now_) + taken;
     const Instant depart = place.line_up;
     if (end.link && packet->bytes > 0) {
@@ -105,10 +115,7 @@ void World::on_packet(std::uint64_t id, std::size_t side, std::unique_ptr<Packet
     auto& end = channel.end[side];
     auto& place = places_[end.place];
     // The receiver's line, shared by all its links: what finds it taken comes when it is free.
-    const auto& net = network_.config();
-    const bool server = place.setup.role == Role::aggregator;
-    const auto taken =
-        time_for(packet->bytes, server ? net.server_bytes_per_second : net.down_bytes_per_second);
+    const auto taken = time_for(packet->bytes, down_rate(end.place));
     if (!std::exchange(packet->queued, true)) {  // an empty one, an end, waits its turn too
         place.line_down = std::max(place.line_down, now_ - taken) + taken;
         if (place.line_down > now_)
