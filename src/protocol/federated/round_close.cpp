@@ -23,11 +23,14 @@ void RoundEngine::wait_for_peers(job::Turn& turn) {
 }
 
 void RoundEngine::try_begin(job::Turn& turn) {
-    auto here = candidates().size();
+    auto here = trainable_;
     // A run that lost peers in its first round does not need all of them again.
     auto needed = failures_ == 0 ? peers_needed() : std::size_t{setup_.config.clients_min};
     if (here < std::max<std::size_t>(needed, 1)) {
-        if (told_ == here) return;
+        // Each time in a small fleet; of thousands nobody wants to read of each, with the names of
+        // all who are missing.
+        const auto step = std::max<std::size_t>(needed / 64, 1);
+        if (told_ && (here > *told_ ? here - *told_ : *told_ - here) < step) return;
         told_ = here;
         auto waiting = status(turn.now).waiting;
         GOSSAMER_ASSERT(!waiting.empty(), "a waiting engine knows for what");
@@ -89,7 +92,7 @@ void RoundEngine::distribute(job::Turn& turn) {
         auto& slot = slots_[invited.peer];
         slot.weight = invited.weight;
         slot.since = turn.now;
-        slot.limit = turn.now + setup_.config.rejoin_wait;
+        slots_.limit(slot, turn.now + setup_.config.rejoin_wait);
         auto& client = clients_[invited.peer];
         if (client.here) {
             start_client(turn, invited.peer, slot);
@@ -103,8 +106,8 @@ void RoundEngine::distribute(job::Turn& turn) {
 // ---- close --------------------------------------------------------------------------------------
 
 void RoundEngine::try_close(job::Turn& turn) {
-    auto counted = count(Stage::counted), adding = count(Stage::adding);
-    if (adding > 0 || (counted < plan_->wanted && outstanding() > 0)) return;
+    auto counted = slots_.count(Stage::counted), adding = slots_.count(Stage::adding);
+    if (adding > 0 || (counted < plan_->wanted && slots_.outstanding() > 0)) return;
     if (counted < plan_->quorum) return repeat_round(turn);
     publish_reports(turn, completed_);
     if (evaluate_job_) return;  // of the model this round started from: the run may stop with it
@@ -123,11 +126,12 @@ void RoundEngine::repeat_round(job::Turn& turn) {
     Error error{
         ErrorCode::kQuorum,
         fmt::format("round {} has {} of the {} updates it needs (attempt {} of {})", plan_->round,
-                    count(Stage::counted), plan_->quorum, failures_, setup_.config.attempts),
+                    slots_.count(Stage::counted), plan_->quorum, failures_, setup_.config.attempts),
         {}};
     std::string reasons;
     for (const auto& [peer, slot] : slots_)
-        if (slot.stage == Stage::excluded) reasons += "; " + peer.short_string() + ": " + slot.why;
+        if (slot.stage() == Stage::excluded)
+            reasons += "; " + peer.short_string() + ": " + slot.why;
     error.what += reasons;
     turn.notice(message::Warning{error});
     if (failures_ >= setup_.config.attempts) return finish(turn, error.what, false, error);
@@ -144,12 +148,12 @@ void RoundEngine::aggregate(job::Turn& turn) {
     accepted_.clear();
     double loss = 0, weights = 0;
     for (auto& [peer, slot] : slots_) {
-        if (slot.stage == Stage::counted) {
+        if (slot.stage() == Stage::counted) {
             accepted_.push_back(peer);
             request.accepted.push_back({peer, slot.weight, std::move(slot.payload)});
             loss += slot.weight * slot.loss, weights += slot.weight;
-        } else if (slot.stage != Stage::excluded) {
-            if (slot.stage == Stage::asking) {
+        } else if (slot.stage() != Stage::excluded) {
+            if (slot.stage() == Stage::asking) {
                 ++late_;
                 turn.refuse(peer, slot.offer, job::RefuseReason::stale);
             }
@@ -192,7 +196,7 @@ void RoundEngine::on_aggregated(job::Turn& turn, Result<job::JobDone> done) {
     plan_.reset();
     stop_.on_round(completed_);
     stop_.on_time(turn.now);
-    auto here = candidates().size();
+    auto here = trainable_;
     if (stop_.reason() || here < std::max<std::size_t>(peers_needed(), 1)) return;
     if (auto plan = make_plan(turn, 0)) {
         plan_ = std::move(*plan);

@@ -22,15 +22,15 @@ void RoundEngine::start_client(job::Turn& turn, const PeerId& peer, Slot& slot) 
     start.codec = setup_.codec->traits().wire_id;
     auto every = config.client_evaluate_every;
     start.evaluate = every != 0 && completed_ > 0 && completed_ % every == 0;
-    auto patience = limit_of(client, &Client::receive) + limit_of(client, &Client::work);
+    auto patience = limit_of(client, kReceive) + limit_of(client, kWork);
     start.patience_ns = patience.count();
     turn.send(peer, start);
 
     slot.since = turn.now, slot.why.clear();
     slot.fresh = plan_->attempt == 0;
     bool has_copy = client.copy_round == plan_->round && client.copy_there;
-    slot.stage = has_copy ? Stage::working : Stage::receiving;
-    slot.limit = turn.now + limit_of(client, has_copy ? &Client::work : &Client::receive);
+    slots_.move(slot, has_copy ? Stage::working : Stage::receiving);
+    slots_.limit(slot, turn.now + limit_of(client, has_copy ? kWork : kReceive));
     if (client.copy_round != plan_->round || !(client.copy_sending || client.copy_there))
         send_copy(turn, peer, client);
 }
@@ -53,39 +53,29 @@ void RoundEngine::send_copy(job::Turn& turn, const PeerId& peer, Client& client)
 void RoundEngine::copy_delivered(job::Turn& turn, const PeerId& peer) {
     auto& client = clients_[peer];
     client.copy_sending = false, client.copy_there = true;
-    auto slot = slots_.find(peer);
-    if (slot == slots_.end() || slot->second.stage != Stage::receiving) return;
-    if (slot->second.fresh) client.receive.measured(turn.now - slot->second.since);
-    slot->second.stage = Stage::working;
-    slot->second.since = turn.now;
-    slot->second.limit = turn.now + limit_of(client, &Client::work);
+    auto* slot = slots_.find(peer);
+    if (!slot || slot->stage() != Stage::receiving) return;
+    if (slot->fresh) measured(client, kReceive, turn.now - slot->since);
+    slots_.move(*slot, Stage::working);
+    slot->since = turn.now;
+    slots_.limit(*slot, turn.now + limit_of(client, kWork));
 }
 
 void RoundEngine::on_copy_refused(job::Turn& turn, const PeerId& peer, RefuseReason why) {
     clients_[peer].copy_sending = false;
-    auto slot = slots_.find(peer);
-    if (slot == slots_.end() || slot->second.stage != Stage::receiving) return;
-    exclude(turn, peer, slot->second, ErrorCode::kTransferRefused,
+    auto* slot = slots_.find(peer);
+    if (!slot || slot->stage() != Stage::receiving) return;
+    exclude(turn, peer, *slot, ErrorCode::kTransferRefused,
             "it refused the model: " + std::string(to_string(why)));
 }
 
 void RoundEngine::lose_link(job::Turn& turn, const PeerId& peer, Slot& slot) {
-    if (slot.stage >= Stage::adding) return;
+    if (slot.stage() >= Stage::adding) return;
     std::erase(queue_, peer);
-    slot.stage = Stage::absent;
+    slots_.move(slot, Stage::absent);
     slot.offer = {};
     slot.since = turn.now;
-    slot.limit = turn.now + setup_.config.rejoin_wait;
-}
-
-std::size_t RoundEngine::count(Stage stage) const {
-    return static_cast<std::size_t>(
-        std::ranges::count_if(slots_, [&](const auto& s) { return s.second.stage == stage; }));
-}
-
-std::size_t RoundEngine::outstanding() const {
-    return static_cast<std::size_t>(std::ranges::count_if(
-        slots_, [](const auto& s) { return s.second.stage < Stage::adding; }));
+    slots_.limit(slot, turn.now + setup_.config.rejoin_wait);
 }
 
 void RoundEngine::on_offered(job::Turn& turn, const PeerId& peer, job::TransferId id,
@@ -94,28 +84,28 @@ void RoundEngine::on_offered(job::Turn& turn, const PeerId& peer, job::TransferI
         return turn.refuse(peer, id, RefuseReason::run);
     if (phase_ == Phase::finishing || phase_ == Phase::finished)
         return turn.refuse(peer, id, RefuseReason::stopping);
-    auto slot = slots_.find(peer);
+    auto* slot = slots_.find(peer);
     // Between rounds the updates of the last one are too late, those of the next too early.
     bool open = phase_ == Phase::collecting;
     auto round = open ? plan_->round : completed_ + 1;
     bool over = manifest.round < round || phase_ == Phase::aggregating;
-    if (over || (open && (slot == slots_.end() || slot->second.stage == Stage::excluded))) {
+    if (over || (open && (!slot || slot->stage() == Stage::excluded))) {
         ++late_;
         return turn.refuse(peer, id, RefuseReason::stale);
     }
     if (!open || manifest.round > round) return turn.refuse(peer, id, RefuseReason::early);
-    auto& s = slot->second;
-    if (s.stage >= Stage::asking && s.stage <= Stage::counted)
+    auto& s = *slot;
+    if (s.stage() >= Stage::asking && s.stage() <= Stage::counted)
         return turn.refuse(peer, id, RefuseReason::duplicate);
     if (auto why = unfit(turn, peer, s, manifest)) return turn.refuse(peer, id, *why);
     // One that it had kept tells nothing about how long its work takes.
-    if (s.stage == Stage::working && s.fresh) clients_[peer].work.measured(turn.now - s.since);
-    s.stage = Stage::asking;
+    if (s.stage() == Stage::working && s.fresh) measured(clients_[peer], kWork, turn.now - s.since);
+    slots_.move(s, Stage::asking);
     s.offer = id;
     s.loss = std::isfinite(manifest.loss) ? manifest.loss : 0;
     s.byte_count = manifest.byte_count;
     s.since = turn.now;
-    s.limit = Instant::never();  // that it waits is our doing
+    slots_.limit(s, Instant::never());  // that it waits is our doing
     queue_.push_back(peer);
 }
 
@@ -141,33 +131,33 @@ std::optional<RefuseReason> RoundEngine::unfit(job::Turn& turn, const PeerId& pe
 }
 
 void RoundEngine::grant_more(job::Turn& turn) {
-    auto in_memory = count(Stage::uploading) + count(Stage::adding);
-    auto sure = count(Stage::counted) + count(Stage::adding);
+    auto in_memory = slots_.count(Stage::uploading) + slots_.count(Stage::adding);
+    auto sure = slots_.count(Stage::counted) + slots_.count(Stage::adding);
     while (!queue_.empty() && in_memory < setup_.config.staging && sure < plan_->wanted) {
         auto peer = queue_.front();
         queue_.erase(queue_.begin());
         auto& slot = slots_.at(peer);
         turn.grant(peer, slot.offer);
-        slot.stage = Stage::uploading;
+        slots_.move(slot, Stage::uploading);
         slot.since = turn.now;
-        slot.limit = turn.now + limit_of(clients_[peer], &Client::upload);
+        slots_.limit(slot, turn.now + limit_of(clients_[peer], kUpload));
         ++in_memory;
     }
 }
 
 void RoundEngine::on_arrived(job::Turn& turn, const PeerId& peer, job::TransferId id,
                              tensor::Payload payload) {
-    auto found = slots_.find(peer);
-    if (phase_ != Phase::collecting || found == slots_.end() ||
-        found->second.stage != Stage::uploading || found->second.offer != id) {
+    auto* found = slots_.find(peer);
+    if (phase_ != Phase::collecting || !found || found->stage() != Stage::uploading ||
+        found->offer != id) {
         ++late_;
         return;
     }
-    auto& slot = found->second;
-    clients_[peer].upload.measured(turn.now - slot.since);
+    auto& slot = *found;
+    measured(clients_[peer], kUpload, turn.now - slot.since);
     turn.send(peer, message::UpdateReceived{run_, plan_->round});
-    slot.stage = Stage::adding;
-    slot.limit = Instant::never();
+    slots_.move(slot, Stage::adding);
+    slots_.limit(slot, Instant::never());
     if (setup_.strategy->traits().needs_set) slot.payload = payload;
     job::AccumulateJob add{
         sum_, plan_->scale, peer, std::move(payload), setup_.codec->traits().wire_id, slot.weight};
@@ -177,20 +167,20 @@ void RoundEngine::on_arrived(job::Turn& turn, const PeerId& peer, job::TransferI
 void RoundEngine::on_added(job::Turn& turn, const PeerId& peer, const Result<job::JobDone>& done) {
     auto& slot = slots_.at(peer);
     if (!done) return bar(turn, peer, slot, done.error());
-    slot.stage = Stage::counted;
+    slots_.move(slot, Stage::counted);
     received_bytes_ += slot.byte_count;
 }
 
 void RoundEngine::on_upload_lost(job::Turn& turn, const PeerId& peer, job::TransferId id) {
-    auto found = slots_.find(peer);
-    if (found == slots_.end() || found->second.offer != id) return;
-    auto& slot = found->second;
-    if (slot.stage != Stage::uploading && slot.stage != Stage::asking) return;
+    auto* found = slots_.find(peer);
+    if (!found || found->offer != id) return;
+    auto& slot = *found;
+    if (slot.stage() != Stage::uploading && slot.stage() != Stage::asking) return;
     std::erase(queue_, peer);
-    slot.stage = Stage::working;  // it has the update and offers it again
+    slots_.move(slot, Stage::working);  // it has the update and offers it again
     slot.offer = {};
     slot.since = turn.now;
-    slot.limit = turn.now + limit_of(clients_[peer], &Client::work);
+    slots_.limit(slot, turn.now + limit_of(clients_[peer], kWork));
 }
 
 void RoundEngine::on_copy_lost(job::Turn& turn, const PeerId& peer, job::TransferId id,
@@ -201,23 +191,23 @@ void RoundEngine::on_copy_lost(job::Turn& turn, const PeerId& peer, job::Transfe
     // After anything else the link goes too, and a new one brings the client back.
     bool link_stays =
         error.code == ErrorCode::kTransferStalled || error.code == ErrorCode::kTransferChecksum;
-    auto slot = slots_.find(peer);
-    if (link_stays && client.here && slot != slots_.end() && slot->second.stage == Stage::receiving)
+    auto* slot = slots_.find(peer);
+    if (link_stays && client.here && slot && slot->stage() == Stage::receiving)
         send_copy(turn, peer, client);
 }
 
 // Its training failed: it says so instead of letting the round wait for it.
 void RoundEngine::on_gave_up(job::Turn& turn, const PeerId& from,
                              const message::RoundClosed& closed) {
-    auto found = slots_.find(from);
-    if (phase_ != Phase::collecting || closed.round != plan_->round || found == slots_.end() ||
-        found->second.stage >= Stage::asking)
+    auto* found = slots_.find(from);
+    if (phase_ != Phase::collecting || closed.round != plan_->round || !found ||
+        found->stage() >= Stage::asking)
         return;
-    auto& slot = found->second;
+    auto& slot = *found;
     ++refused_;
-    slot.stage = Stage::excluded;
+    slots_.move(slot, Stage::excluded);
     slot.barred = true;
-    slot.limit = Instant::never();
+    slots_.limit(slot, Instant::never());
     slot.why = "it gave up: " + closed.what;
     turn.notice(message::UpdateRefused{from, plan_->round, {closed.code, slot.why, {}}});
 }
@@ -225,9 +215,9 @@ void RoundEngine::on_gave_up(job::Turn& turn, const PeerId& from,
 // For what it sent. The model is untouched, and the peer is named.
 void RoundEngine::bar(job::Turn& turn, const PeerId& peer, Slot& slot, Error error) {
     ++refused_;
-    slot.stage = Stage::excluded;
+    slots_.move(slot, Stage::excluded);
     slot.barred = true;
-    slot.limit = Instant::never();
+    slots_.limit(slot, Instant::never());
     slot.payload = {};
     slot.why = error.what;
     std::erase(queue_, peer);
@@ -240,11 +230,11 @@ void RoundEngine::exclude(job::Turn& turn, const PeerId& peer, Slot& slot, Error
     std::erase(queue_, peer);
     bool collecting = phase_ == Phase::collecting;
     if (collecting && clients_[peer].here) {
-        if (slot.stage == Stage::asking) turn.refuse(peer, slot.offer, RefuseReason::stale);
+        if (slot.stage() == Stage::asking) turn.refuse(peer, slot.offer, RefuseReason::stale);
         turn.send(peer, message::RoundClosed{run_, plan_->round, code, why});
     }
-    slot.stage = Stage::excluded;
-    slot.limit = Instant::never();
+    slots_.move(slot, Stage::excluded);
+    slots_.limit(slot, Instant::never());
     auto what = collecting ? fmt::format("round {} goes on without {}: {}", plan_->round,
                                          peer.short_string(), why)
                            : fmt::format("the run ends without {}: {}", peer.short_string(), why);
@@ -255,11 +245,11 @@ void RoundEngine::exclude(job::Turn& turn, const PeerId& peer, Slot& slot, Error
 void RoundEngine::give_up_slow(job::Turn& turn) {
     if (phase_ != Phase::collecting && phase_ != Phase::finishing) return;
     for (auto& [peer, slot] : slots_) {
-        if (slot.limit > turn.now) continue;
+        if (slot.limit() > turn.now) continue;
         const char* what = "it was not done with its work";
-        if (slot.stage == Stage::absent) what = "it did not come back";
-        if (slot.stage == Stage::receiving) what = "it had not received the model";
-        if (slot.stage == Stage::uploading) what = "its update had not arrived";
+        if (slot.stage() == Stage::absent) what = "it did not come back";
+        if (slot.stage() == Stage::receiving) what = "it had not received the model";
+        if (slot.stage() == Stage::uploading) what = "its update had not arrived";
         exclude(turn, peer, slot, ErrorCode::kUpdateStale,
                 fmt::format("{} after {}", what, format_duration(turn.now - slot.since)));
     }

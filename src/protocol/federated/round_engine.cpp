@@ -89,7 +89,7 @@ void RoundEngine::on_start(job::Turn& turn) {
         phase_ = Phase::finishing;
         final_begun_ = final_written_ = true;
         for (auto& [peer, slot] : slots_)
-            slot.since = turn.now, slot.limit = turn.now + setup_.config.rejoin_wait;
+            slot.since = turn.now, slots_.limit(slot, turn.now + setup_.config.rejoin_wait);
     } else if (plan_) {
         distribute(turn);
     } else {
@@ -119,17 +119,18 @@ void RoundEngine::on_joined(job::Turn& turn, const PeerId& peer, const message::
     client.here = true;
     client.state = MemberState::alive;
     client.sample_count = join.sample_count;
+    changed(peer, client);
     // A Commit that was lost with its link, or with us.
     if (completed_ > 0 && phase_ != Phase::sealing &&
         std::binary_search(accepted_.begin(), accepted_.end(), peer))
         turn.send(peer, message::Commit{run_, completed_});
-    auto slot = slots_.find(peer);
-    if (phase_ == Phase::collecting && slot != slots_.end()) {
-        auto stage = slot->second.stage;
-        if (stage == Stage::absent || (stage == Stage::excluded && !slot->second.barred))
-            start_client(turn, peer, slot->second);
+    auto* slot = slots_.find(peer);
+    if (phase_ == Phase::collecting && slot) {
+        auto stage = slot->stage();
+        if (stage == Stage::absent || (stage == Stage::excluded && !slot->barred))
+            start_client(turn, peer, *slot);
     } else if (phase_ == Phase::finishing) {
-        if (slot == slots_.end() || slot->second.stage != Stage::counted) serve_final(turn, peer);
+        if (!slot || slot->stage() != Stage::counted) serve_final(turn, peer);
     } else if (phase_ == Phase::finished) {
         turn.send(peer, message::RunFinished{run_, completed_, identity_, reason_, reached_});
     }
@@ -138,20 +139,20 @@ void RoundEngine::on_joined(job::Turn& turn, const PeerId& peer, const message::
 
 void RoundEngine::on_progress(job::Turn& turn, const PeerId& peer,
                               const message::Progress& progress) {
-    auto slot = slots_.find(peer);
-    if (phase_ == Phase::finishing && slot != slots_.end() &&
-        progress.phase == message::Phase::finished)
-        slot->second.stage = Stage::counted, slot->second.limit = Instant::never();
+    auto* slot = slots_.find(peer);
+    if (phase_ == Phase::finishing && slot && progress.phase == message::Phase::finished)
+        slots_.move(*slot, Stage::counted), slots_.limit(*slot, Instant::never());
     advance(turn);
 }
 
 void RoundEngine::on_member(job::Turn& turn, const PeerId& peer, MemberState state) {
     auto& client = clients_[peer];
     client.state = state;
-    auto slot = slots_.find(peer);
+    changed(peer, client);
+    auto* slot = slots_.find(peer);
     if (gone(state)) {
-        if (slot != slots_.end() && slot->second.stage < Stage::adding)
-            exclude(turn, peer, slot->second, ErrorCode::kUpdateStale,
+        if (slot && slot->stage() < Stage::adding)
+            exclude(turn, peer, *slot, ErrorCode::kUpdateStale,
                     state == MemberState::dead ? "it is dead" : "it left");
     }
     advance(turn);
@@ -161,8 +162,9 @@ void RoundEngine::on_link(job::Turn& turn, const PeerId& peer, bool up) {
     if (up) return;  // on_joined follows when both sides accept the run
     auto& client = clients_[peer];
     client.here = false;
+    changed(peer, client);
     client.copy_sending = client.copy_there = false;
-    if (auto slot = slots_.find(peer); slot != slots_.end()) lose_link(turn, peer, slot->second);
+    if (auto* slot = slots_.find(peer)) lose_link(turn, peer, *slot);
     advance(turn);
 }
 
@@ -192,8 +194,7 @@ void RoundEngine::on_transfer(job::Turn& turn, const PeerId& peer, job::Transfer
             on_copy_refused(turn, peer, refused->reason);
         } else {
             // It had the model, or even its update: nothing is measured from here.
-            if (auto slot = slots_.find(peer); refused && slot != slots_.end())
-                slot->second.fresh = false;
+            if (auto* slot = slots_.find(peer); refused && slot) slot->fresh = false;
             copy_delivered(turn, peer);
         }
     }
@@ -229,7 +230,7 @@ bool RoundEngine::on_job_done(job::Turn& turn, job::JobId id, Result<job::JobDon
 
 void RoundEngine::on_resume(job::Turn& turn, Duration asleep) {
     for (auto& [peer, slot] : slots_)
-        slot.since = slot.since + asleep, slot.limit = slot.limit + asleep;
+        slot.since = slot.since + asleep, slots_.limit(slot, slot.limit() + asleep);
     waiting_since_ = waiting_since_ + asleep;
     advance(turn);
 }
@@ -239,8 +240,8 @@ void RoundEngine::on_deadline(job::Turn& turn) {
     if (due(Timer::wall_time)) stop_.on_time(turn.now);
     if (due(Timer::peers) && phase_ == Phase::waiting) {
         Error error{ErrorCode::kNoPeers,
-                    fmt::format("{} of {} peers were here after {}", candidates().size(),
-                                peers_needed(), format_duration(setup_.config.wait_peers)),
+                    fmt::format("{} of {} peers were here after {}", trainable_, peers_needed(),
+                                format_duration(setup_.config.wait_peers)),
                     "Start more peers, or raise federated.wait_peers."};
         finish(turn, error.what, false, error);
     }
@@ -256,8 +257,7 @@ void RoundEngine::re_arm() {
     wall_time = over ? Instant::never() : stop_.deadline();
     peers = phase_ == Phase::waiting ? waiting_since_ + setup_.config.wait_peers : Instant::never();
     limit = Instant::never();
-    if (phase_ == Phase::collecting || phase_ == Phase::finishing)
-        for (const auto& [peer, slot] : slots_) limit = std::min(limit, slot.limit);
+    if (phase_ == Phase::collecting || phase_ == Phase::finishing) limit = slots_.earliest_limit();
 }
 
 Instant RoundEngine::next_deadline() const { return *std::ranges::min_element(timers_); }
@@ -268,32 +268,42 @@ bool RoundEngine::may_train(const PeerId& peer, const Client& client) const {
            (roster.empty() || std::binary_search(roster.begin(), roster.end(), peer));
 }
 
+void RoundEngine::changed(const PeerId& peer, Client& client) {
+    const bool counts = may_train(peer, client);
+    trainable_ += counts;
+    trainable_ -= std::exchange(client.counts, counts);
+}
+
 std::vector<Candidate> RoundEngine::candidates() const {
     std::vector<Candidate> out;
     for (const auto& [peer, client] : clients_)
-        if (may_train(peer, client)) out.push_back({peer, client.sample_count});
+        if (client.counts) out.push_back({peer, client.sample_count});
     return out;
 }
 
 // Four times what is usual, over a floor; twice that for each time the round was repeated. A client
 // never measured gets twice the time of the slowest of the others, more when it has more data than
 // that one, over four floors.
-Duration RoundEngine::limit_of(const Client& client, StageTime Client::*stage) const {
+Duration RoundEngine::limit_of(const Client& client, Kind kind) const {
     const auto& config = setup_.config;
     auto times = std::int64_t{1} << std::min<std::uint32_t>(plan_ ? plan_->attempt : 0, 4);
-    if ((client.*stage).known())
-        return times * (config.patience_min + 4 * (client.*stage).usual_most());
-    double slowest = 0;
-    for (const auto& [peer, other] : clients_) {
-        if (!(other.*stage).known()) continue;
-        auto share = static_cast<double>(client.sample_count) /
-                     static_cast<double>(std::max<std::uint64_t>(other.sample_count, 1));
-        auto scale = stage == &Client::work ? std::clamp(share, 1.0, 1000.0) : 1.0;
-        slowest = std::max(slowest, scale * seconds((other.*stage).usual_most()));
-    }
-    if (slowest == 0) return config.round_max;
-    auto usual = Duration(static_cast<std::int64_t>(slowest * 1e9));
+    const auto& own = client.times[kind].own;
+    if (own.known()) return times * (config.patience_min + 4 * own.usual_most());
+    const auto& others = slowest_[kind];
+    if (!others.known()) return config.round_max;
+    double slowest = seconds(others.usual());
+    if (kind == kWork)
+        slowest = std::max(slowest, others.per_sample() * static_cast<double>(client.sample_count));
+    // Whatever it says it has, nobody gets more than a round.
+    auto usual =
+        Duration(static_cast<std::int64_t>(std::min(slowest, seconds(config.round_max)) * 1e9));
     return std::min(4 * config.patience_min + times * 8 * usual, config.round_max);
+}
+
+void RoundEngine::measured(Client& client, Kind kind, Duration d) {
+    auto& time = client.times[kind];
+    time.own.measured(d);
+    slowest_[kind].update(time.entry, time.own, client.sample_count);
 }
 
 RoundRecord RoundEngine::record(Instant now) const {
@@ -346,7 +356,7 @@ job::CoreStatus RoundEngine::status(Instant now) const {
     s.loss = loss_, s.accuracy = accuracy_;
     if (phase_ == Phase::waiting) {
         message::Waiting waiting{
-            fmt::format("{} peers to join, {} are here", peers_needed(), candidates().size()),
+            fmt::format("{} peers to join, {} are here", peers_needed(), trainable_),
             {},
             waiting_since_,
             waiting_since_ + setup_.config.wait_peers};
@@ -363,10 +373,10 @@ job::CoreStatus RoundEngine::status(Instant now) const {
     for (const auto& [stage, what] : kWaits) {
         message::Waiting waiting{what, {}, now, {}};
         for (const auto& [peer, slot] : slots_) {
-            if (slot.stage != stage) continue;
+            if (slot.stage() != stage) continue;
             waiting.whom.push_back(peer);
             waiting.since = std::min(waiting.since, slot.since);
-            waiting.until = std::max(waiting.until, slot.limit);
+            waiting.until = std::max(waiting.until, slot.limit());
         }
         if (!waiting.whom.empty()) s.waiting.push_back(std::move(waiting));
     }
@@ -378,7 +388,8 @@ Digest128 RoundEngine::digest() const {
     out.put_blob(save(record({})));
     out.put(phase_), out.put(late_), out.put(refused_), out.put(failures_);
     for (const auto& [peer, slot] : slots_) {
-        out.put(peer.bytes), out.put(slot.stage), out.put(slot.since.ns), out.put(slot.limit.ns);
+        out.put(peer.bytes), out.put(slot.stage()), out.put(slot.since.ns),
+            out.put(slot.limit().ns);
         out.put(slot.offer.value), out.put(slot.byte_count);
     }
     for (const auto& [peer, client] : clients_) {

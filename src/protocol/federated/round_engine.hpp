@@ -26,6 +26,7 @@
 #include "gossamer/federated/strategy.hpp"
 #include "gossamer/job/lifecycle.hpp"
 #include "gossamer/job/turn.hpp"
+#include "protocol/federated/slots.hpp"
 #include "protocol/federated/round_record.hpp"
 #include "protocol/federated/stage_time.hpp"
 
@@ -79,38 +80,21 @@ private:
         finishing,    // the final model goes to all
         finished,
     };
-    // Where a client stands in the round, or with the final model.
-    enum class Stage : std::uint8_t {
-        absent,     // no link
-        receiving,  // the model is on its way
-        working,    // it trains or evaluates
-        asking,     // it offered its update and waits for a grant
-        uploading,
-        adding,   // its update is being added
-        counted,  // done
-        excluded,
-    };
+    enum Kind : std::uint8_t { kReceive, kWork, kUpload };  // what takes a client time
     struct Client {
         bool here = false;  // linked and joined
         std::uint64_t sample_count = 0;
         message::MemberState state = message::MemberState::alive;
-        StageTime receive, work, upload;
+        bool counts = false;  // it may train: among trainable_
+        struct Time {
+            StageTime own;
+            SlowestTimes::Entry entry;
+        };
+        std::array<Time, 3> times;  // by kind
         // Our copy of the global model with it: for which round, under which id, all there?
         std::uint64_t copy_round = 0;
         job::TransferId copy_id;
         bool copy_sending = false, copy_there = false;
-    };
-    struct Slot {
-        float weight = 0;
-        Stage stage = Stage::absent;
-        Instant since, limit = Instant::never();
-        job::TransferId offer;
-        double loss = 0;
-        std::uint64_t byte_count = 0;
-        bool fresh = true;        // what it hands in was made since it was asked
-        bool barred = false;      // excluded for what it sent: not again in this round
-        tensor::Payload payload;  // counted, when the strategy needs the set
-        std::string why;          // excluded
     };
     // When to ... Expired ones are handled in this order.
     enum class Timer : std::uint8_t {
@@ -123,10 +107,12 @@ private:
     // round_engine.cpp
     void advance(job::Turn& turn);  // after every event: what can go on now
     bool may_train(const PeerId& peer, const Client& client) const;
+    void changed(const PeerId& peer, Client& client);  // who is here, or what it has
     std::vector<Candidate> candidates() const;
     void re_arm();
     RoundRecord record(Instant now) const;
-    Duration limit_of(const Client& client, StageTime Client::*stage) const;
+    Duration limit_of(const Client& client, Kind kind) const;
+    void measured(Client& client, Kind kind, Duration d);
     void start_checkpoint(job::Turn& turn, bool with_model, bool final_model);
     void start_evaluation(job::Turn& turn, const tensor::Model& model, std::uint64_t round);
     // round_collect.cpp
@@ -149,8 +135,6 @@ private:
     void bar(job::Turn& turn, const PeerId& peer, Slot& slot, Error error);
     void exclude(job::Turn& turn, const PeerId& peer, Slot& slot, ErrorCode code, std::string why);
     void give_up_slow(job::Turn& turn);
-    std::size_t count(Stage stage) const;
-    std::size_t outstanding() const;  // who may still answer
     // round_close.cpp
     void try_begin(job::Turn& turn);
     Result<RoundPlan> make_plan(job::Turn& turn, std::uint32_t attempt) const;
@@ -180,6 +164,8 @@ private:
     Phase phase_ = Phase::initial;
     std::array<Instant, static_cast<std::size_t>(Timer::count_)> timers_;
     std::map<PeerId, Client> clients_;
+    std::size_t trainable_ = 0;
+    std::array<SlowestTimes, 3> slowest_;  // by kind
 
     tensor::Model model_, next_;
     Digest256 identity_;
@@ -189,8 +175,7 @@ private:
     bool restored_ = false;
 
     std::optional<RoundPlan> plan_;
-    std::map<PeerId, Slot>
-        slots_;                  // of the round under way; in finishing: who gets the final model
+    Slots slots_;               // of the round under way; in finishing: who gets the final model
     std::vector<PeerId> queue_;  // asking, in order of arrival
     job::Sum sum_;
     std::map<job::JobId, PeerId> adding_;

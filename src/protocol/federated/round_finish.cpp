@@ -13,8 +13,9 @@ void RoundEngine::finish(job::Turn& turn, std::string reason, bool reached,
     if (phase_ == Phase::finishing || phase_ == Phase::finished) return;
     if (error) turn.notice(message::Warning{std::move(*error)});
     for (auto& [peer, slot] : slots_) {
-        if (slot.stage == Stage::asking) turn.refuse(peer, slot.offer, job::RefuseReason::stopping);
-        if (slot.stage != Stage::excluded && phase_ == Phase::collecting && clients_[peer].here)
+        if (slot.stage() == Stage::asking)
+            turn.refuse(peer, slot.offer, job::RefuseReason::stopping);
+        if (slot.stage() != Stage::excluded && phase_ == Phase::collecting && clients_[peer].here)
             turn.send(peer,
                       message::RoundClosed{run_, plan_->round, ErrorCode::kRunFinished, reason});
     }
@@ -37,7 +38,7 @@ void RoundEngine::finish(job::Turn& turn, std::string reason, bool reached,
         } else if (client.sample_count > 0) {  // it was here and may come back
             auto& slot = slots_[peer];
             slot.since = turn.now;
-            slot.limit = turn.now + setup_.config.rejoin_wait;
+            slots_.limit(slot, turn.now + setup_.config.rejoin_wait);
         }
     }
     if (!final_begun_ && !checkpoint_job_) start_checkpoint(turn, true, true);
@@ -50,19 +51,19 @@ void RoundEngine::serve_final(job::Turn& turn, const PeerId& peer) {
     message::RoundStart start;
     start.run = run_, start.round = completed_ + 1, start.base = identity_;
     start.train = false, start.evaluate = true;
-    auto patience = limit_of(client, &Client::receive) + limit_of(client, &Client::work);
+    auto patience = limit_of(client, kReceive) + limit_of(client, kWork);
     start.patience_ns = patience.count();
     turn.send(peer, start);
     bool has_copy = client.copy_round == completed_ + 1 && client.copy_there;
-    slot.stage = has_copy ? Stage::working : Stage::receiving;
+    slots_.move(slot, has_copy ? Stage::working : Stage::receiving);
     slot.since = turn.now;
-    slot.limit = turn.now + limit_of(client, has_copy ? &Client::work : &Client::receive);
+    slots_.limit(slot, turn.now + limit_of(client, has_copy ? kWork : kReceive));
     if (client.copy_round != completed_ + 1 || !(client.copy_sending || client.copy_there))
         send_copy(turn, peer, client);
 }
 
 void RoundEngine::try_finish(job::Turn& turn) {
-    if (outstanding() > 0 || !final_written_ || evaluate_job_ || checkpoint_job_) return;
+    if (slots_.outstanding() > 0 || !final_written_ || evaluate_job_ || checkpoint_job_) return;
     publish_reports(turn, completed_);
     for (const auto& [peer, client] : clients_)
         if (client.here)
@@ -91,15 +92,15 @@ void RoundEngine::on_evaluated(job::Turn& turn, const Result<job::JobDone>& done
 
 void RoundEngine::on_report(job::Turn& turn, const PeerId& from,
                             const message::EvaluationReport& report) {
-    auto slot = slots_.find(from);
-    if (report.round != completed_ || slot == slots_.end()) return;
+    auto* slot = slots_.find(from);
+    if (report.round != completed_ || !slot) return;
     if (phase_ == Phase::collecting) {
         reports_[from] = report;
-    } else if (phase_ == Phase::finishing && slot->second.stage < Stage::counted) {
+    } else if (phase_ == Phase::finishing && slot->stage() < Stage::counted) {
         reports_[from] = report;
-        if (slot->second.stage == Stage::receiving) copy_delivered(turn, from);
-        slot->second.stage = Stage::counted;
-        slot->second.limit = Instant::never();
+        if (slot->stage() == Stage::receiving) copy_delivered(turn, from);
+        slots_.move(*slot, Stage::counted);
+        slots_.limit(*slot, Instant::never());
     }
 }
 
