@@ -31,4 +31,18 @@ struct MixInput {
 // kUpdateSize, before anything is written.
 Status mix_encoded(std::span<float> out, std::span<const MixInput> inputs);
 
+// The same for inputs that nobody has looked at yet, in the same single pass: each value but those
+// of inputs[self], our own, must be finite.
+struct MixCheck {
+    std::size_t self = 0;
+    // When a value is not, out is worthless: which input's it was. REQUIRES out to be none of them.
+    std::size_t bad = 0;
+    // Root mean square of the others' difference from inputs[self]. Of large models one block in
+    // kSampled is looked at: every mixture says this number, and it is for people to read.
+    double distance = 0;
+    static constexpr std::size_t kAll = 64, kSampled = 8;  // blocks
+};
+// Errors as of check_values.
+Status mix_encoded(std::span<float> out, std::span<const MixInput> inputs, MixCheck& check);
+
 }  // namespace gossamer::codec

@@ -150,6 +150,8 @@ Compute::Work Simulation::work_for(PlaceIndex p, job::Job any) {
                         std::holds_alternative<job::EvaluateJob>(any) ||
                         std::holds_alternative<job::InitialModelJob>(any);
     auto after = invariants_.before(p, any);
+    if (const auto* initial = std::get_if<job::InitialModelJob>(&any); initial && trainers_.empty())
+        return [this, p, out = initial->out] { return share_first_model(p, out); };
     auto kept = std::make_shared<job::Job>(std::move(any));
     return [this, p, trains, kept, after = std::move(after),
             tools = std::move(tools)]() mutable -> Result<job::JobDone> {
@@ -162,6 +164,20 @@ Compute::Work Simulation::work_for(PlaceIndex p, job::Job any) {
         kept.reset();
         return done;
     };
+}
+
+// The seed alone decides it, so all places that begin with it share one.
+Result<job::JobDone> Simulation::share_first_model(PlaceIndex p, const tensor::Model& out) {
+    const auto& learning = scenario_->learning();
+    std::lock_guard lock(first_model_mutex_);
+    if (!first_model_.exists()) {
+        GOSSAMER_TRY(auto trainer, learning.trainer(scenario_->role(p), p));
+        auto buffer = learning.pool()->take_floats(out.layout()->parameter_count());
+        trainer->initialise(buffer.floats(), scenario_->run().seed);
+        first_model_ = tensor::Model::of(out.layout(), std::move(buffer));
+    }
+    out.fill_with(first_model_);
+    return job::JobDone(job::InitialModelDone{});
 }
 
 // What a device of this speed needs.

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "drivers/simulation/chronicle.hpp"
@@ -53,6 +54,7 @@ private:
     Result<std::unique_ptr<node::Node>> make_node(PlaceIndex place, std::uint64_t boot,
                                                   WallTime now);
     Compute::Work work_for(PlaceIndex place, job::Job job);
+    Result<job::JobDone> share_first_model(PlaceIndex place, const tensor::Model& out);
     Duration cost_of(PlaceIndex place, const job::Job& job) const;
     void disk_fault(PlaceIndex place, const Fault& fault, bool begins);
     bool has_disk(PlaceIndex place) const;
@@ -65,6 +67,8 @@ private:
     std::vector<std::shared_ptr<training::Trainer>> trainers_;  // of the user's own
     std::map<PlaceIndex, std::unique_ptr<DiskPlace>> disks_;
     std::vector<tensor::Model> finals_;  // of places that ended
+    std::mutex first_model_mutex_;
+    tensor::Model first_model_;
     std::string end_;
     double wall_seconds_ = 0;
     std::unique_ptr<World> world_;  // last: its jobs use what stands above

@@ -198,41 +198,46 @@ Result<job::MixDone> Workshop::perform(job::MixJob& j, const Pause&) const {
     job::MixDone done;
     auto count = j.self.layout()->parameter_count();
     std::ranges::sort(j.inputs, {}, &job::MixInput::from);
+    double self_weight = j.self_weight;
+    const auto leave_out = [&](const job::MixInput& input, Error error) {
+        error.what = "the update of " + input.from.short_string() + ": " + error.what;
+        self_weight += input.weight;
+        done.refused.emplace_back(input.from, std::move(error));
+    };
     std::vector<codec::CodecRef> codecs;  // keeps what the inputs point to
     std::vector<codec::MixInput> parts;
-    double self_weight = j.self_weight, squares = 0;
-    std::size_t self_place = 0, heard = 0;
-    std::vector<float> block(codec::kBlock);
+    std::vector<const job::MixInput*> inputs;  // behind the parts; null: our own
     GOSSAMER_TRY(auto plain, codec::find_codec("f32"));
+    codec::MixCheck check;
     for (const auto& input : j.inputs) {
         auto codec = tools_.codecs->find(input.codec);
-        auto good = codec ? good_codec(**codec, input.payload.bytes(), count, input.from)
-                          : Status(fail(codec.error()));
-        if (!good) {
-            self_weight += input.weight;
-            done.refused.emplace_back(input.from, std::move(good).error());
+        auto fits =
+            codec ? (*codec)->check(input.payload.bytes(), count) : Status(fail(codec.error()));
+        if (!fits) {
+            leave_out(input, std::move(fits).error());
             continue;
         }
-        auto self = j.self.values();
-        for (std::size_t at = 0; at < count; at += codec::kBlock) {
-            auto size = std::min(codec::kBlock, count - at);
-            (*codec)->decode({block.data(), size}, input.payload.bytes(), count, at);
-            squares += tensor::squared_distance(self.subspan(at, size), {block.data(), size});
-        }
-        ++heard;
-        if (input.from < j.self_id) self_place = parts.size() + 1;
+        if (input.from < j.self_id) check.self = parts.size() + 1;
         codecs.push_back(*codec);
         parts.push_back({codec->get(), input.payload.bytes(), input.weight, {}});
+        inputs.push_back(&input);
     }
-    auto self_bytes = j.self.bytes();
-    parts.insert(parts.begin() + static_cast<long>(self_place),
-                 {plain.get(), self_bytes, self_weight, {}});
-    auto out = j.self.sole() ? j.self.take() : tools_.pool->take_floats(count);
-    GOSSAMER_CHECK(codec::mix_encoded(out.floats(), parts));
+    const auto self = static_cast<long>(check.self);
+    parts.insert(parts.begin() + self, {plain.get(), j.self.bytes(), 0, {}});
+    inputs.insert(inputs.begin() + self, nullptr);
+    auto out = tools_.pool->take_floats(count);
+    // Again without the one whose value is not finite, until none is left.
+    while (true) {
+        parts[check.self].weight = self_weight;
+        auto mixed = codec::mix_encoded(out.floats(), parts, check);
+        if (mixed) break;
+        leave_out(*inputs[check.bad], std::move(mixed).error());
+        parts.erase(parts.begin() + static_cast<long>(check.bad));
+        inputs.erase(inputs.begin() + static_cast<long>(check.bad));
+        check.self -= check.bad < check.self;
+    }
     j.out.fill(std::move(out));
-    if (heard > 0 && count > 0)
-        done.distance =
-            std::sqrt(squares / (static_cast<double>(heard) * static_cast<double>(count)));
+    done.distance = check.distance;
     return done;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "gossamer/base/assert.hpp"
@@ -73,7 +74,11 @@ Status add_encoded(std::span<std::int64_t> sum, const Codec& codec, ByteView enc
     return {};
 }
 
-Status mix_encoded(std::span<float> out, std::span<const MixInput> inputs) {
+namespace {
+
+// See the header; `look` is told of each block and its rows before they are mixed.
+template <class Look>
+Status mix_blocks(std::span<float> out, std::span<const MixInput> inputs, Look&& look) {
     auto count = out.size();
     std::vector<BlockReader> readers;
     readers.reserve(inputs.size());
@@ -95,8 +100,40 @@ Status mix_encoded(std::span<float> out, std::span<const MixInput> inputs) {
             }
             rows[k] = {part.data(), inputs[k].weight};
         }
+        GOSSAMER_CHECK(look(at, length, rows));
         tensor::weighted_mean(out.subspan(at, length), rows);
     }
+    return {};
+}
+
+}  // namespace
+
+Status mix_encoded(std::span<float> out, std::span<const MixInput> inputs) {
+    return mix_blocks(out, inputs, [](auto&&...) { return Status(); });
+}
+
+Status mix_encoded(std::span<float> out, std::span<const MixInput> inputs, MixCheck& check) {
+    constexpr double kBound = std::numeric_limits<float>::max();
+    const std::size_t every = out.size() > MixCheck::kAll * kBlock ? MixCheck::kSampled : 1;
+    double squares = 0, terms = 0;
+    GOSSAMER_CHECK(
+        mix_blocks(out, inputs, [&](std::size_t at, std::size_t length, const auto& rows) {
+            const bool sampled = at / kBlock % every == 0;
+            const std::span own(rows[check.self].values, length);
+            for (std::size_t k = 0; k < rows.size(); ++k) {
+                if (k == check.self) continue;
+                const std::span part(rows[k].values, length);
+                if (auto bad = tensor::first_bad(part, kBound); bad < length) {
+                    check.bad = k;
+                    return Status(refuse(part[bad], at + bad, kBound));
+                }
+                if (!sampled) continue;
+                squares += tensor::squared_distance(own, part);
+                terms += static_cast<double>(length);
+            }
+            return Status();
+        }));
+    check.distance = terms > 0 ? std::sqrt(squares / terms) : 0;
     return {};
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "gossamer/base/assert.hpp"
 #include "learning/tensor/kernel_clones.hpp"
@@ -14,34 +15,45 @@ namespace {
 constexpr std::size_t kColumns = 1024;
 
 // acc += w0·x0 + w1·x1 + w2·x2 + w3·x3, added one after another.
-inline void accumulate_four(double* acc, const Weighted* in, std::size_t at, std::size_t count) {
-    const float *x0 = in[0].values + at, *x1 = in[1].values + at;
-    const float *x2 = in[2].values + at, *x3 = in[3].values + at;
-    const double w0 = in[0].weight, w1 = in[1].weight, w2 = in[2].weight, w3 = in[3].weight;
+// Up to so many inputs are added up in registers; more go through `acc` in groups.
+constexpr std::size_t kGroup = 8;
+
+template <std::size_t N>
+__attribute__((always_inline)) inline void mean_of_few(float* out, const double* acc,
+                                                       double* acc_out, const Weighted* in,
+                                                       std::size_t at, std::size_t count) {
+    const float* x[N];
+    double w[N];
+    for (std::size_t k = 0; k < N; ++k) x[k] = in[k].values + at, w[k] = in[k].weight;
+#pragma GCC ivdep  // out may be an input: then each value is read before it is written
     for (std::size_t i = 0; i < count; ++i) {
-        auto sum = acc[i] + w0 * static_cast<double>(x0[i]);
-        sum += w1 * static_cast<double>(x1[i]);
-        sum += w2 * static_cast<double>(x2[i]);
-        sum += w3 * static_cast<double>(x3[i]);
-        acc[i] = sum;
+        double sum = acc ? acc[i] : 0.0;
+        for (std::size_t k = 0; k < N; ++k) sum += w[k] * static_cast<double>(x[k][i]);
+        if (acc_out)
+            acc_out[i] = sum;
+        else
+            out[i] = static_cast<float>(sum);
     }
 }
 
-inline void accumulate_one(double* acc, const Weighted& in, std::size_t at, std::size_t count) {
-    const float* x = in.values + at;
-    for (std::size_t i = 0; i < count; ++i) acc[i] += in.weight * static_cast<double>(x[i]);
+template <std::size_t... N>
+__attribute__((always_inline)) inline void mean_of_group(std::size_t n, std::index_sequence<N...>,
+                                                         float* out, const double* acc,
+                                                         double* acc_out, const Weighted* in,
+                                                         std::size_t at, std::size_t count) {
+    ((n == N + 1 ? mean_of_few<N + 1>(out, acc, acc_out, in, at, count) : void()), ...);
 }
 
 GOSSAMER_KERNEL void mean_of(float* out, std::size_t size, const Weighted* inputs,
                              std::size_t input_count) {
     alignas(64) double acc[kColumns];
     for (std::size_t at = 0; at < size; at += kColumns) {
-        auto count = std::min(kColumns, size - at);
-        std::memset(acc, 0, count * sizeof(double));
+        const auto count = std::min(kColumns, size - at);
         std::size_t k = 0;
-        for (; k + 4 <= input_count; k += 4) accumulate_four(acc, inputs + k, at, count);
-        for (; k < input_count; ++k) accumulate_one(acc, inputs[k], at, count);
-        for (std::size_t i = 0; i < count; ++i) out[at + i] = static_cast<float>(acc[i]);
+        for (; input_count - k > kGroup; k += kGroup)
+            mean_of_few<kGroup>(nullptr, k ? acc : nullptr, acc, inputs + k, at, count);
+        mean_of_group(input_count - k, std::make_index_sequence<kGroup>(), out + at,
+                      k ? acc : nullptr, nullptr, inputs + k, at, count);
     }
 }
 
@@ -131,6 +143,7 @@ GOSSAMER_KERNEL bool finite_all(const float* x, std::size_t size) {
 }  // namespace
 
 void weighted_mean(std::span<float> out, std::span<const Weighted> inputs) {
+    if (inputs.empty()) return void(std::ranges::fill(out, 0.0f));
     mean_of(out.data(), out.size(), inputs.data(), inputs.size());
 }
 
