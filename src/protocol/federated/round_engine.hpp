@@ -26,8 +26,8 @@
 #include "gossamer/federated/strategy.hpp"
 #include "gossamer/job/lifecycle.hpp"
 #include "gossamer/job/turn.hpp"
-#include "protocol/federated/slots.hpp"
 #include "protocol/federated/round_record.hpp"
+#include "protocol/federated/slots.hpp"
 #include "protocol/federated/stage_time.hpp"
 
 namespace gossamer::federated {
@@ -175,7 +175,7 @@ private:
     bool restored_ = false;
 
     std::optional<RoundPlan> plan_;
-    Slots slots_;               // of the round under way; in finishing: who gets the final model
+    Slots slots_;                // of the round under way; in finishing: who gets the final model
     std::vector<PeerId> queue_;  // asking, in order of arrival
     job::Sum sum_;
     std::map<job::JobId, PeerId> adding_;
