@@ -7,6 +7,7 @@
 
 #include "cli/command_line.hpp"
 #include "gossamer/model/plan.hpp"
+#include "gossamer/training/make_trainer.hpp"
 
 namespace gossamer::cli {
 namespace {
@@ -41,16 +42,22 @@ Result<ExitCode> explain(Console& console, const std::string& code) {
 
 void add_general_commands(CLI::App& app, CommandLine& line) {
     app.add_subcommand("version",
-                       "Print the version, and which build of the maths library runs here")
+                       "Print the version, which build of the maths library runs here, and which\n"
+                       "graphics card there is, or why none")
         ->fallthrough()
         ->footer("  gossamer version")
         ->callback([&line] {
             line.chosen = [](Console& console) -> Result<ExitCode> {
                 const char* maths = model::maths_instruction_set();
-                console.answer(
-                    {{"version", GOSSAMER_VERSION}, {"protocol", "gossamer/1"}, {"maths", maths}},
-                    std::string("gossamer " GOSSAMER_VERSION " (protocol gossamer/1, maths for ") +
-                        maths + ")");
+                const auto card = training::device_line();
+                console.answer({{"version", GOSSAMER_VERSION},
+                                {"protocol", "gossamer/1"},
+                                {"maths", maths},
+                                {"graphics_card", card}},
+                               fmt::format("gossamer " GOSSAMER_VERSION
+                                           " (protocol gossamer/1, maths for {})\n"
+                                           "graphics card: {}",
+                                           maths, card));
                 return ExitCode::ok;
             };
         });

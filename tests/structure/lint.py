@@ -14,7 +14,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 ROOMS = {
     "base": [], "thread": [],
     "tensor": [], "codec": ["tensor"], "privacy": ["tensor"], "model": ["tensor"],
-    "data": ["tensor"], "training": ["model", "data", "codec", "privacy"],
+    "data": ["tensor"], "cuda": [], "training": ["model", "data", "codec", "privacy", "cuda"],
     "message": ["tensor"], "job": ["message", "codec"], "topology": ["tensor"],
     "membership": ["job"], "gossip": ["job", "topology", "privacy"],
     "federated": ["job", "privacy"], "node": ["membership", "gossip", "federated"],
@@ -28,7 +28,7 @@ ROOMS = {
 }
 FLOOR = {}
 for floor, rooms in {
-    "learning": "tensor codec privacy model data training",
+    "learning": "tensor codec privacy model data cuda training",
     "protocol": "message job topology membership gossip federated node",
     "connection": "wire link security session transport",
     "records": "storage telemetry config",

@@ -12,10 +12,14 @@
 
 namespace gossamer::training {
 
+enum class Device : std::uint8_t { cpu = 0, cuda = 1, automatic = 2 };
+
 struct TrainingConfig {
     OptimiserSpec optimiser;
     ScheduleSpec schedule;
     std::uint32_t batch_size = 10;
+    Device device = Device::cpu;
+    std::uint32_t device_number = 0;
     bool fused = true;  // plain SGD inside the weight-gradient product; off only to compare
 };
 

@@ -2,6 +2,7 @@
 
 #include "gossamer/data/load.hpp"
 #include "gossamer/model/options.hpp"
+#include "gossamer/training/make_trainer.hpp"
 #include "gossamer/training/options.hpp"
 
 namespace gossamer::assembly {
@@ -40,7 +41,8 @@ private:
 Result<std::shared_ptr<training::Trainer>> built_in_trainer(const OptionSource& options,
                                                             const job::RunConfig& run, Role role,
                                                             const tensor::PoolRef& pool,
-                                                            bool& has_test_data) {
+                                                            bool& has_test_data,
+                                                            std::string& remark) {
     auto config = data::data_config(options);
     GOSSAMER_TRY(auto split, data::load_dataset(config, run.seed));
     GOSSAMER_TRY(auto training, training::training_config(options));
@@ -63,9 +65,9 @@ Result<std::shared_ptr<training::Trainer>> built_in_trainer(const OptionSource& 
     data::View test;
     if (split.test) test = data::View::all(split.test);
     has_test_data = test.size() > 0;
-    GOSSAMER_TRY(auto trainer, training::CpuTrainer::create(std::move(plans), std::move(train),
-                                                            std::move(test), std::move(training)));
-    return std::shared_ptr<training::Trainer>(std::move(trainer));
+    GOSSAMER_TRY(auto made, training::make_trainer(plans, train, test, training));
+    remark = std::move(made.remark);
+    return std::move(made.trainer);
 }
 
 }  // namespace
@@ -80,8 +82,8 @@ Result<Learning> make_learning(const OptionSource& options, const job::RunConfig
         GOSSAMER_TRY(learning.trainer, extensions.trainer(options));
         learning.has_test_data = true;  // it says so itself: a sample count of 0 where it has none
     } else {
-        GOSSAMER_TRY(learning.trainer,
-                     built_in_trainer(options, run, role, learning.pool, learning.has_test_data));
+        GOSSAMER_TRY(learning.trainer, built_in_trainer(options, run, role, learning.pool,
+                                                        learning.has_test_data, learning.remark));
     }
     return learning;
 }
@@ -104,6 +106,9 @@ Result<std::shared_ptr<const LearningStock>> LearningStock::create(const OptionS
     auto config = data::data_config(options);
     GOSSAMER_TRY(stock->split_, data::load_dataset(config, run.seed));
     GOSSAMER_TRY(stock->training_, training::training_config(options));
+    if (stock->training_.device == training::Device::cuda)
+        return fail(ErrorCode::kConfigConflict,
+                    "training.device is \"cuda\", but simulations train on the processor");
     GOSSAMER_TRY(stock->plans_, make_plans(options, *stock->split_.train,
                                            stock->training_.batch_size, stock->pool_));
     stock->layout_ = stock->plans_->network().layout();

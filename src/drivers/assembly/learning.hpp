@@ -15,6 +15,7 @@ struct Learning {
     std::shared_ptr<const codec::CodecTable> codecs;
     tensor::PoolRef pool;
     bool has_test_data = false;
+    std::string remark;  // where it trains, when not plainly on the processor; for the log
 };
 
 // An aggregator trains on nothing: it needs the data for the shape of the model, and the test

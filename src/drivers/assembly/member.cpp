@@ -121,6 +121,7 @@ Result<Member> make_member(const MemberSetup& setup) {
     GOSSAMER_TRY(member.run, job::run_config(setup.config));
     GOSSAMER_TRY(member.learning,
                  make_learning(setup.config, member.run, setup.role, setup.extensions));
+    if (!member.learning.remark.empty()) member.remarks.push_back(member.learning.remark);
     std::optional<job::Restored> restored;
     if (setup.folder) {
         GOSSAMER_TRY(

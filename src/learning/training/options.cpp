@@ -66,6 +66,16 @@ OptionTable training_options() {
               "The learning rate rises in equal steps over the first batches; steadies adam and "
               "large rates.",
               0, 1e12),
+        {"training.device",
+         K::choice,
+         std::string("cpu"),
+         "",
+         "Where to train: cpu; cuda (refuses to start without a card that runs the model); auto "
+         "(the "
+         "card where there is one, else the processor; the log says which and why). A card pays "
+         "for large models and batches; results differ in the last digits.",
+         {"cpu", "cuda", "auto"}},
+        whole("training.device_number", 0, "", "Which card, as nvidia-smi counts them.", 0, 1024),
     };
 }
 
@@ -102,6 +112,11 @@ Result<TrainingConfig> training_config(const OptionSource& options) {
     s.factor = options.real("training.schedule_factor");
     s.warmup = static_cast<std::uint64_t>(options.integer("training.warmup"));
     config.batch_size = static_cast<std::uint32_t>(options.integer("training.batch_size"));
+    const auto& device = options.text("training.device");
+    config.device = device == "cuda"   ? Device::cuda
+                    : device == "auto" ? Device::automatic
+                                       : Device::cpu;
+    config.device_number = static_cast<std::uint32_t>(options.integer("training.device_number"));
     return config;
 }
 

@@ -53,7 +53,12 @@ void tile(const TileJob& job) {
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
             V v = scale * sum[r][j];
-            if (read) v += keep * load<W>(w + r * job.n);
+            if (read) {
+                V old = load<W>(w + r * job.n);
+                // Nothing was ever written there, and 0 times that may be NaN.
+                if (job.keep == 0.0f) old = mask > V{} ? V{} : old;
+                v += keep * old;
+            }
             store<W>(w + r * job.n, v);
         }
     }

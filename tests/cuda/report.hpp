@@ -1,0 +1,34 @@
+// Named results of the checks, printed as they come and written as JSON.
+#pragma once
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+namespace gossamer::cuda {
+
+class Report {
+public:
+    void add(const std::string& name, bool passed, const std::string& detail = {}) {
+        std::printf("%s  %s%s%s\n", passed ? "ok    " : "FAILED", name.c_str(),
+                    detail.empty() ? "" : ": ", detail.c_str());
+        std::fflush(stdout);
+        lines_.push_back("{\"name\": \"" + name + "\", \"passed\": " + (passed ? "true" : "false") +
+                         ", \"detail\": \"" + detail + "\"}");
+        failed_ += passed ? 0 : 1;
+    }
+    int failed() const { return failed_; }
+    std::size_t count() const { return lines_.size(); }
+    std::string json() const {
+        std::string text = "[\n";
+        for (std::size_t i = 0; i < lines_.size(); ++i)
+            text += "    " + lines_[i] + (i + 1 < lines_.size() ? ",\n" : "\n");
+        return text + "  ]";
+    }
+
+private:
+    std::vector<std::string> lines_;
+    int failed_ = 0;
+};
+
+}  // namespace gossamer::cuda

@@ -1,0 +1,180 @@
+// CudaTrainer over the emulated card, beside CpuTrainer on the same requests.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "gossamer/training/make_trainer.hpp"
+#include "learning/cuda/emulation.hpp"
+#include "learning/training/cuda_trainer.hpp"
+
+using namespace gossamer;
+using namespace gossamer::training;
+
+namespace {
+
+constexpr RunSeed kSeed{21};
+
+data::View images(std::size_t count, std::uint64_t which, bool bad = false) {
+    auto r = stream(kSeed, Purpose::user, which);
+    data::Dataset::Parts parts{.name = "images", .shape = {6, 6}};
+    for (std::size_t i = 0; i < count; ++i) {
+        const auto label = r.below(3);
+        parts.labels.push_back(std::int32_t(label));
+        for (int f = 0; f < 36; ++f)
+            parts.floats.push_back(
+                float((std::uint64_t(f) % 3 == label ? 0.5 : 0.0) + 0.3 * r.normal()) *
+                (bad ? 1e30f : 1.0f));
+    }
+    parts.class_count = 3;
+    return data::View::all(data::Dataset::make(std::move(parts)).value());
+}
+
+struct Pair {
+    tensor::PoolRef pool = tensor::BufferPool::create(1 << 24);
+    std::shared_ptr<PlanStock> plans;
+    std::shared_ptr<CpuTrainer> processor;
+    std::shared_ptr<CudaTrainer> card;
+
+    Pair(std::vector<const char*> layers, TrainingConfig config, bool bad = false) {
+        model::NetworkSpec spec{.name = "test", .input = {6, 6}};
+        for (auto text : layers) spec.layers.push_back(model::parse_layer(text).value());
+        auto network = model::Network::create(spec).value();
+        plans = std::make_shared<PlanStock>(network, config.batch_size, pool);
+        const auto train = images(47, 1, bad), test = images(100, 2);
+        processor = CpuTrainer::create(plans, train, test, config).value();
+        card = CudaTrainer::create(cuda::emulation(), 0, processor, network, train, test).value();
+    }
+    tensor::Model initial() const {
+        auto buffer = pool->take_floats(processor->layout()->parameter_count());
+        processor->initialise(buffer.floats(), kSeed);
+        return tensor::Model::of(processor->layout(), std::move(buffer));
+    }
+    Result<TrainProduct> train(Trainer& trainer, std::uint64_t round, tensor::State state = {},
+                               Product product = Product::weights, double mu = 0) const {
+        TrainRequest r;
+        r.start = initial(), r.round = round, r.who = PeerId::of_number(4), r.seed = kSeed;
+        r.epochs = 2, r.state = std::move(state), r.product = product, r.proximal_mu = mu;
+        return trainer.train(std::move(r), *pool);
+    }
+};
+
+double apart(std::span<const float> a, std::span<const float> b) {
+    double sum = 0, size = 0;
+    for (std::size_t i = 0; i < a.size(); ++i)
+        sum += std::pow(double(a[i]) - b[i], 2), size += std::pow(double(b[i]), 2);
+    return std::sqrt(sum / size);
+}
+
+TrainingConfig with(OptimiserSpec optimiser) {
+    TrainingConfig config;
+    config.optimiser = optimiser, config.schedule.rate = 0.05;
+    return config;
+}
+
+}  // namespace
+
+TEST_CASE("the card learns what the processor learns, to the last digits") {
+    const std::vector<OptimiserSpec> optimisers = {{},
+                                                   {.momentum = 0.9, .weight_decay = 0.01},
+                                                   {.kind = OptimiserKind::adamw},
+                                                   {.clip_norm = 0.5}};
+    const std::vector<std::vector<const char*>> networks = {
+        {"dense 20 relu", "dropout 0.3", "dense 3"},
+        {"conv 4 3x3 same relu", "maxpool 2x2", "tanh", "conv 5 2x2 valid sigmoid", "globalpool",
+         "dense 3"}};
+    for (const auto& layers : networks)
+        for (const auto& optimiser : optimisers) {
+            const Pair pair(layers, with(optimiser));
+            for (auto product : {Product::weights, Product::delta}) {
+                auto a = pair.train(*pair.processor, 1, {}, product, 0.1);
+                auto b = pair.train(*pair.card, 1, {}, product, 0.1);
+                REQUIRE(a);
+                REQUIRE(b);
+                CHECK(apart(b->weights.floats(), a->weights.floats()) < 2e-4);
+                CHECK(b->loss == doctest::Approx(a->loss).epsilon(1e-4));
+                CHECK(b->step_count == a->step_count);
+                CHECK(b->sample_count == a->sample_count);
+                // On with the state, on either.
+                REQUIRE(bool(a->state) == bool(b->state));
+                auto c = pair.train(*pair.processor, 2, b->state, product);
+                auto d = pair.train(*pair.card, 2, b->state, product);
+                REQUIRE(c);
+                REQUIRE(d);
+                CHECK(apart(d->weights.floats(), c->weights.floats()) < 2e-4);
+            }
+            const auto model = pair.initial();
+            for (auto set : {EvaluationSet::test, EvaluationSet::train}) {
+                const auto a = pair.processor->evaluate(model.values(), set, {});
+                const auto b = pair.card->evaluate(model.values(), set, {});
+                REQUIRE(b);
+                CHECK(b->accuracy == a->accuracy);
+                CHECK(b->loss == doctest::Approx(a->loss).epsilon(1e-5));
+                CHECK(b->sample_count == a->sample_count);
+            }
+        }
+}
+
+TEST_CASE("a request repeated on the card gives the same bits") {
+    const Pair pair({"dense 20 relu", "dense 3"}, with({}));
+    const auto a = pair.train(*pair.card, 3), b = pair.train(*pair.card, 3);
+    REQUIRE(a);
+    REQUIRE(b);
+    CHECK(std::ranges::equal(a->weights.floats(), b->weights.floats()));
+}
+
+TEST_CASE("a loss that is not finite ends the request, naming round and peer") {
+    const Pair pair({"dense 20 relu", "dense 3"}, with({}), true);
+    const auto refused = pair.train(*pair.card, 3);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == ErrorCode::kModelNotFinite);
+    CHECK(refused.error().what.find("in round 3 on peer") != std::string::npos);
+}
+
+TEST_CASE("a cancelled request is answered as cancelled") {
+    const Pair pair({"dense 3"}, with({}));
+    const Pause never = [] { return false; };
+    TrainRequest r;
+    r.start = pair.initial(), r.seed = kSeed, r.pause = &never;
+    const auto cancelled = pair.card->train(std::move(r), *pair.pool);
+    REQUIRE_FALSE(cancelled);
+    CHECK(cancelled.error().code == ErrorCode::kCancelled);
+}
+
+TEST_CASE("a layer the card does not run is named") {
+    model::NetworkSpec spec{.name = "test", .input = {6, 6}};
+    for (auto text : {"dense 8", "layernorm", "dense 3"})
+        spec.layers.push_back(model::parse_layer(text).value());
+    const auto refused = cuda_network(model::Network::create(spec).value(), 0);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == ErrorCode::kGpuModel);
+    CHECK(refused.error().what == "the layer layernorm1 of test does not run on the card");
+}
+
+TEST_CASE("training.device says where, and what becomes of it without a card") {
+    const auto network = [] {
+        model::NetworkSpec spec{.name = "test", .input = {6, 6}};
+        spec.layers.push_back(model::parse_layer("dense 3").value());
+        return model::Network::create(spec).value();
+    }();
+    auto pool = tensor::BufferPool::create(1 << 20);
+    auto plans = std::make_shared<PlanStock>(network, 10, pool);
+    TrainingConfig config;
+    const auto plain = make_trainer(plans, images(20, 1), {}, config);
+    REQUIRE(plain);
+    CHECK(plain->remark.empty());
+    config.device = Device::automatic;
+    const auto either = make_trainer(plans, images(20, 1), {}, config);
+    REQUIRE(either);
+    config.device = Device::cuda;
+    const auto card = make_trainer(plans, images(20, 1), {}, config);
+    if (device_line().starts_with("none: ")) {
+        CHECK(either->remark.starts_with("trains on the processor: GPU-0"));
+        REQUIRE_FALSE(card);
+        CHECK((card.error().code == ErrorCode::kGpuPlugin ||
+               card.error().code == ErrorCode::kGpuDriver ||
+               card.error().code == ErrorCode::kGpuDevice));
+    } else {
+        CHECK(either->remark.starts_with("trains on "));
+        CHECK(card);
+    }
+}
