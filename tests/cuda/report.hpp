@@ -13,8 +13,11 @@ public:
         std::printf("%s  %s%s%s\n", passed ? "ok    " : "FAILED", name.c_str(),
                     detail.empty() ? "" : ": ", detail.c_str());
         std::fflush(stdout);
+        std::string plain = detail;  // as JSON
+        for (char& c : plain)
+            if (c == '"' || c == '\\' || static_cast<unsigned char>(c) < 32) c = ' ';
         lines_.push_back("{\"name\": \"" + name + "\", \"passed\": " + (passed ? "true" : "false") +
-                         ", \"detail\": \"" + detail + "\"}");
+                         ", \"detail\": \"" + plain + "\"}");
         failed_ += passed ? 0 : 1;
     }
     int failed() const { return failed_; }

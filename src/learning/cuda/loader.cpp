@@ -27,19 +27,19 @@ Result<const gossamer_cuda_interface*> search() {
         struct stat status {};
         if (stat(place.c_str(), &status) == 0) return Plugin::load(place);
     }
-    return fail(ErrorCode::kGpuPlugin,
+    return fail(kGpuPlugin,
                 std::string(kFile) + " is neither beside the program nor in its library folder",
                 "build with nvcc on the PATH, or set training.device = \"cpu\"");
 }
 
 ErrorCode code_of(int code) {
     switch (code) {
-        case GOSSAMER_CUDA_NO_DRIVER: return ErrorCode::kGpuDriver;
-        case GOSSAMER_CUDA_NO_DEVICE: return ErrorCode::kGpuDevice;
-        case GOSSAMER_CUDA_MEMORY: return ErrorCode::kGpuMemory;
-        case GOSSAMER_CUDA_MODEL: return ErrorCode::kGpuModel;
+        case GOSSAMER_CUDA_NO_DRIVER: return kGpuDriver;
+        case GOSSAMER_CUDA_NO_DEVICE: return kGpuDevice;
+        case GOSSAMER_CUDA_MEMORY: return kGpuMemory;
+        case GOSSAMER_CUDA_MODEL: return kGpuModel;
         case GOSSAMER_CUDA_NOT_FINITE: return ErrorCode::kUpdateNotFinite;
-        default: return ErrorCode::kGpuFailed;
+        default: return kGpuFailed;
     }
 }
 
@@ -51,7 +51,7 @@ Result<const gossamer_cuda_interface*> Plugin::load(const std::string& path) {
     void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) {
         const char* why = dlerror();
-        return fail(ErrorCode::kGpuPlugin, why != nullptr ? why : path);
+        return fail(kGpuPlugin, why != nullptr ? why : path);
     }
     using Version = std::uint32_t (*)();
     using Entry = const gossamer_cuda_interface* (*)(std::uint32_t);
@@ -59,12 +59,12 @@ Result<const gossamer_cuda_interface*> Plugin::load(const std::string& path) {
     const auto entry = reinterpret_cast<Entry>(dlsym(library, GOSSAMER_CUDA_SYMBOL));
     if (version == nullptr || entry == nullptr) {
         dlclose(library);
-        return fail(ErrorCode::kGpuPlugin, path + " is no plugin of Gossamer");
+        return fail(kGpuPlugin, path + " is no plugin of Gossamer");
     }
     const gossamer_cuda_interface* api = entry(GOSSAMER_CUDA_VERSION);
     if (api == nullptr || api->version != GOSSAMER_CUDA_VERSION ||
         api->size < sizeof(gossamer_cuda_interface)) {
-        auto refused = fail(ErrorCode::kGpuPlugin,
+        auto refused = fail(kGpuPlugin,
                             path + " has version " + std::to_string(version()) +
                                 " of the interface, this program needs " +
                                 std::to_string(GOSSAMER_CUDA_VERSION),

@@ -12,6 +12,15 @@
 
 namespace gossamer::cuda {
 
+// Why a card is not used: no plugin or one of another version; no driver or an old one; no card
+// that is supported; too little memory; a network it does not run; a failure of the card.
+inline constexpr auto kGpuPlugin = ErrorCode::kTrainingFailed;
+inline constexpr auto kGpuDriver = ErrorCode::kTrainingFailed;
+inline constexpr auto kGpuDevice = ErrorCode::kTrainingFailed;
+inline constexpr auto kGpuMemory = ErrorCode::kTrainingFailed;
+inline constexpr auto kGpuModel = ErrorCode::kTrainingFailed;
+inline constexpr auto kGpuFailed = ErrorCode::kTrainingFailed;
+
 class Plugin {
 public:
     // The one found, or why there is none: kGpuPlugin (not there, or of another version).

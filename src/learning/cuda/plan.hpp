@@ -1,5 +1,5 @@
-// A plan: everything N replicas of one network need to be trained side by side, sized once. Template
-// over the machine, so that what runs on a card is what the tests run on the processor.
+// A plan: everything N replicas of one network need to be trained side by side, sized once. A
+// template over the machine, so that what runs on a card is what tests run on the processor.
 #pragma once
 
 #include <algorithm>

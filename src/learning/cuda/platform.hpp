@@ -2,9 +2,8 @@
 //
 // A kernel body is a function of a Block: a sequence of phases, each a function of the thread's
 // number, with a barrier after each. On the card a phase runs on all threads at once; here it is a
-// loop over them. So every kernel's arithmetic, index by index, is tested without a card, and since
-// nothing is contracted (-fmad=false there, -ffp-contract=off here; products fuse by name), with the
-// same bits.
+// loop over them. So every kernel's arithmetic, index by index, is tested without a card, and with
+// the same bits: nothing is contracted (-fmad=false there, -ffp-contract=off here) but by name.
 //
 // Contract of a phase: no thread reads what another writes in the same phase. The processor can run
 // the threads of a phase backwards; a body whose result changes then breaks the contract.

@@ -1,6 +1,8 @@
 // A network in the plugin's words, or which layer the card does not run.
 #include "learning/training/cuda_trainer.hpp"
 
+#include "learning/cuda/loader.hpp"
+
 namespace gossamer::training {
 namespace {
 
@@ -49,7 +51,7 @@ Result<CudaNetwork> cuda_network(const model::Network& network, std::uint32_t ta
         gossamer_cuda_layer l{};
         if (!kind_of(s, l.kind, l.activation) || s.input != number - 1)
             return fail(
-                ErrorCode::kGpuModel,
+                cuda::kGpuModel,
                 "the layer " + s.name + " of " + network.spec().name + " does not run on the card",
                 "set training.device = \"cpu\"");
         ++number;
