@@ -4,9 +4,11 @@
 #include <cmath>
 
 #include "gossamer/training/make_trainer.hpp"
+#include "gossamer/training/options.hpp"
 #include "learning/cuda/emulation.hpp"
 #include "learning/cuda/loader.hpp"
 #include "learning/training/cuda_trainer.hpp"
+#include "tests/training/option_values.hpp"
 
 using namespace gossamer;
 using namespace gossamer::training;
@@ -152,6 +154,17 @@ TEST_CASE("a layer the card does not run is named") {
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == cuda::kGpuModel);
     CHECK(refused.error().what == "the layer layernorm1 of test does not run on the card");
+}
+
+TEST_CASE("the configuration chooses the device") {
+    OptionValues options(training_options());
+    CHECK(training_config(options)->device == Device::cpu);
+    options.set("training.device", std::string("auto"));
+    CHECK(training_config(options)->device == Device::automatic);
+    options.set("training.device", std::string("cuda"));
+    options.set("training.device_number", std::int64_t{3});
+    CHECK(training_config(options)->device == Device::cuda);
+    CHECK(training_config(options)->device_number == 3);
 }
 
 TEST_CASE("training.device says where, and what becomes of it without a card") {

@@ -2,6 +2,7 @@
 // memory. For tests, and as the reference that a card's results are compared with, bit by bit.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <functional>
@@ -116,14 +117,18 @@ public:
     }
 
 private:
+    struct Poison {  // NaN, as a float of any kind
+        std::uint64_t bits[2];
+    };
+    static constexpr Poison kPoison{{~std::uint64_t{0}, ~std::uint64_t{0}}};
     static constexpr std::uint64_t kMemory = std::uint64_t{1} << 33;
     template <class Kernel>
     void run(const Grid& grid, const typename Kernel::Args& args) {
-        std::vector<Four> shared((grid.shared_bytes + sizeof(Four) - 1) / sizeof(Four) + 1);
+        std::vector<Four> shared((grid.shared_bytes + sizeof(Four) - 1) / sizeof(Four));
         for (unsigned z = 0; z < grid.z; ++z)
             for (unsigned y = 0; y < grid.y; ++y)
                 for (unsigned x = 0; x < grid.x; ++x) {
-                    std::memset(shared.data(), 0xff, shared.size() * sizeof(Four));
+                    std::fill(shared.begin(), shared.end(), bits_of<Four>(kPoison));
                     Block block;
                     block.shared = reinterpret_cast<unsigned char*>(shared.data());
                     block.x = static_cast<int>(x), block.y = static_cast<int>(y);
