@@ -92,13 +92,15 @@ Result<Array> parse_compressed(ByteView file, const std::string& name) {
     GOSSAMER_TRY(auto header, parse_header(magic, sizes, name));
     if (header.data_bytes / kDeflateRatioMax > file.size())
         return truncated(name, file.size(), header.data_bytes, "compressed bytes");
-    Bytes data(header.data_bytes);
-    GOSSAMER_TRY(got, inflater.read(data));
+    std::vector<std::uint8_t> data(header.data_bytes);
+    const auto bytes = std::as_writable_bytes(std::span(data));
+    GOSSAMER_TRY(got, inflater.read(bytes));
     if (got < data.size()) return truncated(name, got, header.data_bytes, "bytes of data");
     std::byte extra{};
     GOSSAMER_TRY(got, inflater.read({&extra, 1}));  // also verifies the checksum
     if (got > 0) return trailing(name, kMagicBytes + sizes.size() + data.size());
-    return make_array(std::move(header.shape), data, header.element, true);
+    if (header.element == Element::u8) return Array{std::move(header.shape), std::move(data)};
+    return make_array(std::move(header.shape), bytes, header.element, true);
 }
 
 }  // namespace

@@ -64,7 +64,7 @@ void Membership::learn_one(job::Turn& turn, const PeerId& from, const MemberReco
         (newer || own_words || known.addresses.empty()) && may_tell(turn, from)) {
         known.addresses = record.addresses;
         touch(*member, from);
-        arm(Timer::dial, std::max(member->dial.next, turn.now));
+        if (wants_link(*member)) arm(Timer::dial, std::max(member->dial.next, turn.now));
     }
     if (own_words) return;  // its incarnation came with the message; it is alive, evidently
     if (!newer && record.state <= known.state) return;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -36,7 +37,10 @@ void RunProgress::take(const Notice& notice, WallTime wall) {
         accuracy_ = evaluated->accuracy;
         if (!(best_accuracy_ >= accuracy_)) best_accuracy_ = accuracy_;
     } else if (auto member = std::get_if<MemberChanged>(&notice)) {
-        members_[member->peer] = member->to;
+        auto [it, fresh] = members_.try_emplace(member->peer, member->to);
+        if (!fresh)
+            --member_counts_[static_cast<std::size_t>(std::exchange(it->second, member->to))];
+        ++member_counts_[static_cast<std::size_t>(member->to)];
     } else if (auto caught_up = std::get_if<CaughtUp>(&notice)) {
         on_round(caught_up->to_round, wall);
     } else if (auto waiting = std::get_if<Waiting>(&notice)) {
@@ -44,11 +48,6 @@ void RunProgress::take(const Notice& notice, WallTime wall) {
     } else if (auto ended = std::get_if<RunEnded>(&notice)) {
         round_ = std::max(round_, ended->round);
     }
-}
-
-std::size_t RunProgress::count_of(MemberState state) const {
-    return static_cast<std::size_t>(
-        std::ranges::count(members_, state, [](const auto& entry) { return entry.second; }));
 }
 
 std::optional<Duration> RunProgress::time_left(WallTime now) const {

@@ -1,6 +1,7 @@
 // Where a run is, in one line: round, loss, accuracy, peers alive, bytes, time left.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -33,7 +34,9 @@ public:
     double accuracy() const { return accuracy_; }
     double best_accuracy() const { return best_accuracy_; }
     // Members other than this one, by what is believed of them.
-    std::size_t count_of(message::MemberState state) const;
+    std::size_t count_of(message::MemberState state) const {
+        return member_counts_[static_cast<std::size_t>(state)];
+    }
 
 private:
     void on_round(std::uint64_t round, WallTime wall);
@@ -48,6 +51,7 @@ private:
     double loss_ = kUnknown, accuracy_ = kUnknown, best_accuracy_ = kUnknown;
     bool own_accuracy_ = false;
     std::map<PeerId, message::MemberState> members_;
+    std::array<std::size_t, 4> member_counts_{};  // by state
     std::uint64_t sent_bytes_ = 0, received_bytes_ = 0;
     std::string waiting_;
 };
