@@ -14,14 +14,18 @@ struct Checksum::State {
     ~State() { XXH3_freeState(xxh); }
 };
 
-Checksum::Checksum() : state_(std::make_unique<State>()) {}
+Checksum::Checksum() = default;
 Checksum::Checksum(Checksum&&) noexcept = default;
 Checksum& Checksum::operator=(Checksum&&) noexcept = default;
 Checksum::~Checksum() = default;
 
-void Checksum::add(ByteView bytes) { XXH3_128bits_update(state_->xxh, bytes.data(), bytes.size()); }
+void Checksum::add(ByteView bytes) {
+    if (!state_) state_ = std::make_unique<State>();
+    XXH3_128bits_update(state_->xxh, bytes.data(), bytes.size());
+}
 
 Digest128 Checksum::digest() const {
+    if (!state_) return digest128({});
     const auto h = XXH3_128bits_digest(state_->xxh);
     return {h.low64, h.high64};
 }

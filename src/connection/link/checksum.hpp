@@ -18,7 +18,7 @@ public:
 
 private:
     struct State;
-    std::unique_ptr<State> state_;
+    std::unique_ptr<State> state_;  // from the first byte on: links over handles have none
 };
 
 }  // namespace gossamer::link

@@ -10,8 +10,6 @@ namespace gossamer::link {
 template <class T>
 class Queue {
 public:
-    static constexpr std::size_t kKept = 8;  // items whose room is kept when it runs empty
-
     void push_back(T item) { items_.push_back(std::move(item)); }
     T pop_front() {  // REQUIRES !empty()
         T item = std::move(items_[head_++]);
@@ -26,10 +24,7 @@ public:
     std::size_t size() const { return items_.size() - head_; }
     void clear() {
         head_ = 0;
-        if (items_.capacity() > kKept)
-            std::vector<T>().swap(items_);
-        else
-            items_.clear();
+        std::vector<T>().swap(items_);
     }
     T* begin() { return items_.data() + head_; }
     T* end() { return items_.data() + items_.size(); }
