@@ -195,7 +195,7 @@ void gossip_run(std::size_t steps, double goal) {
 int main(int argc, char** argv) {
     const std::string only = argc > 1 ? argv[1] : "";
     const auto wanted = [&](const char* name) { return only.empty() || only == name; };
-    if (wanted("fedavg")) fedavg("fedavg-1000, 784-200-200-10", {}, 20, 0.9);
+    if (wanted("fedavg")) fedavg("fedavg-1000, 784-200-200-10", {}, 50, 0.9);
     if (wanted("cnn")) fedavg("fedavg-1000, the paper's CNN", {"model.name=fedavg-cnn"}, 1, 0.95);
     if (wanted("gossip")) gossip_run(60, 0.85);
 }

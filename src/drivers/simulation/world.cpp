@@ -231,13 +231,13 @@ void World::carry_out(PlaceIndex p, job::Turn& t) {
     for (auto& offer : t.offers) pass_offer(p, std::move(offer));
     for (auto id : t.withdrawn) {
         std::erase_if(place.promised, [&](const auto& offer) { return offer.id == id; });
-        if (auto it = place.offered.find(id.value); it != place.offered.end()) {
-            if (auto* channel = channels_.find(it->second)) {
+        if (const auto* on = place.offered.find(id.value)) {
+            if (auto* channel = channels_.find(*on)) {
                 const std::size_t side = channel->end[0].place == p ? 0 : 1;
                 if (auto& link = channel->end[side].link) link->withdraw(now_, id);
-                touch(it->second, static_cast<std::uint8_t>(side));
+                touch(*on, static_cast<std::uint8_t>(side));
             }
-            place.offered.erase(it);
+            place.offered.erase(id.value);
         }
     }
     for (const auto& order : t.links) {

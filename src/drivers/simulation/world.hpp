@@ -13,7 +13,6 @@
 
 #include <functional>
 #include <list>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -25,6 +24,7 @@
 #include "connection/wire/wire.hpp"
 #include "drivers/simulation/compute.hpp"
 #include "drivers/simulation/faults.hpp"
+#include "drivers/simulation/flat_map.hpp"
 #include "drivers/simulation/network.hpp"
 #include "drivers/simulation/queue.hpp"
 #include "drivers/simulation/trace.hpp"
@@ -193,14 +193,14 @@ private:
         Instant line_up, line_down;                    // when its lines are free again
         double slower = 1;                             // by a fault
         Duration clock_offset{};
-        std::list<Task> tasks;                             // asked for and not answered, in order
-        bool at_work[2]{};                                 // training, all else
-        std::vector<const void*> pending;                  // outputs of tasks that have not ended
-        std::vector<job::Offer> promised;                  // their payloads are pending
-        std::map<PlaceIndex, std::uint64_t> up, greeting;  // channels by the other place
-        std::set<std::uint64_t> channels;                  // all that end here
-        std::map<std::uint64_t, std::uint64_t> offered;    // transfer -> channel
-        std::set<std::uint64_t> starved;                   // channels whose grants wait for room
+        std::list<Task> tasks;                            // asked for and not answered, in order
+        bool at_work[2]{};                                // training, all else
+        std::vector<const void*> pending;                 // outputs of tasks that have not ended
+        std::vector<job::Offer> promised;                 // their payloads are pending
+        FlatMap<PlaceIndex, std::uint64_t> up, greeting;  // channels by the other place
+        std::set<std::uint64_t> channels;                 // all that end here
+        FlatMap<std::uint64_t, std::uint64_t> offered;    // transfer -> channel
+        std::vector<std::uint64_t> starved;               // channels whose grants wait for room
         std::shared_ptr<link::Staging> staging;
         std::uint64_t sent_bytes = 0;
         Trace trace;

@@ -110,7 +110,7 @@ void World::pass_offer(PlaceIndex p, job::Offer offer) {
         });
         return;
     }
-    place.offered[id.value] = place.up.at(*place_of(offer.to));
+    place.offered.set(id.value, *place.up.find(*place_of(offer.to)));
     offer.manifest.byte_count = offer.payload.bytes().size();
     link->offer(now_, id, std::move(offer.manifest), std::move(offer.payload));
 }

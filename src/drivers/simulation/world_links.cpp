@@ -109,7 +109,7 @@ void World::open_channel(const Dial& dial) {
     const auto number = channels_.add(std::move(channel));
     kept.id = number;
     for (const auto& end : kept.end) places_[end.place].channels.insert(number);
-    places_[dial.from].greeting[dial.to] = number;
+    places_[dial.from].greeting.set(dial.to, number);
     touch(number, 0);
 }
 
@@ -119,9 +119,9 @@ link::Link* World::link_to(PlaceIndex p, const PeerId& peer) {
     auto to = by_id_.find(peer);
     if (to == by_id_.end()) return nullptr;
     auto& place = places_[p];
-    auto found = place.up.find(to->second);
-    if (found == place.up.end()) return nullptr;
-    auto& channel = *channels_.find(found->second);
+    const auto* number = place.up.find(to->second);
+    if (!number) return nullptr;
+    auto& channel = *channels_.find(*number);
     const std::size_t side = channel.end[0].place == p ? 0 : 1;
     touch(channel.id, side);
     return channel.end[side].link.get();
@@ -163,7 +163,10 @@ void World::process(Channel& channel, std::size_t side) {
         if (!alive()) return;
     }
     pump(channel, side);
-    if (end.link->waits_for_room()) places_[end.place].starved.insert(id);
+    if (end.link->waits_for_room())
+        if (auto& starved = places_[end.place].starved;
+            std::ranges::find(starved, id) == starved.end())
+            starved.push_back(id);
     if (end.link->is_closed()) return cut_off(channel, side, true, false);
     const Instant deadline = end.link->next_deadline();
     if (deadline.is_never() || end.armed <= deadline) return;
@@ -218,14 +221,14 @@ void World::on_greeted(Channel& channel, std::size_t side) {
     const PlaceIndex other = channel.end[1 - side].place;
     if (place.stopping) return link.reject(now_, wire::RejectReason::stopping, "");
     link::PresentLink present;
-    const auto old = place.up.find(other);
-    if (old != place.up.end()) {
-        const auto& c = *channels_.find(old->second);
+    const auto* old = place.up.find(other);
+    if (old) {
+        const auto& c = *channels_.find(*old);
         const std::size_t s = c.end[0].place == channel.end[side].place ? 0 : 1;
         present = {s == 0, now_ - c.end[s].up_since};
     }
     if (link::refuse_newcomer(place.setup.id, id(other), place.greeting.contains(other),
-                              old == place.up.end() ? nullptr : &present))
+                              old ? &present : nullptr))
         return link.reject(now_, wire::RejectReason::duplicate, "");
     link.welcome(now_);
 }
@@ -234,17 +237,17 @@ void World::on_up(Channel& channel, std::size_t side, const link::Up& up) {
     auto& end = channel.end[side];
     const PlaceIndex p = end.place, other = channel.end[1 - side].place;
     const auto number = channel.id;
-    if (auto old = places_[p].up.find(other); old != places_[p].up.end()) {
-        auto& c = *channels_.find(old->second);
+    if (const auto* old = places_[p].up.find(other)) {
+        auto& c = *channels_.find(*old);
         const std::size_t s = c.end[0].place == p ? 0 : 1;
         c.end[s].link->close(now_, {ErrorCode::kLinkDuplicate, "replaced by a newer link", {}});
         process(c, s);
         if (!channels_.find(number) || !end.link) return;
     }
     auto& place = places_[p];
-    if (auto it = place.greeting.find(other); it != place.greeting.end() && it->second == number)
-        place.greeting.erase(it);
-    place.up[other] = number;
+    if (const auto* it = place.greeting.find(other); it && *it == number)
+        place.greeting.erase(other);
+    place.up.set(other, number);
     end.up = true;
     end.up_since = now_;
     counts_.links += side;
@@ -258,12 +261,10 @@ void World::on_closed(Channel& channel, std::size_t side, const link::Closed& cl
     if (std::exchange(end.told, true)) return;
     const PlaceIndex p = end.place, other = channel.end[1 - side].place;
     auto& place = places_[p];
-    if (auto it = place.greeting.find(other);
-        it != place.greeting.end() && it->second == channel.id)
-        place.greeting.erase(it);
-    if (auto it = place.up.find(other); it != place.up.end() && it->second == channel.id)
-        place.up.erase(it);
-    std::erase_if(place.offered, [&](const auto& entry) { return entry.second == channel.id; });
+    if (const auto* it = place.greeting.find(other); it && *it == channel.id)
+        place.greeting.erase(other);
+    if (const auto* it = place.up.find(other); it && *it == channel.id) place.up.erase(other);
+    place.offered.erase_if([&](const auto& entry) { return entry.second == channel.id; });
     if (end.up) {
         const job::LinkEvent event = job::LinkDown{closed.error};
         turn(p, [&](node::Node& n, job::Turn& t) { n.on_link(t, id(other), event); });
