@@ -49,7 +49,12 @@ cli::World make_world(const std::string& name, const std::string& mode, unsigned
 }
 
 bool eventually(cli::World& world, Duration patience, const std::function<bool()>& condition) {
-    auto until = std::chrono::steady_clock::now() + patience;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    constexpr int kSlower = 10;
+#else
+    constexpr int kSlower = 1;
+#endif
+    auto until = std::chrono::steady_clock::now() + kSlower * patience;
     for (;;) {
         for (auto& daemon : world.daemons) world.ask(daemon);
         if (condition()) return true;

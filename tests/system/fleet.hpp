@@ -18,6 +18,7 @@ cli::World make_world(const std::string& name, const std::string& mode, unsigned
                       const cli::Options& more);
 
 // Asks all daemons again and again until `condition` holds; false when it did not in time.
+// `patience` is for ordinary builds: sanitizers train tens of times slower, and get more.
 bool eventually(cli::World& world, Duration patience, const std::function<bool()>& condition);
 // Waits for all to end; true when each ended with exit code 0.
 bool all_end_well(cli::World& world, Duration patience);
