@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <future>
 #include <cerrno>
 #include <cstring>
+#include <future>
 #include <numeric>
 #include <optional>
 
