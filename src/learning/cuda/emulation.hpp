@@ -6,7 +6,8 @@
 namespace gossamer::cuda {
 
 const gossamer_cuda_interface& emulation();
-// Threads between two barriers run from the last to the first. Results must not change.
+// Threads between two barriers and blocks of a kernel run from the last to the first, and branches
+// of a graph as late as they may. Results must not change.
 void emulate_backwards(bool backwards);
 
 }  // namespace gossamer::cuda

@@ -24,7 +24,8 @@ class Machine {
 public:
     using Graph = std::vector<std::function<void()>>;
     static constexpr bool kEmulated = true;
-    // Threads of a phase from the last to the first; results must not change.
+    // Threads of a phase and blocks of a kernel from the last to the first, branches of a graph as
+    // late as may be; results must not change.
     static bool& backwards() {
         static bool value = false;
         return value;
@@ -90,17 +91,29 @@ public:
     template <class Kernel>
     void launch(const Grid& grid, const typename Kernel::Args& args) {
         if (rehearsing_) return;
-        if (recording_) {
-            recorded_.push_back([this, grid, args] { run<Kernel>(grid, args); });
-            return;
-        }
-        run<Kernel>(grid, args);
+        auto work = [this, grid, args] { run<Kernel>(grid, args); };
+        // As late as may be, if all runs backwards: what the main line does must not mind.
+        if (aside_ && backwards())
+            deferred_.push_back(std::move(work));
+        else if (recording_)
+            recorded_.push_back(std::move(work));
+        else
+            work();
     }
 
     void rehearse(bool on) { rehearsing_ = on; }
-    void fork() {}
-    void main_line() {}
-    void join() {}
+    void fork() { aside_ = true; }
+    void main_line() { aside_ = false; }
+    void join() {
+        aside_ = false;
+        for (auto& work : deferred_) {
+            if (recording_)
+                recorded_.push_back(std::move(work));
+            else
+                work();
+        }
+        deferred_.clear();
+    }
     void begin_graph() { recording_ = true, recorded_.clear(); }
     Graph end_graph() {
         recording_ = false;
@@ -125,25 +138,26 @@ private:
     template <class Kernel>
     void run(const Grid& grid, const typename Kernel::Args& args) {
         std::vector<Four> shared((grid.shared_bytes + sizeof(Four) - 1) / sizeof(Four));
-        for (unsigned z = 0; z < grid.z; ++z)
-            for (unsigned y = 0; y < grid.y; ++y)
-                for (unsigned x = 0; x < grid.x; ++x) {
-                    std::fill(shared.begin(), shared.end(), bits_of<Four>(kPoison));
-                    Block block;
-                    block.shared = reinterpret_cast<unsigned char*>(shared.data());
-                    block.x = static_cast<int>(x), block.y = static_cast<int>(y);
-                    block.z = static_cast<int>(z);
-                    block.threads = static_cast<int>(grid.threads);
-                    block.backwards = backwards();
-                    Kernel::run(block, args);
-                }
+        const unsigned blocks = grid.x * grid.y * grid.z;
+        for (unsigned i = 0; i < blocks; ++i) {
+            const unsigned at = backwards() ? blocks - 1 - i : i;
+            std::fill(shared.begin(), shared.end(), bits_of<Four>(kPoison));
+            Block block;
+            block.shared = reinterpret_cast<unsigned char*>(shared.data());
+            block.x = static_cast<int>(at % grid.x);
+            block.y = static_cast<int>(at / grid.x % grid.y);
+            block.z = static_cast<int>(at / grid.x / grid.y);
+            block.threads = static_cast<int>(grid.threads);
+            block.backwards = backwards();
+            Kernel::run(block, args);
+        }
     }
 
     Failure failure_;
     std::vector<void*> owned_;
     std::uint64_t bytes_ = 0;
-    bool recording_ = false, rehearsing_ = false;
-    Graph recorded_;
+    bool recording_ = false, rehearsing_ = false, aside_ = false;
+    Graph recorded_, deferred_;
     std::chrono::steady_clock::time_point since_;
 };
 
