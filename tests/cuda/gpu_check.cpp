@@ -206,8 +206,8 @@ void check_few(const Api& api, bool emulated, Report& report) {
         options.mode = GOSSAMER_CUDA_PERSISTENT, options.optimiser = 1, options.clip_norm = 1;
         check_bits(api, emulated, all[i].name, all[i].net, samples, options, 2, 0.01f, report);
     }
-    check_products(api, emulated, report);
-    check_mixing(api, report);
+    check_products(api, emulated, true, report);
+    check_mixing(api, true, report);
 }
 
 // ---- What a job says about itself ----
@@ -313,8 +313,8 @@ int run(const std::string& plugin, const char* json, bool few) {
     check_loss_not_finite(*api, report);
     check_score(*api, report);
     check_refusals(*api, report);
-    check_products(*api, emulated, report);
-    check_mixing(*api, report);
+    check_products(*api, emulated, false, report);
+    check_mixing(*api, false, report);
     std::printf("%zu checks, %d failed\n", report.count(), report.failed());
     if (json != nullptr)
         std::ofstream(json) << "{\n  \"device\": \"" << device.name

@@ -29,8 +29,8 @@ inline double distance(const std::vector<float>& a, const std::vector<float>& b)
 }
 
 // Encodings of resident vectors: every form, many lengths, clipping, error feedback.
-void check_products(const Api& api, bool emulated, Report& report);
+void check_products(const Api& api, bool emulated, bool few, Report& report);
 // Weighted sums, to the bit.
-void check_mixing(const Api& api, Report& report);
+void check_mixing(const Api& api, bool few, Report& report);
 
 }  // namespace gossamer::cuda
