@@ -178,6 +178,17 @@ TEST_CASE("without test data of its own the aggregator goes by what the clients 
     for (const auto& e : world.noticed<message::Evaluated>()) CHECK(e.where == "clients");
 }
 
+TEST_CASE("clients with nothing to test on say no accuracy, rather than zero") {
+    auto o = star(3, 2);
+    o.clients_have_test_data = false;
+    o.config.client_evaluate_every = 1;
+    StarWorld world(o);
+    world.start();
+    world.run();
+    REQUIRE(world.finished());
+    for (const auto& e : world.noticed<message::Evaluated>()) CHECK(e.where == "central");
+}
+
 TEST_CASE("a run stops when its wall time is used up") {
     auto o = star(2, 0);
     o.run.wall_time = 10s;

@@ -261,13 +261,14 @@ void FederatedClient::on_evaluated(job::Turn& turn, const Result<job::JobDone>& 
     work_->evaluate.reset();
     message::EvaluationReport report;
     report.run = run_, report.round = work_->round - 1;
-    if (done) {
-        const auto& result = std::get<job::EvaluateDone>(*done);
+    const auto* evaluated = done ? &std::get<job::EvaluateDone>(*done) : nullptr;
+    if (evaluated && evaluated->sample_count > 0) {  // else it has nothing to test on, and no figure
+        const auto& result = *evaluated;
         report.loss = loss_ = result.loss, report.accuracy = accuracy_ = result.accuracy;
         report.sample_count = result.sample_count;
         turn.notice(message::Evaluated{report.round, "local", result.loss, result.accuracy,
                                        result.sample_count});
-    } else {
+    } else if (!done) {
         turn.notice(message::Warning{done.error()});  // reported with 0 samples: it counts nothing
     }
     report_ = report;
