@@ -29,7 +29,7 @@ struct WorldOptions {
     FederatedConfig config;
     StrategyRef strategy = fed_avg();
     std::string codec = "f32";
-    bool has_test_data = true;          // the aggregator
+    bool has_test_data = true;  // the aggregator
     bool clients_have_test_data = true;
 };
 

@@ -262,7 +262,8 @@ void FederatedClient::on_evaluated(job::Turn& turn, const Result<job::JobDone>& 
     message::EvaluationReport report;
     report.run = run_, report.round = work_->round - 1;
     const auto* evaluated = done ? &std::get<job::EvaluateDone>(*done) : nullptr;
-    if (evaluated && evaluated->sample_count > 0) {  // else it has nothing to test on, and no figure
+    if (evaluated &&
+        evaluated->sample_count > 0) {  // else it has nothing to test on, and no figure
         const auto& result = *evaluated;
         report.loss = loss_ = result.loss, report.accuracy = accuracy_ = result.accuracy;
         report.sample_count = result.sample_count;
