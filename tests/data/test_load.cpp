@@ -215,3 +215,133 @@ TEST_CASE("Fashion-MNIST is read where it is installed") {
     CHECK(label_histogram(View::all(split->train)) == std::vector<std::size_t>(10, 6000));
     CHECK(label_histogram(View::all(split->test)) == std::vector<std::size_t>(10, 1000));
 }
+
+TEST_CASE("CIFAR's batches are read by their usual names, planes become pixels") {
+    Folder folder;
+    auto record = [](std::initializer_list<int> labels, int shade) {
+        std::string out;
+        for (int label : labels) out += static_cast<char>(label);
+        for (int plane = 0; plane < 3; ++plane)
+            for (int i = 0; i < 1024; ++i) out += static_cast<char>(shade + 50 * plane + i % 7);
+        return out;
+    };
+    for (int i = 1; i <= 5; ++i)
+        folder.write("data_batch_" + std::to_string(i) + ".bin", record({i}, i) + record({0}, 9));
+    folder.write("test_batch.bin", record({9}, 20));
+    DataConfig config{.format = DataFormat::cifar_10, .folder = folder.path()};
+    auto split = load_dataset(config, RunSeed{});
+    REQUIRE(split);
+    CHECK(split->train->sample_count() == 10);
+    CHECK(split->train->shape() == std::vector<std::uint32_t>{32, 32, 3});
+    CHECK(split->train->class_count() == 10);
+    CHECK(split->train->labels()[4] == 3);
+    CHECK(split->test->labels()[0] == 9);
+    std::vector<float> pixels(3072);
+    const std::uint32_t row = 4;
+    split->train->gather(pixels, {&row, 1});
+    for (std::size_t i = 0; i < 1024; ++i)
+        for (std::size_t c = 0; c < 3; ++c)
+            REQUIRE(pixels[3 * i + c] ==
+                    doctest::Approx(static_cast<double>(3 + 50 * c + i % 7) / 255));
+
+    folder.write("train.bin", record({19, 99}, 1) + record({3, 4}, 2));
+    folder.write("test.bin", record({0, 0}, 1));
+    config.format = DataFormat::cifar_100;
+    split = load_dataset(config, RunSeed{});
+    REQUIRE(split);
+    CHECK(split->train->class_count() == 100);
+    CHECK(split->train->labels()[0] == 99);
+    config.format = DataFormat::cifar_100_coarse;
+    split = load_dataset(config, RunSeed{});
+    REQUIRE(split);
+    CHECK(split->train->class_count() == 20);
+    CHECK(split->train->labels()[0] == 19);
+
+    auto refused = [&](const std::string& content) {
+        folder.write("train.bin", content);
+        auto made = load_dataset(config, RunSeed{});
+        REQUIRE_FALSE(made);
+        return made.error();
+    };
+    auto error = refused(record({1, 2}, 3).substr(0, 3000));
+    CHECK(error.code == ErrorCode::kDataTruncated);
+    CHECK(error.what.find("train.bin: 3000 bytes") != std::string::npos);
+    error = refused(record({1}, 2));
+    CHECK(error.hint.find("cifar-10") != std::string::npos);
+    error = refused(record({1, 1}, 2) + record({20, 1}, 2));
+    CHECK(error.code == ErrorCode::kDataLabel);
+    CHECK(error.what.find("label 20 of record 1 is not in 0..19") != std::string::npos);
+    CHECK(refused("").code == ErrorCode::kDataTruncated);
+}
+
+TEST_CASE("a text becomes sequences with the characters that follow") {
+    Folder folder;
+    folder.write("train.txt", "abcabcabdab");
+    folder.write("test.txt", "abzab");
+    DataConfig config{.format = DataFormat::text, .folder = folder.path(), .train = "train.txt"};
+    config.test = "test.txt";
+    config.text.length = 4;
+    auto split = load_dataset(config, RunSeed{});
+    REQUIRE(split);
+    CHECK(split->train->class_count() == 5);  // a b c d, and the unknown
+    CHECK(split->train->label_count() == 4);
+    REQUIRE(split->train->sample_count() == 2);
+    std::vector<float> x(8);
+    const std::vector<std::uint32_t> rows{0, 1};
+    split->train->gather(x, rows);
+    CHECK(x == std::vector<float>{0, 1, 2, 0, 1, 2, 0, 1});
+    std::vector<std::int32_t> labels(8);
+    split->train->gather_labels(labels, rows);
+    CHECK(labels == std::vector<std::int32_t>{1, 2, 0, 1, 2, 0, 1, 3});
+    CHECK(split->test->labels()[1] == 4);
+    CHECK(label_histogram(View::all(split->train)) == std::vector<std::size_t>{2, 3, 2, 1, 0});
+    CHECK(split->train->select(std::vector<std::uint32_t>{1})->labels()[0] == 2);
+
+    config.text.every_position = false, config.text.stride = 1;
+    split = load_dataset(config, RunSeed{});
+    REQUIRE(split);
+    CHECK(split->train->sample_count() == 7);
+    CHECK(split->train->label_count() == 1);
+    CHECK(split->train->labels()[6] == 1);
+
+    config.text.vocabulary = "dcba";
+    split = load_dataset(config, RunSeed{});
+    REQUIRE(split);
+    CHECK(split->train->labels()[6] == 2);
+    CHECK(split->train->labels()[0] == 2);
+
+    config.test.clear();
+    config.test_fraction = 0.45;  // of eleven: the last four
+    auto cut = load_dataset(config, RunSeed{});
+    REQUIRE_FALSE(cut);
+    CHECK(cut.error().code == ErrorCode::kDataTruncated);
+    CHECK(cut.error().what.find("its end: 4 characters") != std::string::npos);
+    config.text.length = 3;
+    cut = load_dataset(config, RunSeed{});
+    REQUIRE(cut);
+    CHECK(cut->train->sample_count() == 4);
+    CHECK(cut->test->sample_count() == 1);
+}
+
+TEST_CASE("texts and vocabularies that cannot be are refused by name") {
+    auto view = [](const std::string& text) {
+        return ByteView(reinterpret_cast<const std::byte*>(text.data()), text.size());
+    };
+    std::string all;
+    for (int i = 0; i < 256; ++i) all += static_cast<char>(i);
+    auto none = vocabulary_of(view(all), "all");
+    REQUIRE_FALSE(none);
+    CHECK(none.error().what.find("256 different characters") != std::string::npos);
+    CHECK(vocabulary_of(view(all.substr(1)), "most")->size() == 255);
+    TextOptions options{.length = 2, .vocabulary = "abca"};
+    auto twice = parse_text(view("abcabc"), options, "twice");
+    REQUIRE_FALSE(twice);
+    CHECK(twice.error().what.find("0 and 3 are the same") != std::string::npos);
+    options.vocabulary = all;
+    CHECK_FALSE(parse_text(view("abcabc"), options, "all"));
+    options.vocabulary.clear();
+    CHECK_FALSE(parse_text(view("abcabc"), options, "none"));
+    options.vocabulary = "abc";
+    CHECK_FALSE(parse_text(view("ab"), options, "short"));
+    CHECK(parse_text(view("abc"), options, "enough"));
+}

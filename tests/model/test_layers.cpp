@@ -79,6 +79,8 @@ const std::vector<Case> kCases = {
      9,
      6},
     {{7}, {"dense 5 tanh", "dense 4"}, Loss::sigmoid_cross_entropy},
+    {{2}, {"factors 2 2 5"}, Loss::mean_squared_error, 2},
+    {{3}, {"factors 4 6 3"}, Loss::mean_squared_error, 4},
     {{7}, {"dense 5 tanh", "dense 7 sigmoid"}, Loss::reconstruction},
 };
 
@@ -240,5 +242,7 @@ TEST_CASE("Layers that do not suit what came before are refused with both shapes
     CHECK(refused({8}, {"lstm 4"}).find("lstm1") == 0);
     CHECK(refused({4, 6}, {"attention 4"}).find("4x6") != std::string::npos);
     CHECK(refused({4, 4, 6}, {"groupnorm 4"}).find("4x4x6") != std::string::npos);
+    CHECK(refused({1}, {"factors 4 4 2"}).find("an item") != std::string::npos);
+    CHECK(refused({8}, {"dense 4", "factors 5 5 2"}).find("first") != std::string::npos);
     CHECK(refused({8}, {"dense 4", "embedding 5 5"}).find("first") != std::string::npos);
 }

@@ -37,6 +37,7 @@ TEST_CASE("The zoo has the sizes that the papers state") {
     CHECK(count("resnet-8", {32, 32, 3}, 10) == 78'042);
     CHECK(count("transformer", {64}, 96) == 627'680);
     CHECK(count("linear-regression", {13}, 1) == 14);
+    CHECK(count("matrix-factorization", {2}, 1) == (6041 + 3953) * 51 + 1);
     CHECK(count("softmax-regression", {28, 28}) == 7'850);
     CHECK(count("mlp-200-200", {28, 28}) == 199'210);
     CHECK(count("mlp-200-200", {784}) == 199'210);
@@ -90,7 +91,8 @@ TEST_CASE("Layers read as they are written") {
                              "attention 4",
                              "residual",
                              "shortcut",
-                             "add"}) {
+                             "add",
+                             "factors 943 1682 16"}) {
         const auto layer = parse_layer(text);
         REQUIRE(layer);
         CHECK(to_string(*layer) == text);
@@ -116,6 +118,8 @@ TEST_CASE("Layers read as they are written") {
                              "dropout -0.1",
                              "embedding 9",
                              "attention 0",
+                             "factors 943 1682",
+                             "factors 943 0 3",
                              "maxpool 2x2 each",
                              "dense 99999999999999999999",
                              "dense 20x"}) {

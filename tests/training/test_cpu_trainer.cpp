@@ -4,6 +4,7 @@
 #include <cstring>
 #include <thread>
 
+#include "gossamer/data/readers.hpp"
 #include "gossamer/training/cpu_trainer.hpp"
 
 using namespace gossamer;
@@ -265,4 +266,85 @@ TEST_CASE("Data and models that do not fit are refused before anything runs") {
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == ErrorCode::kModelLayout);
     CHECK(refused.error().what.find("dense1.weight") != std::string::npos);
+}
+
+TEST_CASE("Matrix factorisation finds the tastes behind ratings") {
+    // 30 users and 20 items with two tastes each; half of the ratings are known.
+    auto r = stream(kSeed, Purpose::user, 9);
+    std::vector<double> tastes(2 * 50);
+    for (auto& t : tastes) t = r.normal();
+    data::Dataset::Parts train{.name = "ratings", .shape = {2}}, test = train;
+    for (int user = 0; user < 30; ++user)
+        for (int item = 0; item < 20; ++item) {
+            auto& to = r.below(2) == 0 ? train : test;
+            const double* u = &tastes[2 * std::size_t(user)];
+            const double* i = &tastes[2 * std::size_t(30 + item)];
+            to.floats.insert(to.floats.end(), {float(user), float(item)});
+            to.targets.push_back(float(3 + u[0] * i[0] + u[1] * i[1]));
+        }
+    train.target_count = test.target_count = 1;
+    const auto known = data::View::all(data::Dataset::make(std::move(train)).value());
+    const auto unknown = data::View::all(data::Dataset::make(std::move(test)).value());
+    model::NetworkSpec spec{.name = "factors", .input = {2}};
+    spec.loss = model::Loss::mean_squared_error;
+    spec.layers = {model::parse_layer("factors 30 20 2").value()};
+    auto pool = tensor::BufferPool::create(1 << 20);
+    auto plans = std::make_shared<PlanStock>(model::Network::create(spec).value(), 10, pool);
+    auto config = with({}, 0.3);
+    auto trainer = CpuTrainer::create(plans, known, unknown, config).value();
+    auto start = pool->take_floats(trainer->layout()->parameter_count());
+    trainer->initialise(start.floats(), kSeed);
+    const auto before = trainer->evaluate(start.floats(), EvaluationSet::test, {}).value();
+    TrainRequest request;
+    request.start = tensor::Model::of(trainer->layout(), std::move(start));
+    request.seed = kSeed, request.epochs = 200;
+    const auto product = trainer->train(std::move(request), *pool);
+    REQUIRE(product);
+    const auto after =
+        trainer->evaluate(product->weights.floats(), EvaluationSet::test, {}).value();
+    CHECK(before.loss > 5);
+    CHECK(after.loss < 0.1);
+
+    spec.layers = {model::parse_layer("factors 30 19 2").value()};
+    plans = std::make_shared<PlanStock>(model::Network::create(spec).value(), 10, pool);
+    const auto refused = CpuTrainer::create(plans, known, unknown, config);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == ErrorCode::kDataShape);
+    CHECK(refused.error().what.find("factors1 takes whole numbers from 0 to 18") !=
+          std::string::npos);
+}
+
+TEST_CASE("A sequence model learns the character that follows at each position") {
+    std::string text;
+    for (int i = 0; i < 60; ++i) text += "abcdbacd";
+    const ByteView bytes(reinterpret_cast<const std::byte*>(text.data()), text.size());
+    auto parts = data::parse_text(bytes, {.length = 8, .vocabulary = "abcd"}, "text").value();
+    const auto view = data::View::all(data::Dataset::make(std::move(parts)).value());
+    auto made = [&](std::vector<const char*> layers) {
+        model::NetworkSpec spec{.name = "test", .input = {8}};
+        for (auto layer : layers) spec.layers.push_back(model::parse_layer(layer).value());
+        auto plans = std::make_shared<PlanStock>(model::Network::create(spec).value(), 10,
+                                                 tensor::BufferPool::create(1 << 20));
+        return CpuTrainer::create(plans, view, view, with({}, 1.0));
+    };
+    const auto whole = made({"embedding 5 4", "gru 12", "last", "dense 5"});
+    REQUIRE_FALSE(whole);
+    CHECK(whole.error().what.find("8 labels a sample") != std::string::npos);
+    const auto few = made({"embedding 3 4", "dense 5 each"});
+    REQUIRE_FALSE(few);
+    CHECK(few.error().what.find("embedding1 takes whole numbers from 0 to 2") != std::string::npos);
+    auto trainer = made({"embedding 5 4", "gru 12", "dense 5 each"}).value();
+    auto pool = tensor::BufferPool::create(1 << 20);
+    auto start = pool->take_floats(trainer->layout()->parameter_count());
+    trainer->initialise(start.floats(), kSeed);
+    TrainRequest request;
+    request.start = tensor::Model::of(trainer->layout(), std::move(start));
+    request.seed = kSeed, request.epochs = 60;
+    const auto product = trainer->train(std::move(request), *pool);
+    REQUIRE(product);
+    const auto score =
+        trainer->evaluate(product->weights.floats(), EvaluationSet::train, {}).value();
+    CHECK(score.accuracy > 0.85);  // the first characters of a sample tell too little
+    CHECK(score.loss < 0.4);
+    CHECK(score.sample_count == 59);
 }

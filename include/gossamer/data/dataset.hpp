@@ -1,4 +1,5 @@
-// A dataset: samples of one shape, each with a class label or with target values. Immutable once
+// A dataset: samples of one shape, each with a class label (a sequence: with one at each position)
+// or with target values. Immutable once
 // made, and shared; parts of it are views, lists of row numbers, not copies.
 //
 // Features are kept as float32, or as bytes with a scale (images: 60,000 x 784 in 47 MB, not 188),
@@ -28,9 +29,10 @@ public:
         std::vector<std::uint8_t> bytes;   // samples x features, or
         std::vector<float> floats;         // samples x features
         float byte_scale = 1.0f / 255.0f;  // feature = byte · scale
-        std::vector<std::int32_t> labels;  // one a sample, in [0, class_count); or
+        std::vector<std::int32_t> labels;  // label_count a sample, in [0, class_count); or
         std::vector<float> targets;        // samples x target_count
         std::uint32_t class_count = 0;     // 0 with labels: the largest label + 1
+        std::uint32_t label_count = 1;     // with more than one a sample, -1 counts nothing
         std::uint32_t target_count = 0;    // values a sample, when there are no labels
     };
     // Errors: kDataShape (sizes do not agree), kDataLabel (with the sample), kDataFormat (a value
@@ -43,13 +45,14 @@ public:
     std::size_t feature_count() const { return feature_count_; }  // product of shape
     bool has_labels() const { return parts_.class_count > 0; }
     std::uint32_t class_count() const { return parts_.class_count; }    // 0: target values
+    std::uint32_t label_count() const { return parts_.label_count; }    // a sample
     std::uint32_t target_count() const { return parts_.target_count; }  // 0: labels
     std::span<const std::int32_t> labels() const { return parts_.labels; }
     std::span<const float> targets() const { return parts_.targets; }
     std::size_t memory_bytes() const;
 
     // Row after row into `out`, rows.size() x feature_count() floats. REQUIRES rows below
-    // sample_count(). Likewise labels (rows.size()) and targets (rows.size() x target_count()).
+    // sample_count(). Likewise labels (rows.size() x label_count()) and targets (rows.size() x target_count()).
     void gather(std::span<float> out, std::span<const std::uint32_t> rows) const;
     void gather_labels(std::span<std::int32_t> out, std::span<const std::uint32_t> rows) const;
     void gather_targets(std::span<float> out, std::span<const std::uint32_t> rows) const;

@@ -11,7 +11,17 @@
 
 namespace gossamer::data {
 
-enum class DataFormat : std::uint8_t { fashion_mnist, idx, csv, npy, synthetic };
+enum class DataFormat : std::uint8_t {
+    fashion_mnist,
+    idx,
+    csv,
+    npy,
+    synthetic,
+    cifar_10,
+    cifar_100,
+    cifar_100_coarse,
+    text,
+};
 
 inline constexpr const char* kFashionMnistFolder = "/usr/share/datasets/fashion-mnist";
 
@@ -33,6 +43,7 @@ struct DataConfig {
     double test_fraction = 0.2;     // of the training samples, where no test file is named
     std::size_t train_max = 0, test_max = 0;  // a random choice of so many; 0: all
     CsvOptions csv;
+    TextOptions text;
     SyntheticOptions synthetic;
     PartitionOptions partition{.part_count = 0};  // 0: as many as there are peers
     std::string partition_file;

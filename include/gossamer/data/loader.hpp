@@ -23,7 +23,7 @@ struct LoaderOptions {
 struct Batch {
     std::size_t size = 0;                  // samples
     std::span<const float> features;       // size x feature_count
-    std::span<const std::int32_t> labels;  // size, or empty
+    std::span<const std::int32_t> labels;  // size x label_count, or empty
     std::span<const float> targets;        // size x target_count, or empty
 };
 

@@ -41,6 +41,27 @@ struct CsvOptions {
 // All other columns are features. Errors name line and column; kDataLabel for a bad label.
 Result<Dataset::Parts> parse_csv(ByteView file, const CsvOptions& options, const std::string& name);
 
+// The binary files of CIFAR (Krizhevsky 2009): records of one label byte (CIFAR-100: a coarse one,
+// then a fine one), then 32 x 32 red, green and blue bytes, plane by plane. Samples become
+// {32, 32, 3}. Errors: also kDataLabel, with the record.
+enum class CifarLabels : std::uint8_t { ten, fine, coarse };
+Result<Dataset::Parts> parse_cifar(ByteView file, CifarLabels labels, const std::string& name);
+
+// A text as sequences of characters, each a byte: a sample is `length` of them as numbers, its
+// labels are the characters that follow each of them, or the one that follows the last.
+struct TextOptions {
+    std::size_t length = 80;
+    std::size_t stride = 0;  // from the start of a sample to that of the next; 0: length
+    bool every_position = true;
+    // Character i has the number i; all others have the last, vocabulary.size(). At most 255.
+    std::string vocabulary;
+};
+// The characters of a text, in ascending order. Errors: kDataFormat with more than 255.
+Result<std::string> vocabulary_of(ByteView text, const std::string& name);
+// Errors: kDataTruncated when the text holds no whole sample.
+Result<Dataset::Parts> parse_text(ByteView text, const TextOptions& options,
+                                  const std::string& name);
+
 // Features and labels (or target values) out of two arrays whose first dimension is the sample.
 // Errors: kDataShape, kDataLabel.
 Result<Dataset::Parts> join_arrays(Array features, const Array& labels, Task task,

@@ -7,6 +7,7 @@
 //   "groupnorm 8"  "layernorm"  "rmsnorm"  "dropout 0.25"  "flatten"
 //   "relu"  "tanh"  "sigmoid"  "gelu"  "silu" (alone, or after dense, conv, norms and add)
 //   "embedding 90 8" (first: numbers below 90 become 8 values)  "position" (adds learned places)
+//   "factors 943 1682 16" (alone: two numbers below 943 and 1682 become one value)
 //   "lstm 256"  "gru 128"  "last" (the last step alone)  "attention 4" (causal, 4 heads)
 //   "residual" … "add": the values at "residual" are added to those before "add". Layers between
 //   "shortcut" and "add" work on the values at "residual" instead: "residual", "conv 64 3x3 same",
@@ -53,6 +54,7 @@ enum class LayerKind : std::uint8_t {
     residual,
     shortcut,
     add,
+    factors,  // matrix factorisation: user · item + biases
 };
 enum class Activation : std::uint8_t { none, relu, tanh, sigmoid, gelu, silu };
 enum class Padding : std::uint8_t { valid, same };
@@ -70,7 +72,8 @@ struct LayerSpec {
     std::uint32_t stride = 0;          // 0: 1 for conv, the window for pools
     Padding padding = Padding::valid;  // conv; `same` with stride s gives ceil(size / s)
     Activation activation = Activation::none;  // of dense and conv
-    std::uint32_t vocabulary = 0;              // of embedding: numbers known
+    std::uint32_t vocabulary = 0;              // of embedding: numbers known; of factors: users
+    std::uint32_t items = 0;                   // of factors
     float rate = 0;                            // of dropout: share of values left out
     bool biased = true;                        // dense, conv
     bool each = false;                         // dense: at every position, not on the whole
@@ -100,9 +103,11 @@ struct Stage {
     std::uint32_t window = 1, stride = 1, pad_top = 0, pad_left = 0;
     std::uint32_t padded_height = 0, padded_width = 0;  // of conv's input
     std::size_t weight_offset = 0, bias_offset = 0;     // in the flat parameters
-    // Recurrent weights [units, gates]; of attention: the projection after it, and its bias.
+    // Recurrent weights [units, gates]; of attention: the projection after it, and its bias; of
+    // factors: [items, rank].
     std::size_t second_offset = 0, second_bias_offset = 0;
     std::uint32_t vocabulary = 0, groups = 0;  // groups of a norm, heads of attention
+    std::uint32_t items = 0, rank = 0;         // of factors
     float rate = 0;
     bool biased = false;
     int input = -1;         // the stage whose output this one reads; -1: the sample
@@ -153,6 +158,8 @@ private:
 //   resnet-8, resnet-18 residual networks with group norm (resnet-18: 11,220,132 on 32 x 32 x 3,
 //                       100 classes)
 //   shakespeare-lstm    characters below 90, two LSTMs of 256 (820,522 for 90 outputs)
+//   matrix-factorization  6,041 users x 3,953 items, the numbers of MovieLens-1M as its files have
+//                       them (from 1), rank 50 and biases (509,695)
 //   transformer         characters below 96, three blocks of 128 (627,680 for 96 outputs, 64 steps)
 // kModelUnknown lists the names.
 Result<NetworkSpec> zoo(std::string_view name, std::vector<std::uint32_t> input,

@@ -48,7 +48,7 @@ struct TrainProduct {
 enum class EvaluationSet : std::uint8_t { test = 0, train = 1 };
 
 struct Evaluation {
-    double loss = 0, accuracy = 0;   // means over the samples; accuracy 0 without labels
+    double loss = 0, accuracy = 0;   // means over the labels; accuracy 0 without any
     std::uint64_t sample_count = 0;  // 0: this peer holds no such samples
 };
 

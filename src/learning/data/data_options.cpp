@@ -37,19 +37,23 @@ Option real(const char* key, double fallback, double least, double most, const c
 }
 
 void add_files(OptionTable& table) {
-    table.push_back(choice("data.format", {"fashion-mnist", "idx", "csv", "npy", "synthetic"},
+    table.push_back(choice("data.format",
+                           {"fashion-mnist", "idx", "csv", "npy", "synthetic", "cifar-10",
+                            "cifar-100", "cifar-100-coarse", "text"},
                            "What the data files are. synthetic needs no files: Gaussian clusters "
-                           "from the run's seed."));
+                           "from the run's seed. cifar: the binary version; coarse: its 20 "
+                           "groups of classes. text: characters of a plain file."));
     table.push_back(text("data.folder",
                          "Where the files named below lie; empty: the format's "
                          "usual folder, or the working folder."));
     table.push_back(text("data.train",
                          "The training samples; empty for the MNIST family: "
-                         "train-images-idx3-ubyte, with or without .gz."));
+                         "train-images-idx3-ubyte, with or without .gz; for CIFAR: "
+                         "data_batch_1.bin to 5, or train.bin."));
     table.push_back(text("data.train_labels", "Their labels, for idx and npy."));
     table.push_back(text("data.test",
                          "The test samples; empty for csv and npy: test_fraction of "
-                         "the training samples are held out."));
+                         "the training samples are held out; for text: its end."));
     table.push_back(text("data.test_labels", "Their labels, for idx and npy."));
     table.push_back(choice("data.task", {"classes", "values"},
                            "What is learnt: class labels (whole numbers from 0), or values "
@@ -75,6 +79,22 @@ void add_csv(OptionTable& table) {
                          "Which column is the label: last, first, a column's "
                          "name, or its number from 1.",
                          "last"));
+}
+
+void add_text(OptionTable& table) {
+    table.push_back(count("data.text_length", 80, "characters", 1, 65536,
+                          "Characters of a sample; what the model sees of the past."));
+    table.push_back(count("data.text_stride", 0, "characters", 0, 65536,
+                          "From the start of a sample to that of the next; 0: text_length, so that "
+                          "samples do not overlap. With text_targets = \"last\" a smaller one "
+                          "makes more of a short text."));
+    table.push_back(choice("data.text_targets", {"each", "last"},
+                           "What is learnt: the next character at each position (a model whose "
+                           "last layer is \"dense 90 each\"), or the one after the sample."));
+    table.push_back(text("data.text_vocabulary",
+                         "The characters that count, each once; all others are one more, unknown. "
+                         "Empty: those of the training file. Set it where peers have files of "
+                         "their own: all need the same."));
 }
 
 void add_partition(OptionTable& table) {
@@ -122,6 +142,7 @@ OptionTable data_options() {
     OptionTable table;
     add_files(table);
     add_csv(table);
+    add_text(table);
     add_partition(table);
     add_synthetic(table);
     return table;
@@ -138,7 +159,10 @@ DataConfig data_config(const OptionSource& source) {
         }
     };
     using Names = std::initializer_list<std::string_view>;
-    pick("data.format", Names{"fashion-mnist", "idx", "csv", "npy", "synthetic"}, config.format);
+    pick("data.format",
+         Names{"fashion-mnist", "idx", "csv", "npy", "synthetic", "cifar-10", "cifar-100",
+               "cifar-100-coarse", "text"},
+         config.format);
     pick("data.task", Names{"classes", "values"}, config.task);
     config.folder = source.text("data.folder");
     config.train = source.text("data.train");
@@ -155,6 +179,11 @@ DataConfig data_config(const OptionSource& source) {
     pick("data.csv_header", Names{"automatic", "present", "absent"}, config.csv.header);
     config.csv.label_column = source.text("data.csv_label");
     config.csv.task = config.task;
+
+    config.text.length = as<std::size_t>(source, "data.text_length");
+    config.text.stride = as<std::size_t>(source, "data.text_stride");
+    config.text.every_position = source.text("data.text_targets") == "each";
+    config.text.vocabulary = source.text("data.text_vocabulary");
 
     for (auto kind : {PartitionKind::whole, PartitionKind::iid, PartitionKind::dirichlet,
                       PartitionKind::shards, PartitionKind::explicit_})

@@ -36,9 +36,11 @@ Status check_labels(Dataset::Parts& parts) {
     std::int32_t largest = 0;
     for (std::size_t i = 0; i < parts.labels.size(); ++i) {
         auto label = parts.labels[i];
+        if (label == -1 && parts.label_count > 1) continue;
         if (label < 0 || static_cast<std::uint32_t>(label) >= limit)
             return fail(ErrorCode::kDataLabel, parts.name + ": label " + std::to_string(label) +
-                                                   " of sample " + std::to_string(i) +
+                                                   " of sample " +
+                                                   std::to_string(i / parts.label_count) +
                                                    " is not in 0.." + std::to_string(limit - 1));
         largest = std::max(largest, label);
     }
@@ -70,7 +72,8 @@ Result<DatasetRef> Dataset::make(Parts parts) {
         GOSSAMER_CHECK(check_finite(parts.name, parts.targets, parts.target_count, "target"));
     } else {
         if (!parts.targets.empty()) return disagree("target values, but target_count is 0");
-        if (parts.labels.size() != samples)
+        if (parts.label_count == 0 || parts.labels.size() / parts.label_count != samples ||
+            parts.labels.size() % parts.label_count != 0)
             return disagree(std::to_string(samples) + " samples, but " +
                             std::to_string(parts.labels.size()) + " labels");
         GOSSAMER_CHECK(check_labels(parts));
@@ -106,8 +109,11 @@ void Dataset::gather(std::span<float> out, std::span<const std::uint32_t> rows) 
 
 void Dataset::gather_labels(std::span<std::int32_t> out,
                             std::span<const std::uint32_t> rows) const {
-    GOSSAMER_ASSERT(has_labels() && out.size() == rows.size(), "room for the gathered labels");
-    for (std::size_t i = 0; i < rows.size(); ++i) out[i] = parts_.labels[rows[i]];
+    const std::size_t width = parts_.label_count;
+    GOSSAMER_ASSERT(has_labels() && out.size() == rows.size() * width, "room for the labels");
+    for (std::size_t i = 0; i < rows.size(); ++i)
+        std::copy_n(parts_.labels.begin() + static_cast<std::ptrdiff_t>(rows[i] * width), width,
+                    out.begin() + static_cast<std::ptrdiff_t>(i * width));
 }
 
 void Dataset::gather_targets(std::span<float> out, std::span<const std::uint32_t> rows) const {
@@ -122,6 +128,7 @@ DatasetRef Dataset::select(std::span<const std::uint32_t> rows) const {
     std::shared_ptr<Dataset> chosen(new Dataset);
     auto& to = chosen->parts_;
     to.name = parts_.name, to.shape = parts_.shape, to.byte_scale = parts_.byte_scale;
+    to.label_count = parts_.label_count;
     to.class_count = parts_.class_count, to.target_count = parts_.target_count;
     auto pick = [&](auto& into, const auto& from, std::size_t width) {
         if (from.empty()) return;
@@ -134,7 +141,7 @@ DatasetRef Dataset::select(std::span<const std::uint32_t> rows) const {
     };
     pick(to.bytes, parts_.bytes, feature_count_);
     pick(to.floats, parts_.floats, feature_count_);
-    pick(to.labels, parts_.labels, 1);
+    pick(to.labels, parts_.labels, parts_.label_count);
     pick(to.targets, parts_.targets, parts_.target_count);
     chosen->sample_count_ = rows.size();
     chosen->feature_count_ = feature_count_;
@@ -145,8 +152,10 @@ std::vector<std::size_t> label_histogram(const View& view) {
     std::vector<std::size_t> histogram(view.data->class_count());
     if (histogram.empty()) return histogram;
     auto labels = view.data->labels();
+    const std::size_t width = view.data->label_count();
     for (std::size_t i = 0; i < view.size(); ++i)
-        ++histogram[static_cast<std::size_t>(labels[view.row(i)])];
+        for (auto label : labels.subspan(view.row(i) * width, width))
+            if (label >= 0) ++histogram[static_cast<std::size_t>(label)];
     return histogram;
 }
 

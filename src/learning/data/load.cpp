@@ -59,13 +59,18 @@ Result<Dataset::Parts> read_pair(const DataConfig& config, const std::string& fe
     return join_arrays(std::move(x), y, config.task, features);
 }
 
-Result<Dataset::Parts> read_csv(const DataConfig& config, const std::string& path) {
+// The content of a file that may be compressed.
+Result<Bytes> read_content(const std::string& path) {
     GOSSAMER_TRY(auto file, read_file(path));
+    if (!is_gzip(file)) return file;
+    constexpr std::size_t kContentMax = std::size_t{16} << 30;
+    return gunzip(file, kContentMax, path);
+}
+
+Result<Dataset::Parts> read_csv(const DataConfig& config, const std::string& path) {
+    GOSSAMER_TRY(auto file, read_content(path));
     auto options = config.csv;
     options.task = config.task;
-    if (!is_gzip(file)) return parse_csv(file, options, path);
-    constexpr std::size_t kContentMax = std::size_t{16} << 30;
-    GOSSAMER_TRY(file, gunzip(file, kContentMax, path));
     return parse_csv(file, options, path);
 }
 
@@ -73,6 +78,66 @@ struct RawSplit {
     Dataset::Parts train;
     std::optional<Dataset::Parts> test;
 };
+
+Result<RawSplit> read_cifar(const DataConfig& config) {
+    const bool ten = config.format == DataFormat::cifar_10;
+    const auto labels = ten                                      ? CifarLabels::ten
+                        : config.format == DataFormat::cifar_100 ? CifarLabels::fine
+                                                                 : CifarLabels::coarse;
+    auto read = [&](const std::string& file) -> Result<Dataset::Parts> {
+        auto path = in_folder(config, file);
+        if (!can_read(path) && can_read(path + ".gz")) path += ".gz";
+        GOSSAMER_TRY(auto content, read_content(path));
+        return parse_cifar(content, labels, path);
+    };
+    std::vector<std::string> files;
+    if (!config.train.empty())
+        files = {config.train};
+    else if (!ten)
+        files = {"train.bin"};
+    else
+        for (int i = 1; i <= 5; ++i) files.push_back("data_batch_" + std::to_string(i) + ".bin");
+    RawSplit split;
+    for (const auto& file : files) {
+        GOSSAMER_TRY(auto part, read(file));
+        if (split.train.labels.empty()) {
+            split.train = std::move(part);
+            continue;
+        }
+        auto& to = split.train;
+        to.bytes.insert(to.bytes.end(), part.bytes.begin(), part.bytes.end());
+        to.labels.insert(to.labels.end(), part.labels.begin(), part.labels.end());
+    }
+    const auto test = !config.test.empty() ? config.test : ten ? "test_batch.bin" : "test.bin";
+    GOSSAMER_TRY(split.test, read(test));
+    return split;
+}
+
+// Without a test file the end of the text is held out: samples near each other are too alike.
+Result<RawSplit> read_text(const DataConfig& config) {
+    const auto path = in_folder(config, config.train);
+    GOSSAMER_TRY(auto content, read_content(path));
+    ByteView train = content;
+    auto options = config.text;
+    if (config.test.empty()) {
+        const auto held_out = config.test_fraction * static_cast<double>(content.size());
+        train = train.first(content.size() - static_cast<std::size_t>(held_out));
+    }
+    if (options.vocabulary.empty()) {
+        GOSSAMER_TRY(options.vocabulary, vocabulary_of(train, path));
+    }
+    RawSplit split;
+    GOSSAMER_TRY(split.train, parse_text(train, options, path));
+    if (config.test.empty()) {
+        const auto rest = ByteView(content).subspan(train.size());
+        GOSSAMER_TRY(split.test, parse_text(rest, options, path + ", its end"));
+        return split;
+    }
+    const auto test_path = in_folder(config, config.test);
+    GOSSAMER_TRY(content, read_content(test_path));
+    GOSSAMER_TRY(split.test, parse_text(content, options, test_path));
+    return split;
+}
 
 Result<RawSplit> read_files(const DataConfig& config) {
     bool mnist = config.format == DataFormat::fashion_mnist || config.format == DataFormat::idx;
@@ -89,9 +154,13 @@ Result<RawSplit> read_files(const DataConfig& config) {
         GOSSAMER_TRY(split.test, test.get());
         return split;
     }
+    if (config.format == DataFormat::cifar_10 || config.format == DataFormat::cifar_100 ||
+        config.format == DataFormat::cifar_100_coarse)
+        return read_cifar(config);
     if (config.train.empty())
         return fail(ErrorCode::kConfigMissing, "data.train names no file",
                     "Set data.train to the file with the training samples.");
+    if (config.format == DataFormat::text) return read_text(config);
     if (config.format == DataFormat::csv) {
         GOSSAMER_TRY(split.train, read_csv(config, in_folder(config, config.train)));
         if (config.test.empty()) return split;
@@ -179,7 +248,10 @@ Result<Split> load_dataset(const DataConfig& config, RunSeed seed) {
             error.hint = "Install the package dataset-fashion-mnist, or set data.folder.";
         return fail(std::move(error));
     }
-    if (config.task == Task::classes) {
+    if (config.format >= DataFormat::cifar_10 && config.task == Task::values)
+        return fail(ErrorCode::kConfigConflict,
+                    "data.task is values, but the data has classes alone");
+    if (config.task == Task::classes && raw->train.class_count == 0) {
         auto classes = config.class_count;
         if (classes == 0) classes = classes_named(raw->train);
         if (config.class_count == 0 && raw->test)

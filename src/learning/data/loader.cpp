@@ -33,7 +33,7 @@ Batch Loader::batch(std::uint64_t epoch, std::size_t index) {
     features_.resize(size * data.feature_count());
     data.gather(features_, rows);
     if (data.has_labels()) {
-        labels_.resize(size);
+        labels_.resize(size * data.label_count());
         data.gather_labels(labels_, rows);
     } else {
         targets_.resize(size * data.target_count());

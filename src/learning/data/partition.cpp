@@ -120,6 +120,10 @@ Status check(const Dataset& data, const PartitionOptions& options) {
     auto least = std::max<std::size_t>(options.least_samples, 1);
     bool by_label =
         options.kind == PartitionKind::dirichlet || options.kind == PartitionKind::shards;
+    if (by_label && data.label_count() > 1)
+        return bad(named +
+                   "sequences have a label at each position, no class of their own; use "
+                   "iid");
     if (by_label && !data.has_labels())
         return bad(named + "the data has target values, no class labels; use iid");
     if (options.kind == PartitionKind::shards) {

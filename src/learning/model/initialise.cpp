@@ -15,6 +15,7 @@ double limit_of(const Stage& s) {
         case LayerKind::gru: return 1.0 / std::sqrt(double(s.out_channels));
         case LayerKind::embedding: return std::sqrt(3.0 / s.out_channels);
         case LayerKind::position: return 0.05;
+        case LayerKind::factors: return std::sqrt(3.0) * 0.1;
         case LayerKind::attention: return std::sqrt(6.0 / (4.0 * s.channels));
         default: break;
     }

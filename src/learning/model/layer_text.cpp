@@ -38,7 +38,7 @@ bool parse_window(std::string_view word, std::uint32_t& out) {  // "5", "5x5"
 }
 
 bool parse_kind(std::string_view word, LayerKind& kind) {
-    for (int i = 0; i <= static_cast<int>(LayerKind::add); ++i)
+    for (int i = 0; i <= static_cast<int>(LayerKind::factors); ++i)
         if (word == word_of(static_cast<LayerKind>(i)))
             return kind = static_cast<LayerKind>(i), true;
     return false;
@@ -101,6 +101,9 @@ bool parse(std::string_view text, LayerSpec& layer) {
         case LayerKind::embedding:
             return words.size() == 3 && parse_number(words[1], kUnitsMax, layer.vocabulary) &&
                    units(2);
+        case LayerKind::factors:
+            return words.size() == 4 && parse_number(words[1], kUnitsMax, layer.vocabulary) &&
+                   parse_number(words[2], kUnitsMax, layer.items) && units(3);
         default: return words.size() == 1;
     }
 }
@@ -140,6 +143,10 @@ std::string to_string(const LayerSpec& layer) {
         }
         case LayerKind::embedding:
             text += " " + std::to_string(layer.vocabulary) + " " + std::to_string(layer.units);
+            break;
+        case LayerKind::factors:
+            text += " " + std::to_string(layer.vocabulary) + " " + std::to_string(layer.items) +
+                    " " + std::to_string(layer.units);
             break;
         default: break;
     }

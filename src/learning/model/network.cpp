@@ -62,6 +62,10 @@ void lay_out(tensor::Layout& layout, Stage& s) {
         case LayerKind::attention:
             s.weight_offset = layout.add(n + ".weight", {s.channels, 3 * s.channels});
             break;
+        case LayerKind::factors:
+            s.weight_offset = layout.add(n + ".users", {s.vocabulary, s.rank});
+            s.second_offset = layout.add(n + ".items", {s.items, s.rank});
+            break;
         default:
             if (s.weight_count() > 0) s.weight_offset = layout.add(n + ".weight", {s.channels});
     }
@@ -130,7 +134,8 @@ Result<Network> Network::create(NetworkSpec spec) {
         s.activation = layer.activation;
         const bool apart = s.activation == Activation::gelu || s.activation == Activation::silu;
         if (apart) s.activation = Activation::none;
-        if (product_of(shape) > kFloatsMax || s.weight_count() > kFloatsMax)
+        if (product_of(shape) > kFloatsMax || s.weight_count() > kFloatsMax ||
+            s.second_count() > kFloatsMax)
             return refuse(s, "is too large: " + std::to_string(s.in_count()) + " to " +
                                  tensor::shape_text(shape));
         lay_out(*layout, s);

@@ -16,7 +16,8 @@ OptionTable model_options() {
          K::choice,
          std::string("default"),
          "",
-         "default: the network's own (cross-entropy but for linear-regression and autoencoder). "
+         "default: the network's own (cross-entropy but for linear-regression, "
+         "matrix-factorization and autoencoder). "
          "cross-entropy for classes; mse for target values, or for classes as one-hot rows; "
          "sigmoid for yes-or-no outputs; reconstruction for the sample itself.",
          {"default", "cross-entropy", "mse", "sigmoid", "reconstruction"}},

@@ -47,6 +47,21 @@ Status place_window(const LayerSpec& layer, Stage& s, Shape& shape) {
     return {};
 }
 
+// Samples are a user and an item; what may follow (a time) is not read.
+Status place_factors(const LayerSpec& layer, Stage& s, Shape& shape) {
+    if (s.input >= 0) return refuse(s, "must be the first layer");
+    if (layer.units == 0 || layer.vocabulary == 0 || layer.items == 0)
+        return refuse(s, "has no users, items or rank");
+    if (product_of(shape) < 2)
+        return refuse(
+            s, "needs a user and an item a sample, but its input is " + tensor::shape_text(shape));
+    s.channels = static_cast<std::uint32_t>(product_of(shape));
+    s.vocabulary = layer.vocabulary, s.items = layer.items, s.rank = layer.units;
+    s.out_channels = 1;
+    shape = {1};
+    return {};
+}
+
 // Positions x channels: everything but the last extent numbers positions.
 void place_rows(Stage& s, const Shape& shape, std::uint32_t out_channels) {
     s.channels = shape.back(), s.out_channels = out_channels;
@@ -114,11 +129,11 @@ std::uint64_t product_of(const Shape& shape) {
 }
 
 std::string_view word_of(LayerKind kind) {
-    constexpr std::array<std::string_view, 24> kWords{
-        "dense",   "conv",       "maxpool",   "relu",      "tanh",     "flatten",
-        "avgpool", "globalpool", "groupnorm", "layernorm", "rmsnorm",  "dropout",
-        "sigmoid", "gelu",       "silu",      "embedding", "position", "lstm",
-        "gru",     "last",       "attention", "residual",  "shortcut", "add"};
+    constexpr std::array<std::string_view, 25> kWords{
+        "dense",      "conv",      "maxpool",   "relu",    "tanh",    "flatten", "avgpool",
+        "globalpool", "groupnorm", "layernorm", "rmsnorm", "dropout", "sigmoid", "gelu",
+        "silu",       "embedding", "position",  "lstm",    "gru",     "last",    "attention",
+        "residual",   "shortcut",  "add",       "factors"};
     return kWords[static_cast<std::size_t>(kind)];
 }
 
@@ -151,6 +166,7 @@ Status place_layer(const LayerSpec& layer, Stage& s, Shape& shape) {
         case LayerKind::layer_norm:
         case LayerKind::rms_norm: return place_norm(layer, s, shape);
         case LayerKind::embedding: return place_embedding(layer, s, shape);
+        case LayerKind::factors: return place_factors(layer, s, shape);
         case LayerKind::position:
         case LayerKind::lstm:
         case LayerKind::gru:
@@ -171,6 +187,7 @@ std::size_t Stage::weight_count() const {
         case LayerKind::conv: return std::size_t{window} * window * channels * out_channels;
         case LayerKind::embedding: return std::size_t{vocabulary} * out_channels;
         case LayerKind::position: return in_count();
+        case LayerKind::factors: return std::size_t{vocabulary} * rank;
         case LayerKind::lstm:
         case LayerKind::gru: return std::size_t{channels} * groups * out_channels;
         case LayerKind::attention: return 3 * std::size_t{channels} * channels;
@@ -188,6 +205,7 @@ std::size_t Stage::bias_count() const {
         case LayerKind::lstm:
         case LayerKind::gru: return std::size_t{groups} * out_channels;
         case LayerKind::attention: return 3 * std::size_t{channels};
+        case LayerKind::factors: return std::size_t{vocabulary} + items + 1;
         case LayerKind::group_norm:
         case LayerKind::layer_norm: return channels;
         default: return 0;
@@ -196,6 +214,7 @@ std::size_t Stage::bias_count() const {
 
 std::size_t Stage::second_count() const {
     if (kind == LayerKind::attention) return std::size_t{channels} * channels;
+    if (kind == LayerKind::factors) return std::size_t{items} * rank;
     if (kind == LayerKind::lstm || kind == LayerKind::gru)
         return std::size_t{out_channels} * groups * out_channels;
     return 0;

@@ -48,6 +48,7 @@ std::size_t work_floats(const Stage& s, std::size_t count, bool gradients) {
         case LayerKind::lstm:
         case LayerKind::gru: return recurrent_work(s, count);
         case LayerKind::attention: return attention_work(s, count);
+        case LayerKind::factors: return 2 * count * s.rank;
         default: return 0;
     }
 }
@@ -73,6 +74,7 @@ void run_stage(const StageRun& r) {
             break;
         case LayerKind::embedding: forward_embedding(r); break;
         case LayerKind::position: forward_position(r); break;
+        case LayerKind::factors: forward_factors(r); break;
         case LayerKind::lstm:
         case LayerKind::gru: forward_recurrent(r); break;
         case LayerKind::last:
@@ -108,6 +110,7 @@ void run_back(const StageBack& r) {
         case LayerKind::rms_norm: return back_norm(r);
         case LayerKind::embedding: return back_embedding(r);
         case LayerKind::position: return back_position(r);
+        case LayerKind::factors: return back_factors(r);
         case LayerKind::lstm:
         case LayerKind::gru: return back_recurrent(r);
         case LayerKind::attention: return back_attention(r);

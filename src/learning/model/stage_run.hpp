@@ -53,6 +53,12 @@ struct StageBack {
     const float* second() const { return parameters + s.second_offset; }
 };
 
+// Samples are floats, also where they are numbers of entries; one outside is read as the last.
+inline std::size_t entry_of(float value, std::size_t count) {
+    return value >= 0 && value < static_cast<float>(count) ? static_cast<std::size_t>(value)
+                                                           : count - 1;
+}
+
 // Floats for `count` samples.
 std::size_t kept_floats(const Stage& s, std::size_t count);
 std::size_t work_floats(const Stage& s, std::size_t count, bool gradients);
@@ -78,6 +84,8 @@ void forward_embedding(const StageRun& r);
 void back_embedding(const StageBack& r);
 void forward_position(const StageRun& r);
 void back_position(const StageBack& r);
+void forward_factors(const StageRun& r);
+void back_factors(const StageBack& r);
 void forward_recurrent(const StageRun& r);
 void back_recurrent(const StageBack& r);
 std::size_t recurrent_kept(const Stage& s, std::size_t count);

@@ -5,9 +5,10 @@
 namespace gossamer::model {
 namespace {
 
-constexpr std::array<std::string_view, 10> kNames{
-    "softmax-regression", "linear-regression", "mlp-200-200", "fedavg-cnn",       "emnist-cnn",
-    "autoencoder",        "resnet-8",          "resnet-18",   "shakespeare-lstm", "transformer"};
+constexpr std::array<std::string_view, 11> kNames{
+    "softmax-regression",  "linear-regression", "mlp-200-200", "fedavg-cnn",       "emnist-cnn",
+    "autoencoder",         "resnet-8",          "resnet-18",   "shakespeare-lstm", "transformer",
+    "matrix-factorization"};
 
 using Texts = std::vector<std::string>;
 
@@ -68,6 +69,8 @@ bool body_of(std::string_view name, Texts& t) {
         append(t, {"embedding 90 8", "lstm 256", "lstm 256", "last"});
     else if (name == "transformer")
         t = transformer();
+    else if (name == "matrix-factorization")
+        t = {"factors 6041 3953 50"};
     else
         return false;
     return true;
@@ -88,9 +91,11 @@ Result<NetworkSpec> zoo(std::string_view name, std::vector<std::uint32_t> input,
                     "the names are " + names + "; or list model.layers");
     }
     std::string last = "dense " + number(outputs);
+    if (name == "matrix-factorization") last = texts.back(), texts.pop_back();
     if (name == "transformer") last += " each";
     if (name == "autoencoder") last += " sigmoid", spec.loss = Loss::reconstruction;
-    if (name == "linear-regression") spec.loss = Loss::mean_squared_error;
+    if (name == "linear-regression" || name == "matrix-factorization")
+        spec.loss = Loss::mean_squared_error;
     texts.push_back(last);
     for (const auto& text : texts) {
         GOSSAMER_TRY(const auto layer, parse_layer(text));

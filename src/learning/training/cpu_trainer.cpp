@@ -33,6 +33,30 @@ private:
     std::unique_ptr<model::Plan> plan_;
 };
 
+// Where the first layer takes numbers of entries, all samples must be such numbers.
+Status entries_suit(const model::Network& network, const data::View& view) {
+    const model::Stage& s = network.stages().front();
+    const bool factors = s.kind == model::LayerKind::factors;
+    if (!factors && s.kind != model::LayerKind::embedding) return {};
+    const std::size_t width = view.data->feature_count();
+    std::vector<float> sample(width);
+    for (std::size_t i = 0; i < view.size(); ++i) {
+        const std::uint32_t row = view.row(i);
+        view.data->gather(sample, {&row, 1});
+        for (std::size_t k = 0; k < (factors ? 2 : width); ++k) {
+            const std::uint32_t most = factors && k == 1 ? s.items : s.vocabulary;
+            const float v = sample[k];
+            if (v >= 0 && v < static_cast<float>(most) && v == std::floor(v)) continue;
+            return fail(ErrorCode::kDataShape,
+                        view.data->name() + ": value " + std::to_string(k) + " of sample " +
+                            std::to_string(row) + " is " + std::to_string(v) + ", but " + s.name +
+                            " takes whole numbers from 0 to " + std::to_string(most - 1),
+                        "give the layer in model.layers as many entries as the data has");
+        }
+    }
+    return {};
+}
+
 Status suits(const model::Network& network, const data::View& view) {
     if (view.size() == 0) return {};
     const auto& d = *view.data;
@@ -47,10 +71,20 @@ Status suits(const model::Network& network, const data::View& view) {
                     "the model " + name + " gives " + std::to_string(network.output_count()) +
                         " values for samples of " + std::to_string(network.input_count()));
     }
-    if (d.has_labels() && d.class_count() > network.output_count())
+    const std::size_t positions = d.has_labels() ? d.label_count() : 1;
+    if (network.output_count() % positions != 0)
+        return fail(ErrorCode::kDataShape, d.name() + " has " + std::to_string(positions) +
+                                               " labels a sample, the model " + name + " gives " +
+                                               std::to_string(network.output_count()) + " values");
+    if (d.has_labels() && d.class_count() > network.output_count() / positions)
         return fail(ErrorCode::kDataLabel, d.name() + " has " + std::to_string(d.class_count()) +
                                                " classes, the model " + name + " tells " +
-                                               std::to_string(network.output_count()) + " apart");
+                                               std::to_string(network.output_count() / positions) +
+                                               " apart");
+    if (positions > 1 && network.spec().loss != model::Loss::softmax_cross_entropy)
+        return fail(ErrorCode::kDataLabel,
+                    d.name() + " has labels at each position, which only cross-entropy learns",
+                    "set model.loss = \"cross-entropy\"");
     if (!d.has_labels() && network.spec().loss == model::Loss::softmax_cross_entropy)
         return fail(ErrorCode::kDataLabel, d.name() + " has target values, but no labels",
                     "set model.loss = \"mse\"");
@@ -58,7 +92,7 @@ Status suits(const model::Network& network, const data::View& view) {
         return fail(ErrorCode::kDataShape, d.name() + " has " + std::to_string(d.target_count()) +
                                                " target values a sample, the model " + name +
                                                " gives " + std::to_string(network.output_count()));
-    return {};
+    return entries_suit(network, view);
 }
 
 tl::unexpected<Error> not_finite(const TrainRequest& request, const std::string& what) {
@@ -252,8 +286,9 @@ Result<Evaluation> CpuTrainer::evaluate(std::span<const float> parameters, Evalu
         if (pause && !pause()) return fail(ErrorCode::kCancelled, "evaluation was cancelled");
         const auto score = plan->score(parameters, batch_of(loader.batch(0, i)));
         total.loss_sum += score.loss_sum, total.correct += score.correct;
+        total.counted += score.counted;
     }
-    const auto count = static_cast<double>(view.size());
+    const auto count = static_cast<double>(std::max<std::uint64_t>(total.counted, 1));
     result.loss = total.loss_sum / count;
     result.accuracy = static_cast<double>(total.correct) / count;
     return result;

@@ -3,21 +3,10 @@
 #include <algorithm>
 
 namespace gossamer::model {
-namespace {
-
-// Samples are floats, also where they are numbers of words; one outside the vocabulary is read as
-// its last word.
-std::size_t word_of(float value, std::size_t vocabulary) {
-    return value >= 0 && value < static_cast<float>(vocabulary) ? static_cast<std::size_t>(value)
-                                                                : vocabulary - 1;
-}
-
-}  // namespace
-
 void forward_embedding(const StageRun& r) {
     const std::size_t width = r.s.out_channels;
     for (std::size_t i = 0; i < r.count * r.s.rows(); ++i)
-        std::copy_n(r.weight() + word_of(r.in[i], r.s.vocabulary) * width, width,
+        std::copy_n(r.weight() + entry_of(r.in[i], r.s.vocabulary) * width, width,
                     r.out + i * width);
 }
 
@@ -30,7 +19,7 @@ void back_embedding(const StageBack& r) {
         maths::scale(out, index(r.s.weight_count()), r.sink.keep);
     maths::scale(r.delta, index(r.count * r.s.out_count()), r.sink.scale);
     for (std::size_t i = 0; i < r.count * r.s.rows(); ++i)
-        maths::add(out + word_of(r.in[i], r.s.vocabulary) * width, r.delta + i * width,
+        maths::add(out + entry_of(r.in[i], r.s.vocabulary) * width, r.delta + i * width,
                    index(width));
 }
 
