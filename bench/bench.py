@@ -29,13 +29,17 @@ def main():
         for name in os.listdir(os.path.join(folder, "bench"))
         if name.startswith("bench_") and os.access(os.path.join(folder, "bench", name), os.X_OK)
         and os.path.isfile(os.path.join(folder, "bench", name)))
+    here = os.path.dirname(os.path.abspath(__file__))
+    programs += sorted(os.path.join(here, name) for name in os.listdir(here)
+                       if name.startswith("bench_") and name.endswith(".py"))
     if wanted:
         programs = [p for p in programs if any(w in os.path.basename(p) for w in wanted)]
     if not as_json:
         print(f"{'figure':<52}{'value':>12} {'unit':<14}{'limit':>12}{'ratio':>8}{'goal':>9}  met")
     status = 0
     for program in programs:
-        run = subprocess.Popen([program], stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, program, folder] if program.endswith(".py") else [program]
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         for line in run.stdout:
             if not line.startswith("{"):
                 print(line.rstrip(), file=sys.stderr)

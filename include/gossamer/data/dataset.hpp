@@ -52,7 +52,7 @@ public:
     std::size_t memory_bytes() const;
 
     // Row after row into `out`, rows.size() x feature_count() floats. REQUIRES rows below
-    // sample_count(). Likewise labels (rows.size() x label_count()) and targets (rows.size() x target_count()).
+    // sample_count(). Likewise labels (rows.size() x label_count()) and targets (x target_count()).
     void gather(std::span<float> out, std::span<const std::uint32_t> rows) const;
     void gather_labels(std::span<std::int32_t> out, std::span<const std::uint32_t> rows) const;
     void gather_targets(std::span<float> out, std::span<const std::uint32_t> rows) const;

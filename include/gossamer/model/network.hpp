@@ -1,6 +1,7 @@
 // A network: a list of layers, described as plain data, and checked before anything runs.
 //
 // Layers have a textual form, one string each, as in model.layers of a configuration:
+//   "dense 200 lora 8"  "dense 200 relu lora 8 alpha 16" (with a low-rank adapter, see below)
 //   "dense 200"  "dense 200 relu"  "dense 90 each" (at every position)  "dense 64 nobias"
 //   "conv 32 5x5 same relu"  "conv 16 3x3 stride 2 valid nobias"
 //   "maxpool 2x2"  "maxpool 3x3 stride 2"  "avgpool 2x2"  "globalpool"
@@ -14,6 +15,11 @@
 //   "shortcut", "conv 64 1x1", "add".
 // Samples are rows of floats; images are height x width x channels (a shape {28, 28} is taken as
 // {28, 28, 1} by a convolution), sequences steps x channels. Plain dense takes any shape as a row.
+//
+// A low-rank adapter (Hu et al. 2021) adds (alpha / rank) x·A·B to x·W; A "dense1.adapter_a" drawn,
+// B "dense1.adapter_b" begins as zeros, and alpha is the rank unless said. It is of use where W is
+// frozen: spec.trainable names what is learnt, and with it exchanged; all else rests on a base
+// model, which all members of a run must share.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +31,7 @@
 
 #include "gossamer/base/result.hpp"
 #include "gossamer/base/rng.hpp"
+#include "gossamer/tensor/buffer.hpp"
 #include "gossamer/tensor/layout.hpp"
 
 namespace gossamer::model {
@@ -75,6 +82,8 @@ struct LayerSpec {
     std::uint32_t vocabulary = 0;              // of embedding: numbers known; of factors: users
     std::uint32_t items = 0;                   // of factors
     float rate = 0;                            // of dropout: share of values left out
+    std::uint32_t rank = 0;                    // of dense: its adapter's; 0: it has none
+    float alpha = 0;                           // 0: the rank
     bool biased = true;                        // dense, conv
     bool each = false;                         // dense: at every position, not on the whole
 
@@ -89,8 +98,20 @@ struct NetworkSpec {
     std::vector<std::uint32_t> input;  // shape of one sample
     std::vector<LayerSpec> layers;
     Loss loss = Loss::softmax_cross_entropy;
+    // Names of the tensors that are learnt, with * for any letters; empty: all.
+    std::vector<std::string> trainable;
 
     bool operator==(const NetworkSpec&) const = default;
+};
+
+// A stage's tensors, as bits.
+enum Tensor : std::uint8_t {
+    weight_tensor = 1,
+    bias_tensor = 2,
+    second_tensor = 4,
+    second_bias_tensor = 8,
+    adapter_a_tensor = 16,
+    adapter_b_tensor = 32,
 };
 
 // One step of the network as it runs: activations folded into the layer before them, flatten gone.
@@ -102,12 +123,17 @@ struct Stage {
     std::uint32_t out_height = 1, out_width = 1, out_channels = 0;
     std::uint32_t window = 1, stride = 1, pad_top = 0, pad_left = 0;
     std::uint32_t padded_height = 0, padded_width = 0;  // of conv's input
-    std::size_t weight_offset = 0, bias_offset = 0;     // in the flat parameters
+    // In the flat parameters or, of a frozen tensor, in the frozen values.
+    std::size_t weight_offset = 0, bias_offset = 0;
     // Recurrent weights [units, gates]; of attention: the projection after it, and its bias; of
     // factors: [items, rank].
     std::size_t second_offset = 0, second_bias_offset = 0;
-    std::uint32_t vocabulary = 0, groups = 0;  // groups of a norm, heads of attention
-    std::uint32_t items = 0, rank = 0;         // of factors
+    std::size_t adapter_a_offset = 0, adapter_b_offset = 0;  // [in, rank], [rank, out]
+    std::uint8_t frozen = 0;                                 // tensors that are not learnt
+    std::uint8_t tensors = 0;                                // those there are
+    std::uint32_t vocabulary = 0, groups = 0;                // groups of a norm, heads of attention
+    std::uint32_t items = 0, rank = 0;                       // of factors; rank of an adapter
+    float adapter_scale = 0;                                 // alpha / rank
     float rate = 0;
     bool biased = false;
     int input = -1;         // the stage whose output this one reads; -1: the sample
@@ -121,29 +147,54 @@ struct Stage {
     std::size_t bias_count() const;
     std::size_t second_count() const;
     std::size_t second_bias_count() const { return kind == LayerKind::attention ? channels : 0; }
+    bool learns(Tensor tensor) const { return (frozen & tensor) == 0; }
+    bool learns_any() const { return (tensors & ~frozen) != 0; }
+    bool adapted() const { return kind == LayerKind::dense && rank > 0; }
     bool padded() const { return padded_height != height || padded_width != width; }
 };
 
 class Network {
 public:
-    // kModelShape, naming the layer and both shapes, when the layers do not fit.
+    // kModelShape, naming the layer and both shapes, when the layers do not fit, or the name in
+    // spec.trainable that no tensor has.
     static Result<Network> create(NetworkSpec spec);
 
     const NetworkSpec& spec() const { return spec_; }
     const std::vector<Stage>& stages() const { return stages_; }
-    // "dense1.weight" inputs x units, "conv1.weight" window x window x in x out, "….bias".
+    // What is learnt and exchanged: "dense1.weight" inputs x units, "conv1.weight" window² x
+    // in x out, "….bias". Where some tensors are frozen it ends with a tensor of no elements whose
+    // name tells their values' identity, so that models on different bases have different layouts.
     const tensor::LayoutRef& layout() const { return layout_; }
-    std::size_t input_count() const { return input_count_; }    // floats of a sample
+    const tensor::LayoutRef& frozen_layout() const { return frozen_layout_; }  // null: none is
+    const tensor::LayoutRef& whole_layout() const { return whole_layout_; }    // in layers' order
+    std::size_t input_count() const { return input_count_; }                   // floats of a sample
     std::size_t output_count() const { return output_count_; }  // classes, or target values
 
     // The run's first parameters: He-uniform before ReLU, Glorot-uniform elsewhere, biases 0; the
     // same bits on every machine. REQUIRES out.size() == layout()->parameter_count().
     void initialise(std::span<float> out, RunSeed seed) const;
 
+    // Gives frozen tensors their values and learnt ones, where `base` has them, their first, by
+    // name. Errors: kModelLayout with all tensors that are missing or of another shape.
+    Status rest_on(const tensor::Layout& base, std::span<const float> values,
+                   tensor::BufferPool& pool);
+    // Without a base: frozen tensors keep what initialise() would draw for them.
+    void rest_on_draws(RunSeed seed, tensor::BufferPool& pool);
+    // REQUIRES one of them, before a plan runs, where some tensors are frozen.
+    const float* frozen_values() const { return frozen_ ? frozen_->floats().data() : nullptr; }
+    // The whole model, in the order of whole_layout(). REQUIRES sizes of the two layouts.
+    void join(std::span<float> whole, std::span<const float> learnt) const;
+
 private:
+    void draw(RunSeed seed, float* learnt, float* frozen) const;
+    void mark_frozen();
+
     NetworkSpec spec_;
     std::vector<Stage> stages_;
-    tensor::LayoutRef layout_;
+    tensor::LayoutRef layout_, frozen_layout_, whole_layout_;
+    std::shared_ptr<const tensor::Buffer> frozen_;  // values of frozen_layout_
+    std::shared_ptr<const tensor::Buffer> first_;   // of layout_, out of a base
+    std::vector<bool> from_base_;                   // which of its tensors that has
     std::size_t input_count_ = 0, output_count_ = 0;
 };
 

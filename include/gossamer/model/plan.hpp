@@ -60,6 +60,7 @@ private:
         std::size_t output = 0, kept = 0, delta = 0;
         bool adds_input = false;  // a later stage has written the gradient of the same input
         bool adds_source = false;
+        bool learns = false;  // it, or a stage it reads: gradients go back so far
     };
     Network network_;
     std::size_t batch_max_;

@@ -1,5 +1,7 @@
 #include "drivers/assembly/checkpoints.hpp"
 
+#include "drivers/assembly/learning.hpp"
+
 namespace gossamer::assembly {
 
 Result<std::unique_ptr<Checkpoints>> Checkpoints::open(storage::Disk& disk, std::string folder,
@@ -28,9 +30,9 @@ Result<std::string> Checkpoints::write(const job::CheckpointJob& job) {
         if (named.state) content.states.emplace_back(named.name, named.state->save());
     GOSSAMER_TRY(auto path, store_.save(content));
     if (job.final_)
-        GOSSAMER_CHECK(storage::save_model(disk_, final_model_, *job.model.layout(),
-                                           job.model.values(),
-                                           {{"run", run_}, {"round", std::to_string(job.round)}}));
+        GOSSAMER_CHECK(save_whole(disk_, final_model_, plans_.get(), *job.model.layout(),
+                                  job.model.values(),
+                                  {{"run", run_}, {"round", std::to_string(job.round)}}));
     return path;
 }
 

@@ -8,6 +8,7 @@
 
 #include "gossamer/job/job.hpp"
 #include "gossamer/job/lifecycle.hpp"
+#include "gossamer/training/cpu_trainer.hpp"
 #include "records/storage/checkpoint.hpp"
 #include "records/storage/run_folder.hpp"
 
@@ -20,6 +21,10 @@ public:
                                                      std::string final_model, std::string run,
                                                      storage::CheckpointConfig config);
 
+    // The final model then has the tensors that are not exchanged, too. Null: it has none.
+    void complete_with(std::shared_ptr<const training::PlanStock> plans) {
+        plans_ = std::move(plans);
+    }
     // A job's work: a checkpoint, a record alone, and the final model when it says so.
     Result<std::string> write(const job::CheckpointJob& job);
     // What to go on from; empty when there is nothing. `damaged` names what was passed over.
@@ -38,6 +43,7 @@ private:
     std::mutex mutex_;
     storage::CheckpointStore store_;
     std::string final_model_, run_;
+    std::shared_ptr<const training::PlanStock> plans_;
 };
 
 }  // namespace gossamer::assembly

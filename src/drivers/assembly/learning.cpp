@@ -4,17 +4,26 @@
 #include "gossamer/model/options.hpp"
 #include "gossamer/training/make_trainer.hpp"
 #include "gossamer/training/options.hpp"
+#include "records/storage/safetensors.hpp"
 
 namespace gossamer::assembly {
 namespace {
 
 Result<std::shared_ptr<training::PlanStock>> make_plans(const OptionSource& options,
                                                         const data::Dataset& train,
-                                                        std::uint32_t batch_size,
+                                                        std::uint32_t batch_size, RunSeed seed,
                                                         const tensor::PoolRef& pool) {
     auto outputs = train.has_labels() ? train.class_count() : train.target_count();
-    GOSSAMER_TRY(auto spec, model::network_spec(options, train.shape(), outputs));
+    GOSSAMER_TRY(auto spec, model::network_spec(options, train.shape(), outputs,
+                                                train.has_labels() ? train.label_count() : 1));
     GOSSAMER_TRY(auto network, model::Network::create(std::move(spec)));
+    if (const auto& base = options.text("model.base"); base.empty()) {
+        network.rest_on_draws(seed, *pool);
+    } else {
+        const storage::RealDisk disk;
+        GOSSAMER_TRY(const auto loaded, storage::load_model(disk, base, pool));
+        GOSSAMER_CHECK(network.rest_on(*loaded.layout, loaded.values.floats(), *pool));
+    }
     return std::make_shared<training::PlanStock>(std::move(network), batch_size, pool);
 }
 
@@ -40,13 +49,13 @@ private:
 
 Result<std::shared_ptr<training::Trainer>> built_in_trainer(const OptionSource& options,
                                                             const job::RunConfig& run, Role role,
-                                                            const tensor::PoolRef& pool,
-                                                            bool& has_test_data,
-                                                            std::string& remark) {
+                                                            Learning& learning) {
+    const auto& pool = learning.pool;
     auto config = data::data_config(options);
     GOSSAMER_TRY(auto split, data::load_dataset(config, run.seed));
     GOSSAMER_TRY(auto training, training::training_config(options));
-    GOSSAMER_TRY(auto plans, make_plans(options, *split.train, training.batch_size, pool));
+    GOSSAMER_TRY(auto plans,
+                 make_plans(options, *split.train, training.batch_size, run.seed, pool));
 
     data::View train;  // of an aggregator: empty
     if (role == Role::peer) {
@@ -64,13 +73,25 @@ Result<std::shared_ptr<training::Trainer>> built_in_trainer(const OptionSource& 
     }
     data::View test;
     if (split.test) test = data::View::all(split.test);
-    has_test_data = test.size() > 0;
+    learning.has_test_data = test.size() > 0;
+    learning.plans = plans;
     GOSSAMER_TRY(auto made, training::make_trainer(plans, train, test, training));
-    remark = std::move(made.remark);
+    learning.remark = std::move(made.remark);
     return std::move(made.trainer);
 }
 
 }  // namespace
+
+Status save_whole(storage::Disk& disk, const std::string& path, const training::PlanStock* plans,
+                  const tensor::Layout& layout, std::span<const float> values,
+                  const std::map<std::string, std::string>& metadata) {
+    if (!plans || !plans->network().frozen_layout())
+        return storage::save_model(disk, path, layout, values, metadata);
+    const auto& whole = *plans->network().whole_layout();
+    std::vector<float> all(whole.parameter_count());
+    plans->network().join(all, values);
+    return storage::save_model(disk, path, whole, all, metadata);
+}
 
 Result<Learning> make_learning(const OptionSource& options, const job::RunConfig& run, Role role,
                                const Extensions& extensions) {
@@ -82,8 +103,7 @@ Result<Learning> make_learning(const OptionSource& options, const job::RunConfig
         GOSSAMER_TRY(learning.trainer, extensions.trainer(options));
         learning.has_test_data = true;  // it says so itself: a sample count of 0 where it has none
     } else {
-        GOSSAMER_TRY(learning.trainer, built_in_trainer(options, run, role, learning.pool,
-                                                        learning.has_test_data, learning.remark));
+        GOSSAMER_TRY(learning.trainer, built_in_trainer(options, run, role, learning));
     }
     return learning;
 }
@@ -110,7 +130,7 @@ Result<std::shared_ptr<const LearningStock>> LearningStock::create(const OptionS
         return fail(ErrorCode::kConfigConflict,
                     "training.device is \"cuda\", but simulations train on the processor");
     GOSSAMER_TRY(stock->plans_, make_plans(options, *stock->split_.train,
-                                           stock->training_.batch_size, stock->pool_));
+                                           stock->training_.batch_size, run.seed, stock->pool_));
     stock->layout_ = stock->plans_->network().layout();
     stock->has_test_data_ = stock->split_.test && stock->split_.test->sample_count() > 0;
     GOSSAMER_TRY(auto parts,

@@ -1,12 +1,15 @@
 // Data, network and trainer of one member, out of its configuration.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <string>
 
 #include "gossamer/assembly/extensions.hpp"
 #include "gossamer/data/load.hpp"
 #include "gossamer/job/lifecycle.hpp"
 #include "gossamer/training/cpu_trainer.hpp"
+#include "records/storage/disk.hpp"
 
 namespace gossamer::assembly {
 
@@ -16,7 +19,13 @@ struct Learning {
     tensor::PoolRef pool;
     bool has_test_data = false;
     std::string remark;  // where it trains, when not plainly on the processor; for the log
+    std::shared_ptr<const training::PlanStock> plans;  // null under a trainer of the user's own
 };
+
+// Saves a model with all its tensors, also those that are not exchanged (model.trainable).
+Status save_whole(storage::Disk& disk, const std::string& path, const training::PlanStock* plans,
+                  const tensor::Layout& layout, std::span<const float> values,
+                  const std::map<std::string, std::string>& metadata);
 
 // An aggregator trains on nothing: it needs the data for the shape of the model, and the test
 // samples, when there are any, for central evaluation.
@@ -38,6 +47,7 @@ public:
     const tensor::PoolRef& pool() const { return pool_; }
     const tensor::LayoutRef& layout() const { return layout_; }
     bool has_test_data() const { return has_test_data_; }
+    const training::PlanStock* plans() const { return plans_.get(); }
     std::uint64_t test_count() const { return split_.test ? split_.test->sample_count() : 0; }
     std::uint64_t sample_count(Role role, std::size_t part) const;
     std::uint32_t batch_size() const { return training_.batch_size; }

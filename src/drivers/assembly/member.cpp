@@ -128,6 +128,7 @@ Result<Member> make_member(const MemberSetup& setup) {
             member.checkpoints,
             Checkpoints::open(setup.disk, setup.folder->checkpoints(), setup.folder->final_model(),
                               member.run.name, storage::checkpoint_config(setup.config)));
+        member.checkpoints->complete_with(member.learning.plans);
         if (member.run.resume) {
             std::vector<std::string> damaged;
             GOSSAMER_TRY(restored, member.checkpoints->restore(member.learning.pool, damaged));

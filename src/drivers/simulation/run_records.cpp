@@ -81,9 +81,10 @@ void RunRecords::finish(const Outcome& outcome) {
         if (auto model = simulation_.model(
                 simulation_.scenario().federated() ? simulation_.scenario().peers() : 0);
             !model.empty())
-            (void)storage::save_model(disk_, recorder_->folder()->final_model(),
-                                      *simulation_.scenario().learning().layout(), model,
-                                      {{"run", simulation_.scenario().run().name}});
+            (void)assembly::save_whole(disk_, recorder_->folder()->final_model(),
+                                       simulation_.scenario().learning().plans(),
+                                       *simulation_.scenario().learning().layout(), model,
+                                       {{"run", simulation_.scenario().run().name}});
     if (!path_.empty() && recorder_->folder())
         (void)telemetry::write_report(disk_, recorder_->folder()->report(),
                                       report_of(simulation_, outcome));

@@ -51,7 +51,12 @@ bool parse_activation(std::string_view word, Activation& activation) {
     return false;
 }
 
-// What follows the numbers: "same", "valid", "stride 2", "relu", "nobias", "each".
+bool parse_alpha(std::string_view word, float& out) {
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), out);
+    return error == std::errc{} && end == word.data() + word.size() && out > 0 && out <= 1e6f;
+}
+
+// What follows the numbers: "same", "valid", "stride 2", "relu", "nobias", "each", "lora 8".
 bool parse_rest(const std::vector<std::string_view>& words, std::size_t at, LayerSpec& layer) {
     const bool conv = layer.kind == LayerKind::conv, dense = layer.kind == LayerKind::dense;
     for (; at < words.size(); ++at) {
@@ -65,6 +70,12 @@ bool parse_rest(const std::vector<std::string_view>& words, std::size_t at, Laye
             ++at;
         else if ((conv || dense) && word == "nobias")
             layer.biased = false;
+        else if (dense && word == "lora" && at + 1 < words.size() &&
+                 parse_number(words[at + 1], kUnitsMax, layer.rank))
+            ++at;
+        else if (dense && layer.rank > 0 && word == "alpha" && at + 1 < words.size() &&
+                 parse_alpha(words[at + 1], layer.alpha))
+            ++at;
         else if (dense && word == "each")
             layer.each = true;
         else if (!((conv || dense) && parse_activation(word, layer.activation)))
@@ -108,6 +119,11 @@ bool parse(std::string_view text, LayerSpec& layer) {
     }
 }
 
+std::string shown(float value) {
+    char text[32];
+    return std::string(text, std::to_chars(text, text + 32, value).ptr);
+}
+
 }  // namespace
 
 Result<LayerSpec> parse_layer(std::string_view text) {
@@ -136,11 +152,7 @@ std::string to_string(const LayerSpec& layer) {
         case LayerKind::lstm:
         case LayerKind::gru:
         case LayerKind::attention: text += " " + std::to_string(layer.units); break;
-        case LayerKind::dropout: {
-            char rate[32];
-            text += " " + std::string(rate, std::to_chars(rate, rate + 32, layer.rate).ptr);
-            break;
-        }
+        case LayerKind::dropout: text += " " + shown(layer.rate); break;
         case LayerKind::embedding:
             text += " " + std::to_string(layer.vocabulary) + " " + std::to_string(layer.units);
             break;
@@ -154,6 +166,8 @@ std::string to_string(const LayerSpec& layer) {
     if (layer.activation != Activation::none)
         text += " " + std::string(activation_word(layer.activation));
     if (!layer.biased) text += " nobias";
+    if (layer.rank > 0) text += " lora " + std::to_string(layer.rank);
+    if (layer.alpha > 0) text += " alpha " + shown(layer.alpha);
     return text;
 }
 

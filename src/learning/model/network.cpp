@@ -36,44 +36,81 @@ struct Branch {
     Shape main_shape;
 };
 
-void lay_out(tensor::Layout& layout, Stage& s) {
-    const std::string& n = s.name;
+// "dense*.bias" against "dense1.bias": * stands for any letters, also none.
+bool matches(std::string_view pattern, std::string_view name) {
+    const std::size_t star = pattern.find('*');
+    if (star == std::string_view::npos) return pattern == name;
+    if (!name.starts_with(pattern.substr(0, star))) return false;
+    pattern.remove_prefix(star + 1), name.remove_prefix(star);
+    for (std::size_t skip = 0; skip <= name.size(); ++skip)
+        if (matches(pattern, name.substr(skip))) return true;
+    return false;
+}
+
+// Puts tensors into the whole layout, and into the learnt or the frozen one.
+struct Layouts {
+    const std::vector<std::string>& trainable;
+    std::shared_ptr<tensor::Layout> whole = std::make_shared<tensor::Layout>();
+    std::shared_ptr<tensor::Layout> learnt = std::make_shared<tensor::Layout>();
+    std::shared_ptr<tensor::Layout> frozen = std::make_shared<tensor::Layout>();
+    std::vector<bool> used = std::vector<bool>(trainable.size());
+
+    void add(Stage& s, Tensor which, std::size_t& offset, const char* name,
+             std::vector<std::uint32_t> shape) {
+        const std::string full = s.name + "." + name;
+        bool learns = trainable.empty();
+        for (std::size_t i = 0; i < trainable.size(); ++i)
+            if (matches(trainable[i], full)) learns = used[i] = true;
+        whole->add(full, shape);
+        s.tensors |= which;
+        if (!learns) s.frozen |= which;
+        offset = (learns ? learnt : frozen)->add(full, std::move(shape));
+    }
+};
+
+std::string names_of(const tensor::Layout& layout) {
+    std::string names;
+    for (const auto& t : layout.tensors()) names += (names.empty() ? "" : ", ") + t.name;
+    return names;
+}
+
+void lay_out(Layouts& to, Stage& s) {
+    auto weight = [&](const char* name, std::vector<std::uint32_t> shape) {
+        to.add(s, weight_tensor, s.weight_offset, name, std::move(shape));
+    };
+    auto second = [&](const char* name, std::vector<std::uint32_t> shape) {
+        to.add(s, second_tensor, s.second_offset, name, std::move(shape));
+    };
+    const std::uint32_t gates = s.groups * s.out_channels;
     switch (s.kind) {
-        case LayerKind::dense:
-            s.weight_offset = layout.add(n + ".weight", {s.channels, s.out_channels});
-            break;
+        case LayerKind::dense: weight("weight", {s.channels, s.out_channels}); break;
         case LayerKind::conv:
-            s.weight_offset =
-                layout.add(n + ".weight", {s.window, s.window, s.channels, s.out_channels});
+            weight("weight", {s.window, s.window, s.channels, s.out_channels});
             break;
-        case LayerKind::embedding:
-            s.weight_offset = layout.add(n + ".weight", {s.vocabulary, s.out_channels});
-            break;
-        case LayerKind::position:
-            s.weight_offset = layout.add(n + ".weight", {s.width, s.channels});
-            break;
+        case LayerKind::embedding: weight("weight", {s.vocabulary, s.out_channels}); break;
+        case LayerKind::position: weight("weight", {s.width, s.channels}); break;
         case LayerKind::lstm:
-        case LayerKind::gru: {
-            const std::uint32_t gates = s.groups * s.out_channels;
-            s.weight_offset = layout.add(n + ".weight", {s.channels, gates});
-            s.second_offset = layout.add(n + ".recurrent", {s.out_channels, gates});
+        case LayerKind::gru:
+            weight("weight", {s.channels, gates});
+            second("recurrent", {s.out_channels, gates});
             break;
-        }
-        case LayerKind::attention:
-            s.weight_offset = layout.add(n + ".weight", {s.channels, 3 * s.channels});
-            break;
+        case LayerKind::attention: weight("weight", {s.channels, 3 * s.channels}); break;
         case LayerKind::factors:
-            s.weight_offset = layout.add(n + ".users", {s.vocabulary, s.rank});
-            s.second_offset = layout.add(n + ".items", {s.items, s.rank});
+            weight("users", {s.vocabulary, s.rank});
+            second("items", {s.items, s.rank});
             break;
         default:
-            if (s.weight_count() > 0) s.weight_offset = layout.add(n + ".weight", {s.channels});
+            if (s.weight_count() > 0) weight("weight", {s.channels});
     }
     if (s.bias_count() > 0)
-        s.bias_offset = layout.add(n + ".bias", {static_cast<std::uint32_t>(s.bias_count())});
+        to.add(s, bias_tensor, s.bias_offset, "bias", {static_cast<std::uint32_t>(s.bias_count())});
+    if (s.adapted()) {
+        to.add(s, adapter_a_tensor, s.adapter_a_offset, "adapter_a", {s.channels, s.rank});
+        to.add(s, adapter_b_tensor, s.adapter_b_offset, "adapter_b", {s.rank, s.out_channels});
+    }
     if (s.kind == LayerKind::attention) {
-        s.second_offset = layout.add(n + ".output", {s.channels, s.channels});
-        s.second_bias_offset = layout.add(n + ".output_bias", {s.channels});
+        second("output", {s.channels, s.channels});
+        to.add(s, second_bias_tensor, s.second_bias_offset, "output_bias", {s.channels});
     }
 }
 
@@ -82,7 +119,7 @@ void lay_out(tensor::Layout& layout, Stage& s) {
 Result<Network> Network::create(NetworkSpec spec) {
     Network network;
     Shape shape = spec.input;
-    auto layout = std::make_shared<tensor::Layout>();
+    Layouts layouts{spec.trainable};
     std::map<LayerKind, int> numbers;
     std::vector<Branch> open;
     int current = -1;  // the stage whose output is at hand
@@ -138,8 +175,8 @@ Result<Network> Network::create(NetworkSpec spec) {
             s.second_count() > kFloatsMax)
             return refuse(s, "is too large: " + std::to_string(s.in_count()) + " to " +
                                  tensor::shape_text(shape));
-        lay_out(*layout, s);
-        if (layout->parameter_count() > kFloatsMax)
+        lay_out(layouts, s);
+        if (layouts.whole->parameter_count() > kFloatsMax)
             return refuse(s, "the model is larger than 2^31 parameters");
         current = static_cast<int>(stages.size());
         stages.push_back(std::move(s));
@@ -152,11 +189,18 @@ Result<Network> Network::create(NetworkSpec spec) {
     }
     if (!open.empty())
         return fail(ErrorCode::kModelShape, "a \"residual\" has no \"add\" after it");
-    if (layout->parameter_count() == 0)
+    for (std::size_t i = 0; i < spec.trainable.size(); ++i)
+        if (!layouts.used[i])
+            return fail(ErrorCode::kModelShape,
+                        "model.trainable: no tensor is called \"" + spec.trainable[i] + "\"",
+                        "the model has " + names_of(*layouts.whole));
+    if (layouts.whole->parameter_count() == 0)
         return fail(ErrorCode::kModelShape, "the model \"" + spec.name + "\" has no parameters",
                     "add a dense or conv layer");
     network.output_count_ = static_cast<std::size_t>(product_of(shape));
-    network.layout_ = std::move(layout);
+    network.layout_ = std::move(layouts.learnt);
+    network.whole_layout_ = std::move(layouts.whole);
+    if (layouts.frozen->parameter_count() > 0) network.frozen_layout_ = std::move(layouts.frozen);
     network.spec_ = std::move(spec);
     return network;
 }

@@ -12,6 +12,13 @@ OptionTable model_options() {
         {"model.layers", K::text_list, std::vector<std::string>{}, "",
          "A network of your own, layer by layer, such as [\"conv 32 5x5 same relu\", \"maxpool "
          "2x2\", \"dense 10\"]; counts instead of model.name when not empty."},
+        {"model.trainable", K::text_list, std::vector<std::string>{}, "",
+         "The tensors that are learnt and exchanged, such as [\"*.adapter_*\", \"dense3.*\"]; * "
+         "stands for any letters. The others stay as they are in model.base. Empty: all."},
+        {"model.base", K::text, std::string(), "",
+         "A safetensors file with the values of the tensors that are not learnt, the same for all "
+         "members of a run, and the first values of those that are; empty: all are drawn from the "
+         "run's seed."},
         {"model.loss",
          K::choice,
          std::string("default"),
@@ -25,7 +32,7 @@ OptionTable model_options() {
 }
 
 Result<NetworkSpec> network_spec(const OptionSource& options, std::vector<std::uint32_t> input,
-                                 std::uint32_t outputs) {
+                                 std::uint32_t outputs, std::uint32_t positions) {
     NetworkSpec spec;
     const auto& layers = options.text_list("model.layers");
     if (layers.empty()) {
@@ -38,6 +45,7 @@ Result<NetworkSpec> network_spec(const OptionSource& options, std::vector<std::u
             spec.layers.push_back(layer);
         }
     }
+    spec.trainable = options.text_list("model.trainable");
     const auto& loss = options.text("model.loss");
     if (loss == "cross-entropy") spec.loss = Loss::softmax_cross_entropy;
     if (loss == "mse") spec.loss = Loss::mean_squared_error;
@@ -47,14 +55,25 @@ Result<NetworkSpec> network_spec(const OptionSource& options, std::vector<std::u
         GOSSAMER_TRY(const auto whole, Network::create(spec));
         if (whole.output_count() == whole.input_count()) return spec;
         outputs = static_cast<std::uint32_t>(whole.input_count());
-        if (layers.empty()) return zoo(options.text("model.name"), spec.input, outputs);
+        if (layers.empty()) {
+            GOSSAMER_TRY(auto fitted, zoo(options.text("model.name"), spec.input, outputs));
+            fitted.trainable = std::move(spec.trainable);
+            return fitted;
+        }
     }
     GOSSAMER_TRY(const auto network, Network::create(spec));
-    if (network.output_count() != outputs)
-        return fail(ErrorCode::kModelShape,
-                    "the last layer gives " + std::to_string(network.output_count()) +
-                        " values, the data has " + std::to_string(outputs) + " classes or targets");
-    return spec;
+    if (network.output_count() == std::size_t{outputs} * positions) return spec;
+    const std::string each = positions > 1 ? " at each of " + std::to_string(positions) : "";
+    return fail(ErrorCode::kModelShape,
+                "the last layer gives " + std::to_string(network.output_count()) +
+                    " values, the data has " + std::to_string(outputs) + " classes or targets" +
+                    (positions > 1 ? each + " positions" : ""),
+                network.output_count() == outputs
+                    ? "set data.text_targets = \"last\", or end with \"dense " +
+                          std::to_string(outputs) + " each\""
+                : network.output_count() % outputs == 0 && positions == 1
+                    ? "of a text, data.text_targets = \"each\" learns at all positions"
+                    : "");
 }
 
 }  // namespace gossamer::model

@@ -146,6 +146,9 @@ Status place_layer(const LayerSpec& layer, Stage& s, Shape& shape) {
     switch (layer.kind) {
         case LayerKind::dense:
             if (layer.units == 0) return refuse(s, "has no outputs");
+            s.rank = layer.rank;
+            if (layer.rank > 0)
+                s.adapter_scale = layer.alpha > 0 ? layer.alpha / float(layer.rank) : 1.0f;
             if (layer.each) {
                 place_rows(s, shape, layer.units);
                 shape.back() = layer.units;

@@ -19,6 +19,8 @@ std::uint64_t draws_of(std::uint64_t batch, std::size_t stage) {
 Plan::Plan(const Network& network, std::size_t batch_max, bool gradients, tensor::BufferPool& pool)
     : network_(network), batch_max_(batch_max), gradients_(gradients) {
     GOSSAMER_ASSERT(batch_max > 0, "a plan needs a batch");
+    GOSSAMER_ASSERT(!network.frozen_layout() || network.frozen_values(),
+                    "frozen tensors have got their values");
     std::size_t floats = 0, work = 0, spare = 0;
     auto reserve = [&](std::size_t count) {
         const std::size_t at = floats;
@@ -29,6 +31,10 @@ Plan::Plan(const Network& network, std::size_t batch_max, bool gradients, tensor
     for (std::size_t i = 0; i < stages.size(); ++i) {
         const Stage& s = stages[i];
         Room room;
+        auto learns = [&](int stage) {
+            return stage >= 0 && rooms_[static_cast<std::size_t>(stage)].learns;
+        };
+        room.learns = s.learns_any() || learns(s.input) || learns(s.source);
         room.output = reserve(batch_max * s.out_count());
         room.kept = reserve(kept_floats(s, batch_max));
         if (gradients) room.delta = reserve(batch_max * s.out_count());
@@ -67,7 +73,7 @@ void Plan::forward(const float* parameters, const Batch& batch, bool training) {
                    .out = arena + rooms_[i].output,
                    .kept = arena + rooms_[i].kept,
                    .work = arena + work_,
-                   .parameters = parameters,
+                   .values = {parameters, network_.frozen_values()},
                    .training = training,
                    .draws = draws_of(batch.draws, i)});
     }
@@ -76,11 +82,14 @@ void Plan::forward(const float* parameters, const Batch& batch, bool training) {
 void Plan::backward(const float* parameters, const Batch& batch, const Sink& sink) {
     float* arena = arena_.floats().data();
     auto delta_of = [&](int stage) -> float* {
-        return stage < 0 ? nullptr : arena + rooms_[static_cast<std::size_t>(stage)].delta;
+        return stage < 0 || !rooms_[static_cast<std::size_t>(stage)].learns
+                   ? nullptr
+                   : arena + rooms_[static_cast<std::size_t>(stage)].delta;
     };
     for (std::size_t i = rooms_.size(); i-- > 0;) {
         const Stage& s = network_.stages()[i];
         const Room& room = rooms_[i];
+        if (!room.learns) continue;
         const Index in_floats = index(batch.size * s.in_count());
         float* input = delta_of(s.input);
         float* next = input && room.adds_input ? arena + spare_ : input;
@@ -92,7 +101,7 @@ void Plan::backward(const float* parameters, const Batch& batch, const Sink& sin
                   .next = next,
                   .kept = arena + room.kept,
                   .work = arena + work_,
-                  .parameters = parameters,
+                  .values = {parameters, network_.frozen_values()},
                   .sink = sink,
                   .draws = draws_of(batch.draws, i)});
         if (next != input) maths::add(input, next, in_floats);

@@ -18,14 +18,16 @@ void copy_or_drop(const Stage& s, float* to, const float* from, std::size_t coun
 
 void learn(const Stage& s, const maths::Rows& rows, const float* delta, const Sink& sink) {
     const Index n = index(s.weight_count()) / rows.column_count();
-    maths::weight_gradient(sink.out + s.weight_offset, rows, delta, n, sink.keep, sink.scale);
-    if (s.bias_count() > 0)
+    if (s.learns(weight_tensor))
+        maths::weight_gradient(sink.out + s.weight_offset, rows, delta, n, sink.keep, sink.scale);
+    if (s.bias_count() > 0 && s.learns(bias_tensor))
         maths::bias_gradient(sink.out + s.bias_offset, delta, rows.row_count(), n, sink.keep,
                              sink.scale);
 }
 
 std::size_t kept_floats(const Stage& s, std::size_t count) {
     switch (s.kind) {
+        case LayerKind::dense: return s.adapted() ? count * s.rows() * s.rank : 0;
         case LayerKind::conv:
             return s.padded() ? count * s.padded_height * s.padded_width * s.channels : 0;
         case LayerKind::max_pool: return count * s.out_count();
@@ -41,6 +43,7 @@ std::size_t kept_floats(const Stage& s, std::size_t count) {
 
 std::size_t work_floats(const Stage& s, std::size_t count, bool gradients) {
     switch (s.kind) {
+        case LayerKind::dense: return s.adapted() ? adapter_work(s, count) : 0;
         case LayerKind::conv: return gradients ? conv_work(s, count) : 0;
         case LayerKind::group_norm:
         case LayerKind::layer_norm:

@@ -25,18 +25,29 @@ struct Sink {
     }
 };
 
+// Parameters: those that are learnt, and those that are not.
+struct Values {
+    const float *learnt, *frozen;
+
+    const float* at(const Stage& s, Tensor tensor, std::size_t offset) const {
+        return (s.learns(tensor) ? learnt : frozen) + offset;
+    }
+};
+
 struct StageRun {
     const Stage& s;
     std::size_t count;  // samples
     const float *in, *shortcut;
     float *out, *kept, *work;
-    const float* parameters;
+    Values values;
     bool training;
     std::uint64_t draws;  // of this stage and batch
 
-    const float* weight() const { return parameters + s.weight_offset; }
-    const float* bias() const { return s.bias_count() > 0 ? parameters + s.bias_offset : nullptr; }
-    const float* second() const { return parameters + s.second_offset; }
+    const float* weight() const { return values.at(s, weight_tensor, s.weight_offset); }
+    const float* bias() const {
+        return s.bias_count() > 0 ? values.at(s, bias_tensor, s.bias_offset) : nullptr;
+    }
+    const float* second() const { return values.at(s, second_tensor, s.second_offset); }
 };
 struct StageBack {
     const Stage& s;
@@ -45,12 +56,12 @@ struct StageBack {
     float* delta;  // with respect to the output, before its activation; may be changed
     float* next;   // with respect to the input, to be written; null: not wanted
     float *kept, *work;
-    const float* parameters;
+    Values values;
     Sink sink;
     std::uint64_t draws;
 
-    const float* weight() const { return parameters + s.weight_offset; }
-    const float* second() const { return parameters + s.second_offset; }
+    const float* weight() const { return values.at(s, weight_tensor, s.weight_offset); }
+    const float* second() const { return values.at(s, second_tensor, s.second_offset); }
 };
 
 // Samples are floats, also where they are numbers of entries; one outside is read as the last.
@@ -66,12 +77,13 @@ std::size_t work_floats(const Stage& s, std::size_t count, bool gradients);
 void run_stage(const StageRun& run);
 void run_back(const StageBack& run);
 
-// Weight and bias of a product of `rows`.
+// Weight and bias of a product of `rows`, those of them that are learnt.
 void learn(const Stage& s, const maths::Rows& rows, const float* delta, const Sink& sink);
 
 // stages/*.cpp
 void forward_dense(const StageRun& r);
 void back_dense(const StageBack& r);
+std::size_t adapter_work(const Stage& s, std::size_t count);
 void forward_conv(const StageRun& r);
 void back_conv(const StageBack& r);
 std::size_t conv_work(const Stage& s, std::size_t count);

@@ -54,7 +54,9 @@ std::vector<std::string> differences(const Layout& here, const Layout& there, st
     };
     for (const auto& mine : here.tensors()) {
         const auto* theirs = there.find(mine.name);
-        if (!theirs)
+        if (!theirs && mine.count == 0)  // a mark, which tells by its name alone
+            note(mine.name + ": here, not there");
+        else if (!theirs)
             note(mine.name + ": here " + shape_text(mine.shape) + ", there missing");
         else if (theirs->shape != mine.shape)
             note(mine.name + ": here " + shape_text(mine.shape) + ", there " +
@@ -63,9 +65,12 @@ std::vector<std::string> differences(const Layout& here, const Layout& there, st
             note(mine.name + ": here at element " + std::to_string(mine.offset) + ", there at " +
                  std::to_string(theirs->offset));
     }
-    for (const auto& theirs : there.tensors())
-        if (!here.find(theirs.name))
-            note(theirs.name + ": here missing, there " + shape_text(theirs.shape));
+    for (const auto& theirs : there.tensors()) {
+        if (here.find(theirs.name)) continue;
+        note(theirs.name + (theirs.count == 0
+                                ? ": there, not here"
+                                : ": here missing, there " + shape_text(theirs.shape)));
+    }
     return lines;
 }
 

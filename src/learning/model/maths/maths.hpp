@@ -50,6 +50,21 @@ GOSSAMER_MATHS void bias_gradient(float* b, const float* dy, Index rows, Index n
 GOSSAMER_MATHS void data_gradient(float* dx, const float* dy, const float* w, Index rows, Index k,
                                   Index n, const float* active);
 
+// A convolution that reads images as they are, without a border: taps beyond an edge are left out,
+// which adds the same numbers in the same order as a border of zeros would.
+struct Conv {
+    Index count, height, width, channels;  // in
+    Index window, stride, top, left;       // top, left: of the border that is not there
+    Index out_height, out_width, out_channels;
+};
+// y[count, out…] = x * w[window, window, channels, out_channels] + bias (null: none), or max(·, 0)
+// when relu.
+GOSSAMER_MATHS void convolve(float* y, const float* x, const float* w, const Conv& c,
+                             const float* bias, bool relu);
+// w = keep · w + scale · its gradient from dy, as weight_gradient.
+GOSSAMER_MATHS void convolve_weights(float* w, const float* x, const float* dy, const Conv& c,
+                                     float keep, float scale);
+
 // out[count, height + 2·…, width + …, channels] = in with a border of zeros and `gap` - 1 zeros
 // between pixels. out's border is written too.
 struct Padding {

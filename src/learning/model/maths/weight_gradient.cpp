@@ -16,6 +16,7 @@ struct TileJob {
     const float* x;  // first element of the tile in row 0
     Index lines, line_stride, pixels, pixel_stride;
     const float* dy;
+    Index dy_skip;  // from the end of a line's gradients to the next line's, in floats
     float keep, scale;
 };
 
@@ -29,7 +30,7 @@ void tile(const TileJob& job) {
         for (int j = 0; j < N; ++j) sum[r][j] = V{};
     const float* d0 = job.dy + job.column[0];
     const Index d1 = N == 2 ? job.column[1] - job.column[0] : 0;
-    for (Index line = 0; line < job.lines; ++line) {
+    for (Index line = 0; line < job.lines; ++line, d0 += job.dy_skip) {
         const float* x = job.x + line * job.line_stride;
         for (Index i = 0; i < job.pixels; ++i, x += job.pixel_stride, d0 += job.n) {
             V d[N];
@@ -76,7 +77,7 @@ void scalar_tile(Index rows, const TileJob& job) {
         for (Index c = 0; c < job.n; ++c) {
             float sum = 0;
             const float* d = job.dy + c;
-            for (Index line = 0; line < job.lines; ++line)
+            for (Index line = 0; line < job.lines; ++line, d += job.dy_skip)
                 for (Index i = 0; i < job.pixels; ++i, d += job.n)
                     sum += job.x[line * job.line_stride + i * job.pixel_stride + r] * *d;
             float& w = job.w[r * job.n + c];
@@ -84,7 +85,64 @@ void scalar_tile(Index rows, const TileJob& job) {
         }
 }
 
+// `count` rows of weights, all their columns.
+void all_columns(Index count, TileJob& job) {
+    with_width(job.n, [&]<int W>() {
+        if constexpr (W == 1) {
+            scalar_tile(count, job);
+        } else {
+            const Columns<W> columns{job.n};
+            for (Index c = 0; c < columns.count(); c += 2) {
+                const bool pair = c + 1 < columns.count();
+                for (int j = 0; j < (pair ? 2 : 1); ++j)
+                    job.column[j] = columns.start(c + j), job.fresh[j] = columns.fresh(c + j);
+                pair ? tile_of<W, 2>(count, job) : tile_of<W, 1>(count, job);
+            }
+        }
+    });
+}
+
+// The outputs whose window has a given tap within the input: [begin, end).
+struct Outputs {
+    Index begin, end;
+    Outputs(Index at, Index stride, Index size, Index outputs)  // at: the tap's place for output 0
+        : begin(at < 0 ? (-at + stride - 1) / stride : 0), end((size - at + stride - 1) / stride) {
+        if (end > outputs) end = outputs;
+        if (end < begin) end = begin;
+    }
+    Index count() const { return end - begin; }
+};
+
 }  // namespace
+
+// Tap by tap, so that the outputs a tap has no part in can be left out.
+void convolve_weights(float* w, const float* x, const float* dy, const Conv& c, float keep,
+                      float scale) {
+    TileJob job{};
+    job.n = c.out_channels, job.keep = keep, job.scale = scale;
+    const Index line = c.width * c.channels;
+    job.line_stride = c.stride * line, job.pixel_stride = c.stride * c.channels;
+    const EvenParts parts{c.channels, kTileRows};
+    for (Index image = 0; image < c.count; ++image, job.keep = 1.0f)
+        for (Index tap = 0; tap < c.window * c.window; ++tap) {
+            const Index at_y = tap / c.window - c.top, at_x = tap % c.window - c.left;
+            const Outputs down(at_y, c.stride, c.height, c.out_height);
+            const Outputs across(at_x, c.stride, c.width, c.out_width);
+            job.lines = across.count() > 0 ? down.count() : 0, job.pixels = across.count();
+            if (job.lines == 0 && image > 0) continue;
+            const float* from = x + image * c.height * line +
+                                (at_y + down.begin * c.stride) * line +
+                                (at_x + across.begin * c.stride) * c.channels;
+            job.dy =
+                dy + ((image * c.out_height + down.begin) * c.out_width + across.begin) * job.n;
+            job.dy_skip = (c.out_width - across.count()) * job.n;
+            for (Index i = 0; i < parts.count(); ++i) {
+                job.x = from + parts.start(i);
+                job.w = w + (tap * c.channels + parts.start(i)) * job.n;
+                all_columns(parts.start(i + 1) - parts.start(i), job);
+            }
+        }
+}
 
 void weight_gradient(float* w, const Rows& a, const float* dy, Index n, float keep, float scale) {
     TileJob job{};
@@ -101,20 +159,7 @@ void weight_gradient(float* w, const Rows& a, const float* dy, Index n, float ke
                 const Index first = parts.start(i), count = parts.start(i + 1) - first;
                 job.x = a.data + image * a.image_stride + segment * a.segment_stride + first;
                 job.w = w + (segment * a.run + first) * n;
-                with_width(n, [&]<int W>() {
-                    if constexpr (W == 1) {
-                        scalar_tile(count, job);
-                    } else {
-                        const Columns<W> columns{n};
-                        for (Index c = 0; c < columns.count(); c += 2) {
-                            const bool pair = c + 1 < columns.count();
-                            for (int j = 0; j < (pair ? 2 : 1); ++j)
-                                job.column[j] = columns.start(c + j),
-                                job.fresh[j] = columns.fresh(c + j);
-                            pair ? tile_of<W, 2>(count, job) : tile_of<W, 1>(count, job);
-                        }
-                    }
-                });
+                all_columns(count, job);
             }
     }
 }

@@ -36,7 +36,7 @@ void forward_attention(const StageRun& r) {
         maths::attend(p.mixed + i * p.mixed_size, p.weights + i * p.weights_size,
                       p.qkv + i * p.qkv_size, shape_of(s));
     maths::product(r.out, maths::dense_rows(p.mixed, index(p.rows), s.channels), r.second(),
-                   s.channels, r.parameters + s.second_bias_offset, false);
+                   s.channels, r.values.at(s, second_bias_tensor, s.second_bias_offset), false);
 }
 
 void back_attention(const StageBack& r) {
@@ -46,10 +46,13 @@ void back_attention(const StageBack& r) {
     float* d_mixed = r.work;
     float* d_qkv = d_mixed + r.count * p.mixed_size;
     maths::data_gradient(d_mixed, r.delta, r.second(), rows, width, width, nullptr);
-    maths::weight_gradient(r.sink.out + s.second_offset, maths::dense_rows(p.mixed, rows, width),
-                           r.delta, width, r.sink.keep, r.sink.scale);
-    maths::bias_gradient(r.sink.out + s.second_bias_offset, r.delta, rows, width, r.sink.keep,
-                         r.sink.scale);
+    if (s.learns(second_tensor))
+        maths::weight_gradient(r.sink.out + s.second_offset,
+                               maths::dense_rows(p.mixed, rows, width), r.delta, width, r.sink.keep,
+                               r.sink.scale);
+    if (s.learns(second_bias_tensor))
+        maths::bias_gradient(r.sink.out + s.second_bias_offset, r.delta, rows, width, r.sink.keep,
+                             r.sink.scale);
     for (std::size_t i = 0; i < r.count; ++i)
         maths::attend_back(d_qkv + i * p.qkv_size, d_qkv + r.count * p.qkv_size,
                            d_mixed + i * p.mixed_size, p.weights + i * p.weights_size,

@@ -25,13 +25,40 @@ Stage way_back(const Stage& s) {
     b.channels = s.out_channels, b.window = s.window, b.stride = 1;
     b.out_height = s.height, b.out_width = s.width, b.out_channels = s.channels;
     b.padded_height = s.height + s.window - 1, b.padded_width = s.width + s.window - 1;
+    b.height = s.out_height, b.width = s.out_width;
+    b.pad_top = s.window - 1 - s.pad_top, b.pad_left = s.window - 1 - s.pad_left;
     return b;
+}
+
+maths::Conv direct_of(const Stage& s, std::size_t count) {
+    return {.count = index(count),
+            .height = s.height,
+            .width = s.width,
+            .channels = s.channels,
+            .window = s.window,
+            .stride = s.stride,
+            .top = s.pad_top,
+            .left = s.pad_left,
+            .out_height = s.out_height,
+            .out_width = s.out_width,
+            .out_channels = s.out_channels};
+}
+
+// Direct convolution against the product over windows (im2col, though never stored), whose rows are
+// neighbouring pixels where the direct form's are images.
+bool is_direct(const Stage& s, std::size_t count) {
+    constexpr std::size_t kImagesMin = 4;
+    constexpr std::uint32_t kChannelsMin = 8;
+    return count >= kImagesMin && s.channels >= kChannelsMin && s.padded();
 }
 
 }  // namespace
 
 void forward_conv(const StageRun& r) {
     const Stage& s = r.s;
+    if (is_direct(s, r.count))
+        return maths::convolve(r.out, r.in, r.weight(), direct_of(s, r.count), r.bias(),
+                               s.activation == Activation::relu);
     const float* in = r.in;
     if (s.padded()) {
         maths::pad(r.kept, in, index(r.count), s.height, s.width, s.channels,
@@ -57,16 +84,29 @@ void back_conv(const StageBack& r) {
         float* spread = r.work;
         float* turned =
             r.work + r.count * back.padded_height * back.padded_width * std::size_t{back.channels};
-        maths::pad(spread, r.delta, index(r.count), s.out_height, s.out_width, s.out_channels,
-                   {.top = index(s.window) - 1 - s.pad_top,
-                    .left = index(s.window) - 1 - s.pad_left,
-                    .height = back.padded_height,
-                    .width = back.padded_width,
-                    .gap = s.stride});
         maths::turn_weights(turned, r.weight(), s.window, s.window, s.channels, s.out_channels);
-        maths::product(r.next, windows(back, spread, r.count), turned, s.channels, nullptr, false);
+        if (s.stride == 1 && is_direct(back, r.count)) {
+            maths::convolve(r.next, r.delta, turned, direct_of(back, r.count), nullptr, false);
+        } else {
+            maths::pad(spread, r.delta, index(r.count), s.out_height, s.out_width, s.out_channels,
+                       {.top = back.pad_top,
+                        .left = back.pad_left,
+                        .height = back.padded_height,
+                        .width = back.padded_width,
+                        .gap = s.stride});
+            maths::product(r.next, windows(back, spread, r.count), turned, s.channels, nullptr,
+                           false);
+        }
     }
-    learn(s, windows(s, s.padded() ? r.kept : r.in, r.count), r.delta, r.sink);
+    if (!is_direct(s, r.count))
+        return learn(s, windows(s, s.padded() ? r.kept : r.in, r.count), r.delta, r.sink);
+    if (s.learns(weight_tensor))
+        maths::convolve_weights(r.sink.out + s.weight_offset, r.in, r.delta, direct_of(s, r.count),
+                                r.sink.keep, r.sink.scale);
+    if (s.bias_count() > 0 && s.learns(bias_tensor))
+        maths::bias_gradient(r.sink.out + s.bias_offset, r.delta,
+                             index(r.count * s.out_height * s.out_width), s.out_channels,
+                             r.sink.keep, r.sink.scale);
 }
 
 }  // namespace gossamer::model

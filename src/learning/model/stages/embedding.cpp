@@ -10,7 +10,7 @@ void forward_embedding(const StageRun& r) {
                     r.out + i * width);
 }
 
-void back_embedding(const StageBack& r) {
+void back_embedding(const StageBack& r) {  // the first stage: it runs when it learns
     const std::size_t width = r.s.out_channels;
     float* out = r.sink.out + r.s.weight_offset;
     if (r.sink.keep == 0.0f)
@@ -32,6 +32,7 @@ void forward_position(const StageRun& r) {
 void back_position(const StageBack& r) {
     const std::size_t size = r.s.in_count();
     if (r.next) std::copy_n(r.delta, r.count * size, r.next);
+    if (!r.s.learns(weight_tensor)) return;
     maths::bias_gradient(r.sink.out + r.s.weight_offset, r.delta, index(r.count), index(size),
                          r.sink.keep, r.sink.scale);
 }

@@ -55,14 +55,16 @@ void back_factors(const StageBack& r) {
     float* to_users = r.sink.out + s.weight_offset;
     float* to_items = r.sink.out + s.second_offset;
     float* bias = r.sink.out + s.bias_offset;
-    begin(to_users, s.weight_count(), r.sink.keep);
-    begin(to_items, s.second_count(), r.sink.keep);
-    begin(bias, s.bias_count(), r.sink.keep);
+    const bool learns_users = s.learns(weight_tensor), learns_items = s.learns(second_tensor);
+    if (learns_users) begin(to_users, s.weight_count(), r.sink.keep);
+    if (learns_items) begin(to_items, s.second_count(), r.sink.keep);
+    if (s.learns(bias_tensor)) begin(bias, s.bias_count(), r.sink.keep);
     for (std::size_t i = 0; i < r.count; ++i) {
         const Entry e = entry_of_sample(s, r.in, i);
         const float d = r.delta[i] * r.sink.scale;
-        maths::add(to_users + e.user * rank, users + i * rank, index(rank));
-        maths::add(to_items + e.item * rank, items + i * rank, index(rank));
+        if (learns_users) maths::add(to_users + e.user * rank, users + i * rank, index(rank));
+        if (learns_items) maths::add(to_items + e.item * rank, items + i * rank, index(rank));
+        if (!s.learns(bias_tensor)) continue;
         bias[e.user] += d;
         bias[s.vocabulary + e.item] += d;
         bias[s.vocabulary + s.items] += d;

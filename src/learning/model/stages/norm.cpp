@@ -30,8 +30,8 @@ void back_norm(const StageBack& r) {
     float* shift = s.bias_count() > 0 ? gain + s.channels : nullptr;
     maths::normalise_gradient(r.next, gain, shift, r.work, r.delta, r.in, r.kept, r.weight(),
                               norm_of(s, r.count));
-    r.sink.take(s.weight_offset, gain, s.channels);
-    if (shift) r.sink.take(s.bias_offset, shift, s.channels);
+    if (s.learns(weight_tensor)) r.sink.take(s.weight_offset, gain, s.channels);
+    if (shift && s.learns(bias_tensor)) r.sink.take(s.bias_offset, shift, s.channels);
 }
 
 }  // namespace gossamer::model

@@ -107,6 +107,7 @@ void back_recurrent(const StageBack& r) {
         turn(r.next, dx, p.steps, p.count, p.in);
     }
     learn(r.s, maths::dense_rows(p.x, rows, index(p.in)), p.z, r.sink);
+    if (!r.s.learns(second_tensor)) return;
     float* recurrent = r.sink.out + r.s.second_offset;
     if (p.steps == 1) {  // nothing came from a step before
         for (std::size_t i = 0; i < r.s.second_count(); ++i)
