@@ -16,8 +16,8 @@
 // Samples are rows of floats; images are height x width x channels (a shape {28, 28} is taken as
 // {28, 28, 1} by a convolution), sequences steps x channels. Plain dense takes any shape as a row.
 //
-// A low-rank adapter (Hu et al. 2021) adds (alpha / rank) x·A·B to x·W; A "dense1.adapter_a" drawn,
-// B "dense1.adapter_b" begins as zeros, and alpha is the rank unless said. It is of use where W is
+// A low-rank adapter (Hu et al. 2021) adds alpha/rank · x·A·B to x·W: "dense1.adapter_a" is drawn,
+// "dense1.adapter_b" begins as zeros, and alpha is the rank unless said. It is of use where W is
 // frozen: spec.trainable names what is learnt, and with it exchanged; all else rests on a base
 // model, which all members of a run must share.
 #pragma once

@@ -46,10 +46,14 @@ std::uint32_t loss_of(model::Loss loss) {
 
 Result<CudaNetwork> cuda_network(const model::Network& network, std::uint32_t target_count) {
     CudaNetwork made;
+    if (network.frozen_layout())
+        return fail(ErrorCode::kGpuModel,
+                    "models of which a part is frozen (model.trainable) do not run on the card",
+                    "set training.device = \"cpu\"");
     int number = 0;
     for (const model::Stage& s : network.stages()) {
         gossamer_cuda_layer l{};
-        if (!kind_of(s, l.kind, l.activation) || s.input != number - 1)
+        if (!kind_of(s, l.kind, l.activation) || s.adapted() || s.input != number - 1)
             return fail(
                 cuda::kGpuModel,
                 "the layer " + s.name + " of " + network.spec().name + " does not run on the card",

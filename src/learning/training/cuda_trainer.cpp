@@ -117,6 +117,10 @@ Result<CudaTrainer::Set> CudaTrainer::place(const data::View& view) const {
     std::vector<std::uint32_t> rows(view.size());
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = view.row(i);
     const auto& d = *view.data;
+    if (d.label_count() > 1)
+        return fail(ErrorCode::kGpuModel,
+                    d.name() + " has labels at each position, which the card does not learn",
+                    "set training.device = \"cpu\"");
     std::vector<float> features(rows.size() * d.feature_count()), targets;
     std::vector<std::int32_t> labels;
     d.gather(features, rows);

@@ -8,13 +8,13 @@ namespace {
 
 constexpr bool kManyRegisters = kTileRows >= 12;
 constexpr int kVectors = kManyRegisters ? 4 : 2;
-// Images of a tile of N vectors: as many as leave room for N weights and one input.
-template <int N>
-constexpr int kImages = !kManyRegisters ? (N == 1 ? 8 : 6)
-                        : N == 1        ? 14
-                        : N == 2        ? 12
-                        : N == 3        ? 8
-                                        : 6;
+// Images of a tile of N vectors: as many as leave room for N weights and one input. Narrow vectors
+// are for few channels, and not worth many forms.
+template <int W, int N>
+constexpr int kImages = !kManyRegisters || W < kWidth ? 6
+                        : N == 2                      ? 10
+                        : N == 4                      ? 6
+                                                      : 8;
 
 struct Job {
     float* y;  // the pixel in the first image
@@ -69,7 +69,7 @@ void tile(const Job& job, const Index* columns) {
 
 template <int W, int N, int R = 1>
 void images_of(Index images, const Job& job, const Index* columns) {
-    if constexpr (R < kImages<N>)
+    if constexpr (R < kImages<W, N>)
         if (images > R) return images_of<W, N, R + 1>(images, job, columns);
     tile<W, R, N>(job, columns);
 }
@@ -126,7 +126,7 @@ void vectors_of(Index vectors, const Index* columns, float* y, const float* x, c
                 const Conv& c, const Job& job) {
     if constexpr (N < kVectors && (W == kWidth || N < 2))
         if (vectors > N) return vectors_of<W, N + 1>(vectors, columns, y, x, w, c, job);
-    each_pixel(y, x, w, c, kImages<N>, job,
+    each_pixel(y, x, w, c, kImages<W, N>, job,
                [&](Index images, const Job& pixel) { images_of<W, N>(images, pixel, columns); });
 }
 
