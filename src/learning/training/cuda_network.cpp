@@ -47,7 +47,7 @@ std::uint32_t loss_of(model::Loss loss) {
 Result<CudaNetwork> cuda_network(const model::Network& network, std::uint32_t target_count) {
     CudaNetwork made;
     if (network.frozen_layout())
-        return fail(ErrorCode::kGpuModel,
+        return fail(cuda::kGpuModel,
                     "models of which a part is frozen (model.trainable) do not run on the card",
                     "set training.device = \"cpu\"");
     int number = 0;

@@ -118,7 +118,7 @@ Result<CudaTrainer::Set> CudaTrainer::place(const data::View& view) const {
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = view.row(i);
     const auto& d = *view.data;
     if (d.label_count() > 1)
-        return fail(ErrorCode::kGpuModel,
+        return fail(cuda::kGpuModel,
                     d.name() + " has labels at each position, which the card does not learn",
                     "set training.device = \"cpu\"");
     std::vector<float> features(rows.size() * d.feature_count()), targets;
