@@ -125,6 +125,25 @@ void image_product(float* y, const Rows& a, const float* x, TileJob job) {
 }  // namespace
 
 void product(float* y, const Rows& a, const float* w, Index n, const float* bias, bool relu) {
+    // Rows that lie one behind the other are images of one pixel to the direct convolution, whose
+    // tiles of fewer rows and more columns read w in longer runs: 1.05 to 1.25 times as fast, but for
+    // products too short to repay what a tile costs to begin.
+    constexpr Index kRunMin = 16;
+    if (a.images == 1 && a.lines == 1 && a.segments == 1 && a.pixel_stride == a.run &&
+        a.run >= kRunMin)
+        return convolve(y, a.data, w,
+                        {.count = a.pixels,
+                         .height = 1,
+                         .width = 1,
+                         .channels = a.run,
+                         .window = 1,
+                         .stride = 1,
+                         .top = 0,
+                         .left = 0,
+                         .out_height = 1,
+                         .out_width = 1,
+                         .out_channels = n},
+                        bias, relu);
     TileJob job{};
     job.y_stride = n, job.n = n;
     job.pixel_stride = a.pixel_stride, job.segment_stride = a.segment_stride;
