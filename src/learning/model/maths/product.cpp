@@ -126,8 +126,8 @@ void image_product(float* y, const Rows& a, const float* x, TileJob job) {
 
 void product(float* y, const Rows& a, const float* w, Index n, const float* bias, bool relu) {
     // Rows that lie one behind the other are images of one pixel to the direct convolution, whose
-    // tiles of fewer rows and more columns read w in longer runs: 1.05 to 1.25 times as fast, but for
-    // products too short to repay what a tile costs to begin.
+    // tiles of fewer rows and more columns read w in longer runs: 1.05 to 1.25 times as fast, but
+    // for products too short to repay what a tile costs to begin.
     constexpr Index kRunMin = 16;
     if (a.images == 1 && a.lines == 1 && a.segments == 1 && a.pixel_stride == a.run &&
         a.run >= kRunMin)
