@@ -184,3 +184,23 @@ TEST_CASE("a transfer that stalls on a live link is sent again") {
         check_every_round_follows_from_its_accepted_set(world);
     }
 }
+
+TEST_CASE("clients that hand in again what they had kept need not be that quick the next time") {
+    auto o = star(3, 3);
+    o.config.quorum = 1;
+    o.config.attempts = 100;
+    o.config.patience_min = 100ms;
+    StarWorld world(o);
+    world.train_time = [](std::size_t, std::uint64_t) { return Duration(5s); };
+    int failures = 30;
+    world.training_fails = [&](std::size_t client, std::uint64_t round) {
+        return client == 2 && round == 2 && failures-- > 0;
+    };
+    world.start();
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(failures < 0);
+    for (std::uint64_t round : {1, 2, 3}) CHECK(world.accepted.at(round).size() == 3);
+    for (const auto& w : world.noticed<message::Warning>())
+        CHECK(w.error.what.find("it was not done with its work") == std::string::npos);
+}

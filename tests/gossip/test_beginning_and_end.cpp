@@ -141,3 +141,37 @@ TEST_CASE("a peer outside the roster says so and ends") {
     CHECK(std::get<message::Warning>(turn.notices[0]).error.code == ErrorCode::kNoPeers);
     CHECK(!std::get<message::RunEnded>(turn.notices[1]).reached);
 }
+
+TEST_CASE("who stays for those behind says what it waits for, and until when") {
+    auto o = options("ring", 3, 5);
+    World world(o);
+    world.of(2).train_time = [](std::uint64_t) { return Duration(20s); };
+    world.start();
+    bool stays = false;
+    world.run_until([&] {
+        for (const auto& wait : world.core(0).status(world.now()).waiting)
+            stays |=
+                wait.what.find("the last model") != std::string::npos && !wait.until.is_never();
+        return stays;
+    });
+    CHECK(stays);
+}
+
+TEST_CASE("no step waits for models without a deadline, not even the first of pure averaging") {
+    auto o = options("star", 6, 5);
+    o.gossip.final_averaging_steps = 3;
+    o.network_seed = 4;
+    World world(o);
+    world.of(4).train_time = [](std::uint64_t) { return Duration(300ms); };
+    world.start();
+    std::size_t waits = 0, without = 0;
+    world.run_until([&] {
+        for (std::size_t node = 0; node < o.nodes; ++node)
+            for (const auto& wait : world.core(node).status(world.now()).waiting)
+                if (wait.what.starts_with("models of step"))
+                    ++waits, without += wait.until.is_never();
+        return world.all_finished();
+    });
+    CHECK(waits > 0);
+    CHECK(without == 0);
+}

@@ -201,8 +201,8 @@ void Gossip::settle(job::Turn& turn) {
     if (stopping_ || stage_ == Stage::over) return;
     try_gather(turn);
     try_link(turn);
-    try_mix(turn);
     try_average(turn);
+    try_mix(turn);  // last of those that may begin a step: it sets the step's deadline
     try_leave(turn);
     timer(Timer::offers) = outbox_.next_offer();
 }
