@@ -1,5 +1,7 @@
 // The other commands of gossamer-sim, as their users see them.
 #include <doctest/doctest.h>
+#include <poll.h>
+#include <signal.h>
 
 #include "simulation_command.hpp"
 
@@ -95,4 +97,40 @@ TEST_CASE("export refuses addresses that cannot be, and a folder that holds keys
     refused("--out a", "exists already");
     CHECK(text_of(here / "a/peer-3/config.toml").find("part = 3") != std::string::npos);
     CHECK(text_of(here / "a/scenario.toml").find("ids = [") != std::string::npos);
+}
+
+TEST_CASE("Ctrl-C leaves a run folder that can be read, and says how to go on") {
+    const Folder here;
+    here.write("small.toml", kSmallRun);
+    here.write("go.sh", "cd '" + here.path.string() +
+                            "'\n'" GOSSAMER_SIM
+                            "' run small.toml --set run.rounds=1000000 > out.txt 2> err.txt &\n"
+                            "echo $! > pid\nwait $!\necho $? > code\n");
+    REQUIRE(std::system(("sh '" + (here / "go.sh") + "' &").c_str()) == 0);
+    const auto begun = [&] {
+        return !text_of(here / "pid").empty() &&
+               std::filesystem::exists(here / "runs/small-1/config.toml");
+    };
+    for (int look = 0; look < 2000 && !begun(); ++look) ::poll(nullptr, 0, 30);
+    REQUIRE(begun());
+    ::kill(static_cast<pid_t>(std::stol(text_of(here / "pid"))), SIGINT);
+    for (int look = 0; look < 2000 && text_of(here / "code").empty(); ++look)
+        ::poll(nullptr, 0, 30);
+    CHECK(text_of(here / "code") == "5\n");
+    CHECK(text_of(here / "err.txt").find("the same command runs it again") != std::string::npos);
+    const auto summary =
+        nlohmann::json::parse(text_of(here / "runs/small-1/summary.json"), nullptr, false);
+    REQUIRE(summary.is_object());
+    CHECK(summary.dump().find("interrupted") != std::string::npos);
+    CHECK(text_of(here / "runs/small-1/report.html").find("</html>") != std::string::npos);
+    CHECK(sim(here, "compare runs").out.find("small-1") != std::string::npos);
+}
+
+TEST_CASE("a peer whose training fails is named with its round and the seed") {
+    const Folder here;
+    here.write("small.toml", kSmallRun);
+    const auto answer = sim(here, "run small.toml --set training.learning_rate=1e38 --threads 1");
+    CAPTURE(answer.out);
+    CHECK(answer.out.find("failed            peer 0, round 1, seed 5: ") != std::string::npos);
+    CHECK(answer.out.find("finite") != std::string::npos);
 }

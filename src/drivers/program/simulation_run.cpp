@@ -54,6 +54,8 @@ void print_outcome(const simulation::Outcome& o, const std::string& folder) {
                format_bytes(static_cast<std::int64_t>(o.peak_rss_bytes)));
     fmt::print("  trace hash        {:016x}\n", o.trace_hash);
     if (!o.model.empty()) fmt::print("  final model       {}\n", o.model.substr(0, 16));
+    for (const auto& text : o.failures)
+        fmt::print("  failed            {}\n", telemetry::harmless(text));
     for (const auto& text : o.broken) fmt::print("  BROKEN            {}\n", text);
     if (!folder.empty()) fmt::print("  results in        {}\n", folder);
 }

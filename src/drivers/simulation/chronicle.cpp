@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include <fmt/format.h>
+
 namespace gossamer::simulation {
 
 namespace {
@@ -75,6 +77,13 @@ void Chronicle::on_notice(Instant now, PlaceIndex place, const message::Notice& 
     } else if (const auto* w = std::get_if<message::Warning>(&notice)) {
         ++warnings_[std::string(describe(w->error.code).id) + ": " + w->error.what];
         if (warnings_.size() > 100) warnings_.erase(warnings_.begin());
+        const bool own_work = w->error.code == ErrorCode::kTrainingFailed ||
+                              w->error.code == ErrorCode::kModelNotFinite;
+        if (own_work && failures_.size() < kFailuresMax && world_->running(place))
+            failures_.push_back(fmt::format("{}, round {}, seed {}: {}",
+                                            peer ? fmt::format("peer {}", place) : "the aggregator",
+                                            world_->node(place).status(now).round + 1,
+                                            scenario_.run().seed.value, w->error.to_string()));
     }
     if (also) also(now, place, notice);
 }

@@ -57,7 +57,8 @@ struct StateEvent {
 
 class Chronicle final : public Observer {
 public:
-    static constexpr std::size_t kTimelinePlaces = 64, kBusyMax = 4'096, kEventsMax = 5'000;
+    static constexpr std::size_t kTimelinePlaces = 64, kBusyMax = 4'096, kEventsMax = 5'000,
+                                 kFailuresMax = 10;
     static constexpr std::size_t kValuesMax = 1'000'000;  // of all rows
 
     explicit Chronicle(const Scenario& scenario);
@@ -94,6 +95,8 @@ public:
     bool reached() const { return reached_; }
     const std::string& model() const { return model_; }
     const std::map<std::string, std::uint64_t>& warnings() const { return warnings_; }
+    // Whose own work failed, the first ones: "peer 3, round 7, seed 1: ...".
+    const std::vector<std::string>& failures() const { return failures_; }
 
 private:
     Row& row(std::uint64_t round, Instant now);
@@ -116,6 +119,7 @@ private:
     std::string end_reason_, model_;
     bool reached_ = true;
     std::map<std::string, std::uint64_t> warnings_;
+    std::vector<std::string> failures_;
 };
 
 }  // namespace gossamer::simulation

@@ -15,6 +15,28 @@ namespace gossamer::simulation {
 
 std::string peer_address(std::uint32_t peer) { return fmt::format("peer-{}.sim:7000", peer); }
 
+namespace {
+
+// An error that speaks of keys says where they are set: "run.peers is 4, ... (run.peers: file
+// mine.toml:3)".
+Error with_places(Error error, const config::Config& config) {
+    std::string places;
+    for (const auto& option : config.schema().options()) {
+        const auto at = error.what.find(option.key);
+        if (at == error.what.npos || !config.is_set(option.key)) continue;
+        const auto after = at + option.key.size();  // not as the beginning of another key
+        if (after < error.what.size() &&
+            (std::isalnum(static_cast<unsigned char>(error.what[after])) ||
+             error.what[after] == '_'))
+            continue;
+        places += (places.empty() ? "" : ", ") + option.key + ": " + config.source_of(option.key);
+    }
+    if (!places.empty()) error.what += " (" + places + ")";
+    return error;
+}
+
+}  // namespace
+
 Result<config::Config> Scenario::resolve(const std::string& name, std::string text,
                                          std::vector<std::string> sets,
                                          const Extensions& extensions) {
@@ -36,6 +58,13 @@ Result<std::shared_ptr<const Scenario>> Scenario::load(std::string name, std::st
     auto& s = *scenario;
     s.name_ = std::move(name);
     GOSSAMER_TRY(s.config_, resolve(s.name_, std::move(text), std::move(sets), s.extensions_));
+    if (auto status = s.set_up(); !status)
+        return fail(with_places(std::move(status).error(), *s.config_));
+    return std::shared_ptr<const Scenario>(std::move(scenario));
+}
+
+Status Scenario::set_up() {
+    auto& s = *this;
     GOSSAMER_TRY(s.world_, world_config(*s.config_));
     GOSSAMER_TRY(s.run_, job::run_config(*s.config_));
     GOSSAMER_TRY(s.membership_, membership::membership_config(*s.config_));
@@ -63,22 +92,29 @@ Result<std::shared_ptr<const Scenario>> Scenario::load(std::string name, std::st
             return quadratic->trainer(part, config.rate, config.steps);
         };
     }
-    GOSSAMER_TRY(s.learning_,
-                 assembly::LearningStock::create(*s.config_, s.run_, s.extensions_, s.peers_));
+    auto learning = assembly::LearningStock::create(*s.config_, s.run_, s.extensions_, s.peers_);
+    if (!learning) {
+        auto error = std::move(learning).error();
+        if (error.code == ErrorCode::kDataPartition) error.what = "run.peers: " + error.what;
+        return fail(std::move(error));
+    }
+    s.learning_ = std::move(*learning);
     if (!s.federated()) {
         GOSSAMER_CHECK(s.draw_graph());
     }
     GOSSAMER_CHECK(s.read_faults());
     s.draw_devices();
-    GOSSAMER_CHECK(s.check_possible());
-    return std::shared_ptr<const Scenario>(std::move(scenario));
+    return s.check_possible();
 }
 
 Status Scenario::draw_graph() {
     const auto config = topology::topology_config(*config_);
     GOSSAMER_TRY(auto graph, topology::make_graph(config.graph, peers_, run_.seed));
     if (!topology::is_connected(graph))
-        return fail(ErrorCode::kTopologyDisconnected, "the graph is not connected");
+        return fail(ErrorCode::kTopologyDisconnected,
+                    fmt::format("topology.graph: the graph of the {} peers is in several parts: it "
+                                "is not connected",
+                                peers_));
     schedule_ = std::make_shared<const topology::Schedule>(graph, config.weights);
     std::vector<PeerId> ids;
     for (std::uint32_t i = 0; i < peers_; ++i) ids.push_back(id(i));
@@ -175,12 +211,13 @@ Status Scenario::check_possible() const {
     const auto pages = ::sysconf(_SC_PHYS_PAGES), page = ::sysconf(_SC_PAGESIZE);
     const auto memory = static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page);
     if (memory_estimate() > memory)
-        return fail(ErrorCode::kConfigRange,
-                    fmt::format("{} peers with {} parameters need about {}, this machine has {}",
-                                peers_, learning_->layout()->parameter_count(),
-                                format_bytes(static_cast<std::int64_t>(memory_estimate())),
-                                format_bytes(static_cast<std::int64_t>(memory))),
-                    "lower the number of peers or the size of the model");
+        return fail(
+            ErrorCode::kConfigRange,
+            fmt::format("run.peers: {} peers with {} parameters need about {}, this machine has {}",
+                        peers_, learning_->layout()->parameter_count(),
+                        format_bytes(static_cast<std::int64_t>(memory_estimate())),
+                        format_bytes(static_cast<std::int64_t>(memory))),
+            "lower the number of peers or the size of the model");
     return {};
 }
 

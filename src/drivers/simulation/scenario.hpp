@@ -65,6 +65,7 @@ public:
 
 private:
     Scenario(const Extensions& extensions) : extensions_(extensions) {}
+    Status set_up();
     Status check_possible() const;
     Status draw_graph();
     Status read_faults();
