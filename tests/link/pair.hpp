@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cstring>
+#include <functional>
 #include <vector>
 
 #include "connection/link/link.hpp"
@@ -79,6 +80,7 @@ public:
     bool step(End& from, bool room = true) {
         auto frame = from.link.next_frame(now, room);
         if (!frame) return false;
+        if (alter) alter(*frame);
         auto& to = other(from);
         auto* chunk = std::get_if<wire::Chunk>(&frame->body);
         seen.push_back(std::string(wire::name_of(frame->body)));
@@ -134,6 +136,7 @@ public:
     tensor::PoolRef pool;
     const bool handles;
     bool corrupt_next = false, auto_welcome = true;
+    std::function<void(wire::Frame&)> alter;  // on its way
     std::vector<std::string> seen;
     End a, b;  // a dialled
 };

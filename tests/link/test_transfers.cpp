@@ -323,3 +323,29 @@ TEST_CASE("over handles the same frames flow and the sender's own bytes arrive")
     }
     CHECK(handles.seen == bytes.seen);
 }
+
+TEST_CASE("over handles a payload that is not what its checksum says is lost to both") {
+    Options options;
+    options.over_handles = true;
+    for (const bool damaged : {true, false}) {
+        Pair pair(options);
+        pair.run();
+        const auto payload = payload_of(1000, 1, pair.pool), other = payload_of(1000, 2, pair.pool);
+        offer(pair, pair.a, 1, payload);
+        pair.alter = [&](wire::Frame& frame) {
+            auto* end = std::get_if<wire::TransferEnd>(&frame.body);
+            if (!end) return;
+            end->checksum = digest128(payload.bytes());
+            if (damaged) end->handle = other;
+        };
+        pair.run();
+        pair.b.link.grant(pair.now, {1});
+        pair.run();
+        CHECK(pair.b.news<message::TransferArrived>().size() == (damaged ? 0 : 1));
+        if (!damaged) continue;
+        for (auto* end : {&pair.a, &pair.b})
+            CHECK(end->news<message::TransferLost>().at(0).error.code ==
+                  ErrorCode::kTransferChecksum);
+        CHECK(pair.b.staging->used_bytes() == 0);
+    }
+}

@@ -102,7 +102,7 @@ struct Chunk {
 };
 struct TransferEnd {
     StreamId stream = 0;
-    Digest128 checksum;      // XXH3-128 of the payload; zero when links run over handles
+    Digest128 checksum;      // XXH3-128 of the payload; over handles zero: nothing to check
     tensor::Payload handle;  // only when links run over handles; never on the wire
 };
 struct Delivered {

@@ -83,6 +83,12 @@ std::string two_sides(Sketch& w, const char* between) {
     return left + between + right;
 }
 
+// Whose links a mishap strikes; here both may hold the same.
+std::string whose_links(Sketch& w) {
+    if (w.draw.chance(0.3)) return two_sides(w, " | ");
+    return w.federated ? "all | aggregator" : "all | all";
+}
+
 std::string fault(Sketch& w) {
     auto& d = w.draw;
     const auto ms = [](double seconds) { return static_cast<std::uint64_t>(seconds * 1000) + 1; };
@@ -93,7 +99,7 @@ std::string fault(Sketch& w) {
         w.storm && d.chance(0.15) ? std::string() : fmt::format(" for {}ms", ms(lasting));
     const auto by = d.whole(2, 20);
     const int jump = d.chance(0.5) ? 7200 : -7200;
-    switch (d.whole(0, 12)) {
+    switch (d.whole(0, 17)) {
         case 0: return start + "kill " + some_peers(w) + until;
         case 1: return start + "power " + some_peers(w) + until;
         case 2: return start + "leave " + some_peers(w) + until;
@@ -108,7 +114,61 @@ std::string fault(Sketch& w) {
         case 10: return fmt::format("{}clock {} by {}", start, some_peers(w), jump);
         case 11:
             return start + "disk-full " + some_peers(w) + fmt::format(" for {}ms", ms(lasting));
-        default: return start + "disk-lost " + some_peers(w);
+        case 12: return start + "disk-lost " + some_peers(w);
+        case 13: return start + "hang " + some_peers(w) + until;
+        case 14:
+            return start + fmt::format("echo {} by {:.2f}", some_peers(w), d.scale(0.01, w.calm)) +
+                   until;
+        case 15:
+            return start + fmt::format("cut {} by {:.3f}", whose_links(w), d.scale(0.02, 0.5)) +
+                   until;
+        case 16:
+            return start +
+                   fmt::format("corrupt {} by {:.4f}", whose_links(w), d.scale(0.001, 0.1)) + until;
+        default:
+            return start + fmt::format("damage {} by {:.2f}", whose_links(w), d.scale(0.05, 0.9)) +
+                   until;
+    }
+}
+
+// Faults that are worse together than each alone.
+std::vector<std::string> combination(Sketch& w) {
+    auto& d = w.draw;
+    const auto ms = [](double seconds) { return static_cast<std::uint64_t>(seconds * 1000) + 1; };
+    const double at = d.real(0.1, 0.6) * w.calm;
+    const auto long_time = ms(d.real(0.2, 0.9) * (w.calm - at)), short_time = ms(d.scale(0.1, 10));
+    const auto start = ms(at), soon = ms(at + d.real(0, 0.3) * (w.calm - at));
+    const auto who =
+        w.federated && d.chance(0.7) ? "aggregator" : std::to_string(d.whole(0, w.peers - 1));
+    const auto links = whose_links(w);
+    switch (d.whole(0, 6)) {
+        case 0:  // begins again from nothing while others know better
+            return {fmt::format("{}ms disk-lost {}", start, who),
+                    fmt::format("{}ms kill {} for {}ms", start, who, short_time)};
+        case 1:  // what was handed in comes again over a new link
+            return {fmt::format("{}ms echo all by {:.2f} for {}ms", start,
+                                d.scale(0.01, w.calm / 2), long_time),
+                    fmt::format("{}ms cut {} by {:.2f} for {}ms", start, links, d.real(0.05, 0.4),
+                                long_time)};
+        case 2:  // updates of a life of the aggregator come in the next one
+            return {fmt::format("{}ms echo all by {:.2f} for {}ms", start, d.scale(0.1, w.calm / 2),
+                                long_time),
+                    fmt::format("{}ms kill {} for {}ms", soon, who, short_time)};
+        case 3:  // retries of retries
+            return {fmt::format("{}ms damage {} by {:.2f} for {}ms", start, links, d.real(0.2, 0.8),
+                                long_time),
+                    fmt::format("{}ms cut {} by {:.2f} for {}ms", soon, links, d.real(0.02, 0.2),
+                                long_time / 2)};
+        case 4:  // some never answer, and who waits for them dies
+            return {fmt::format("{}ms hang {} for {}ms", start, some_peers(w), long_time),
+                    fmt::format("{}ms kill {} for {}ms", soon, who, short_time)};
+        case 5:  // the same one again and again
+            return {fmt::format("{}ms kill {} for {}ms", start, who, short_time),
+                    fmt::format("{}ms power {} for {}ms", soon, who, short_time),
+                    fmt::format("{}ms kill {} for {}ms", ms(0.9 * w.calm), who, short_time)};
+        default:  // a disk that was full when the power went
+            return {fmt::format("{}ms disk-full {} for {}ms", start, who, long_time),
+                    fmt::format("{}ms power {} for {}ms", soon, who, short_time)};
     }
 }
 
@@ -172,6 +232,10 @@ void draw_devices(Sketch& w, double samples) {
         w.line("churn_up = \"{}s\"", static_cast<std::uint64_t>(w.calm / 4) + 1);
         w.line("churn_down = \"{}s\"", static_cast<std::uint64_t>(w.calm / 20) + 1);
         w.line("churn_power = {}", d.chance(0.5));
+    } else if (w.storm && d.chance(0.4)) {
+        w.line("availability = \"diurnal\"");
+        w.line("day = \"{}s\"", static_cast<std::uint64_t>(w.calm / d.real(1, 4)) + 2);
+        w.line("asleep_part = {:.2f}", d.real(0.1, 0.7));
     }
 }
 
@@ -188,7 +252,7 @@ void draw_learning(Sketch& w) {
         w.line("quorum = {:.2f}", d.real(0, 1));
         if (d.chance(0.3)) w.line("over_provision = {:.2f}", d.real(1, 1.5));
         w.line("staging = {}", d.whole(1, 4));
-        w.line("attempts = 200");  // bad luck alone must not end it
+        w.line("attempts = 1000");  // bad luck alone must not end it
         w.line("round_max = \"5m\"");
         w.line("rejoin_wait = \"{}s\"", d.whole(2, 60));
         w.line("patience_min = \"{}ms\"", d.whole(500, 5000));
@@ -252,6 +316,8 @@ DrawnWorld draw_world(std::uint64_t seed) {
            static_cast<std::uint64_t>(w.storm ? 4 * w.calm + w.pace.quiet : bound));
     w.line("faults = [");
     for (auto count = d.whole(0, 8); count > 0; --count) w.line("  \"{}\",", fault(w));
+    for (auto count = d.whole(0, 2); count > 0; --count)
+        for (const auto& f : combination(w)) w.line("  \"{}\",", f);
     w.line("]\n");
     w.line("[run]\nname = \"campaign-{}\"\nmode = \"{}\"\npeers = {}\nrounds = {}\nseed = {}", seed,
            w.federated ? "federated" : "gossip", w.peers, w.rounds, seed);

@@ -31,6 +31,11 @@ constexpr std::array<KindText, kFaultKinds> kKinds = {{
     {"clock", "the wall clock jumps by so many seconds: \"5s clock 3 by -3600\"", false},
     {"disk-full", "writes fail: \"5s disk-full aggregator for 10s\"", false},
     {"disk-lost", "all that was written is gone: \"5s disk-lost 3\"", false},
+    {"hang", "training begins and never ends: \"5s hang 10% for 1m\"", false},
+    {"echo", "offers each model again, soon: \"5s echo 3 by 2 for 1m\", up to 2 s later", false},
+    {"cut", "breaks connections amid models: \"5s cut 0-3 | all by 0.1 for 9s\"", true},
+    {"corrupt", "packets are altered, TLS tells: \"5s corrupt 0 | all by 0.01 for 9s\"", true},
+    {"damage", "models are altered, checksums tell: \"5s damage 0 | all by 0.2 for 9s\"", true},
 }};
 
 struct Words {
@@ -162,6 +167,11 @@ Result<Fault> parse_fault(std::string_view text, std::uint32_t peers, bool aggre
     }
     if (needs_value && fault.value == 0) return wrong("needs \"by\" and a number");
     if (fault.kind == FaultKind::slow && fault.value < 0) return wrong("needs a number above 0");
+    if (const bool part = fault.kind >= FaultKind::cut; part || fault.kind == FaultKind::echo) {
+        if (fault.value == 0) fault.value = part ? 0.1 : 1;
+        if (fault.value < 0 || (part && fault.value > 1))
+            return wrong(part ? "needs a part from 0 to 1" : "needs a number above 0");
+    }
     if (words.skip("for")) {
         const auto given = words.take();
         auto lasting = parse_duration(given);

@@ -31,17 +31,22 @@ enum class FaultKind : std::uint8_t {
     clock,      // the wall clock jumps by `value` seconds
     disk_full,
     disk_lost,
+    hang,     // a trainer that never answers
+    echo,     // what it offers it offers again, at once or up to some `value` seconds later
+    cut,      // connections between them break while a model is on its way
+    corrupt,  // packets between them are altered: TLS must tell
+    damage,   // models between them are altered behind TLS: the checksum must tell
 };
-inline constexpr std::size_t kFaultKinds = 13;
+inline constexpr std::size_t kFaultKinds = 18;
 std::string_view to_string(FaultKind kind);
 std::string_view meaning_of(FaultKind kind);  // one line, with an example
 
 struct Fault {
     Duration at{};
     FaultKind kind{};
-    std::vector<std::uint32_t> who, other;  // sorted; other: of partition, oneway, clog, reset
+    std::vector<std::uint32_t> who, other;  // sorted; other: of those between two
     Duration lasting{};                     // zero: for good (reset, clock: at once)
-    double value = 0;                       // of slow and clock
+    double value = 0;                       // after "by"; cut, corrupt, damage: the part struck
     std::string text;                       // as it was written
 };
 

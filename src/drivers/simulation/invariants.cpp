@@ -15,7 +15,7 @@ using message::MemberState;
 
 constexpr std::size_t kViewPlacesMax = 64;  // pairs are looked at in worlds up to here
 constexpr std::uint64_t kValuesMax = 2'000'000;
-constexpr Duration kDialDeadline = 10s, kSilenceMax = 30s;
+constexpr Duration kDialDeadline = 10s, kSilenceMax = 30s, kOverdueMost = 1s;
 
 // What only a peer that breaks the protocol brings about, or a fault of ours.
 bool accuses(ErrorCode code) {
@@ -51,6 +51,7 @@ Invariants::Invariants(const Scenario& scenario, Observer& next, Models models)
       models_(std::move(models)),
       mixes_(scenario),
       sums_(scenario),
+      origins_(scenario),
       places_(scenario.places()) {
     const auto& t = membership::timings(scenario.membership(0).profile);
     quiet_ = 2 * (t.limit_cap + t.suspicion) + 2 * (t.back_off_cap + kDialDeadline);
@@ -83,6 +84,8 @@ void Invariants::on_notice(Instant now, PlaceIndex place, const message::Notice&
             tell(place, s->round,
                  fmt::format("starts at {} though a checkpoint held {}", s->round, p.durable));
         p.last = s->round;
+    } else if (const auto* changed = std::get_if<message::MemberChanged>(&notice)) {
+        on_member(now, place, *changed);
     } else if (const auto* u = std::get_if<message::UpdateRefused>(&notice)) {
         on_error(place, u->error);
     } else if (const auto* l = std::get_if<message::LinkChanged>(&notice)) {
@@ -97,6 +100,16 @@ void Invariants::on_error(PlaceIndex place, const Error& error) {
     if (!accuses(error.code)) return;
     tell(place, places_[place].last,
          fmt::format("honest peers break no protocol, but: {}", error.to_string()));
+}
+
+void Invariants::on_member(Instant now, PlaceIndex place, const message::MemberChanged& n) {
+    if (places_.size() > kViewPlacesMax) return;
+    const auto other = world_->place_of(n.peer);
+    if (!other) return;
+    if (n.to == MemberState::suspect)
+        suspects_.emplace(Pair{place, *other}, now);
+    else
+        suspects_.erase({place, *other});
 }
 
 void Invariants::on_mixed(PlaceIndex place, const message::Mixed& n) {
@@ -128,7 +141,32 @@ void Invariants::on_round(PlaceIndex place, const message::RoundFinished& n) {
         tell(place, n.round, wrong);
 }
 
+// Each before it is carried out, at a node that says in which round it is.
+void Invariants::check_origins(PlaceIndex place, const job::Job& any) {
+    if (const auto* train = std::get_if<job::TrainJob>(&any))
+        return origins_.on_train(place, *train);
+    const auto* add = std::get_if<job::AccumulateJob>(&any);
+    const auto* mix = std::get_if<job::MixJob>(&any);
+    const auto* decode = std::get_if<job::DecodeJob>(&any);
+    if ((!add && !mix && !decode) || !world_->running(place)) return;
+    const auto& core = run_node(*world_, place).core();
+    const auto round = std::visit([](const auto& c) { return c.progress().round; }, core) + 1;
+    const auto from = [&](const PeerId& id) { return world_->place_of(id); };
+    std::string wrong;
+    if (add && from(add->from)) {
+        wrong = origins_.of_update(*from(add->from), *add, round, models_(place));
+    } else if (decode && from(decode->from)) {
+        wrong = origins_.of_copy(*from(decode->from), *decode);
+    } else if (mix) {
+        for (const auto& input : mix->inputs)
+            if (wrong.empty() && from(input.from))
+                wrong = origins_.of_mixed(*from(input.from), input, round);
+    }
+    if (!wrong.empty()) tell(place, round, wrong);
+}
+
 AfterJob Invariants::before(PlaceIndex place, const job::Job& any) {
+    check_origins(place, any);
     if (const auto* mix = std::get_if<job::MixJob>(&any)) return mixes_.before(place, *mix);
     const auto* add = std::get_if<job::AccumulateJob>(&any);
     if (!add || !world_->running(place)) return {};
@@ -150,6 +188,8 @@ void Invariants::on_state(Instant now, PlaceIndex place, PlaceState state) {
     p.silent = Instant::never();
     if (state == PlaceState::off || state == PlaceState::dark) {
         mixes_.on_life(place);
+        std::erase_if(suspects_, [&](const auto& s) { return s.first.first == place; });
+        std::erase_if(incarnations_, [&](const auto& i) { return i.first.first == place; });
         if (place == scenario_.peers()) sums_.on_life();
     }
     next_.on_state(now, place, state);
@@ -161,6 +201,7 @@ void Invariants::on_fault(Instant now, const Fault& fault, bool begins) {
     } else {
         disturbed_ = now;
     }
+    if (fault.kind >= FaultKind::cut) mishaps_ += begins ? 1 : -1;
     if (fault.kind == FaultKind::disk_lost)
         for (auto place : fault.who) places_[place].durable = 0;
     next_.on_fault(now, fault, begins);
@@ -174,8 +215,12 @@ void Invariants::look_around(Instant now) {
     for (PlaceIndex p = 0; p < world_->size(); ++p) {
         if (world_->state(p) != PlaceState::running || !world_->running(p)) continue;
         look_at_bounds(p);
-        if (!all || world_->has_ended(p) || !calm(now, p)) continue;
+        if (all || world_->role(p) == Role::aggregator) look_at_deadlines(now, p);
+        if (!all || world_->has_ended(p)) continue;
+        look_at_incarnations(p);
+        if (!calm(now, p)) continue;
         look_at_views(now, p);
+        look_at_gone(now, p);
         look_at_waits(now, p);
     }
     const std::size_t places = world_->size();
@@ -187,7 +232,7 @@ void Invariants::look_around(Instant now) {
 
 bool Invariants::calm(Instant now, PlaceIndex p) const {
     return world_->running(p) && world_->state(p) == PlaceState::running && !world_->has_ended(p) &&
-           now - places_[p].disturbed > quiet_ && now - disturbed_ > quiet_;
+           now - places_[p].disturbed > quiet_ && now - disturbed_ > quiet_ && mishaps_ == 0;
 }
 
 // Somebody whom both know beforehand, the aggregator or one of the seeds, can tell them of each
@@ -221,6 +266,76 @@ void Invariants::look_at_views(Instant now, PlaceIndex p) {
         tell(p, places_[p].last,
              fmt::format("{} is {} here, though it lives and nothing happened for {}", name(other),
                          known ? message::to_string(state) : "unknown", format_duration(quiet_)));
+    }
+}
+
+// Suspicions end, and who is gone is not held alive by those who had a link to it.
+void Invariants::look_at_gone(Instant now, PlaceIndex p) {
+    for (auto it = suspects_.lower_bound({p, 0}); it != suspects_.end(); ++it) {
+        if (it->first.first != p) break;
+        if (now - it->second <= quiet_ || !told_suspects_.insert(it->first).second) continue;
+        tell(p, places_[p].last,
+             fmt::format("{} is suspected since {:.1f}s and neither cleared nor held dead",
+                         name(it->first.second), seconds(it->second - World::kBeginning)));
+    }
+    const auto& members = run_node(*world_, p).membership();
+    const bool hears_all = world_->role(p) == Role::aggregator ||
+                           (members.full_mesh() && world_->network().config().nat_part == 0);
+    for (PlaceIndex other = 0; hears_all && other < world_->size(); ++other) {
+        const bool gone =
+            world_->state(other) == PlaceState::off || world_->state(other) == PlaceState::dark;
+        if (!gone || now - places_[other].disturbed <= quiet_) continue;
+        const auto& id = world_->id(other);
+        if (!members.role_of(id) || members.state_of(id) != MemberState::alive) continue;
+        if (!told_views_.emplace(p, other).second) continue;
+        tell(p, places_[p].last,
+             fmt::format("{} is alive here, though it is gone for {}", name(other),
+                         format_duration(now - places_[other].disturbed)));
+    }
+}
+
+void Invariants::look_at_incarnations(PlaceIndex p) {
+    for (const auto& view : run_node(*world_, p).membership().views()) {
+        const auto other = world_->place_of(view.record.id);
+        if (!other) continue;
+        auto& known = incarnations_[{p, *other}];
+        const auto now = view.record.incarnation;
+        if (now < known && told_suspects_.emplace(p, *other).second)
+            tell(p, places_[p].last,
+                 fmt::format("the incarnation of {} fell from {} to {}", name(*other), known, now));
+        known = std::max(known, now);
+        if (!world_->running(*other)) continue;
+        const auto own = run_node(*world_, *other).membership().self().incarnation;
+        if (now > own && told_suspects_.emplace(p, *other).second)
+            tell(p, places_[p].last,
+                 fmt::format("the incarnation of {} is {} here, which has only reached {}",
+                             name(*other), now, own));
+    }
+}
+
+// A timer that was forgotten: what should have happened by then has not.
+void Invariants::look_at_deadlines(Instant now, PlaceIndex p) {
+    auto& place = places_[p];
+    if (now - place.disturbed <= kOverdueMost || place.told_overdue) return;
+    const auto& core = run_node(*world_, p).core();
+    const auto look = [&](const message::Waiting& wait, bool needs_one) {
+        const bool none = wait.until.is_never();
+        if (none ? !needs_one : now - wait.until <= kOverdueMost) return;
+        place.told_overdue = true;
+        const auto since = none ? std::string("without a deadline")
+                                : fmt::format("since {:.1f}s, until {:.1f}s, which is over",
+                                              seconds(wait.since - World::kBeginning),
+                                              seconds(wait.until - World::kBeginning));
+        tell(p, place.last, fmt::format("waits for {} {}", wait.what, since));
+    };
+    if (const auto* engine = std::get_if<federated::RoundEngine>(&core)) {
+        for (const auto& wait : engine->status(now).waiting) look(wait, true);
+    } else if (const auto* gossip = std::get_if<gossip::Gossip>(&core)) {
+        // Members may come when they like, and a link watches over what it carries.
+        const bool idle = world_->task_count(p) == 0;
+        for (const auto& wait : gossip->status(now).waiting)
+            look(wait,
+                 idle && !wait.what.starts_with("members") && !wait.what.ends_with("up with"));
     }
 }
 

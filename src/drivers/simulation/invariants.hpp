@@ -5,10 +5,16 @@
 //   mixtures     weights sum to 1; the result lies within what was mixed and is its weighted mean;
 //                over a step that nobody missed the mean of all models stays (arithmetic_checks)
 //   updates      at most one of each client in a sum; what was counted is what was accepted; the
-//                next model is the base plus their weighted mean; each is of that base (quadratics)
+//                next model is the base plus their weighted mean; each is what a client learned
+//                from that base (quadratics)
+//   origins      what enters a sum, a mixture or a replica is the very payload that its sender
+//                offered for that round, trained from that round's model (origin_checks)
 //   rounds       rise within a life; what a checkpoint holds is there after a crash
-//   members      after quiescence nobody who lives and can be reached is held dead or unknown
-//   waits        nobody has neither work nor a wait to show for long
+//   members      after quiescence nobody who lives and can be reached is held dead or unknown, and
+//                nobody who is gone alive; suspicions end; an incarnation never falls, and none is
+//                known that its owner has not reached
+//   waits        nobody has neither work nor a wait to show for long; no wait outlives the deadline
+//                it names, and the aggregator's have one
 //   bounds       the queue, each node's tasks and the staging stay small
 //   protocol     honest peers never accuse each other of breaking it; models stay finite
 #pragma once
@@ -20,6 +26,7 @@
 #include <vector>
 
 #include "drivers/simulation/arithmetic_checks.hpp"
+#include "drivers/simulation/origin_checks.hpp"
 #include "drivers/simulation/scenario.hpp"
 #include "drivers/simulation/world.hpp"
 
@@ -39,6 +46,10 @@ public:
     }
     void on_send(PlaceIndex place, Instant from, Instant until) override {
         next_.on_send(place, from, until);
+    }
+    void on_offer(PlaceIndex place, const job::Offer& offer) override {
+        origins_.on_offer(place, offer);
+        next_.on_offer(place, offer);
     }
     void on_state(Instant now, PlaceIndex place, PlaceState state) override;
     void on_fault(Instant now, const Fault& fault, bool begins) override;
@@ -64,15 +75,20 @@ private:
         std::uint64_t durable = 0;          // round of the last checkpoint
         Instant disturbed;                  // by a fault, a start or an end
         Instant silent = Instant::never();  // since when it neither works nor waits
-        bool told_silent = false;
+        bool told_silent = false, told_overdue = false;
     };
     void tell(PlaceIndex place, std::uint64_t round, const std::string& what);
     void on_mixed(PlaceIndex place, const message::Mixed& notice);
     void on_round(PlaceIndex place, const message::RoundFinished& notice);
     void on_error(PlaceIndex place, const Error& error);
+    void on_member(Instant now, PlaceIndex place, const message::MemberChanged& notice);
+    void check_origins(PlaceIndex place, const job::Job& job);
     void look_around(Instant now);
     void look_at_views(Instant now, PlaceIndex at);
+    void look_at_gone(Instant now, PlaceIndex at);
+    void look_at_incarnations(PlaceIndex at);
     void look_at_waits(Instant now, PlaceIndex at);
+    void look_at_deadlines(Instant now, PlaceIndex at);
     void look_at_bounds(PlaceIndex at);
     bool calm(Instant now, PlaceIndex place) const;
     bool introduced(Instant now, PlaceIndex a, PlaceIndex b) const;
@@ -84,8 +100,13 @@ private:
     const World* world_ = nullptr;
     MixChecks mixes_;
     SumChecks sums_;
+    OriginChecks origins_;
     std::vector<Place> places_;
-    std::set<std::pair<PlaceIndex, PlaceIndex>> told_views_;
+    using Pair = std::pair<PlaceIndex, PlaceIndex>;  // who knows of whom
+    std::set<Pair> told_views_, told_suspects_;
+    std::map<Pair, Instant> suspects_;            // since when
+    std::map<Pair, std::uint64_t> incarnations_;  // known
+    std::size_t mishaps_ = 0;                     // faults that alter or break links, under way
     Instant disturbed_, next_look_;
     Duration quiet_{}, every_{};
     std::vector<std::string> broken_;

@@ -23,9 +23,10 @@ struct EventKey {
 // Frames that travel together, and what they weigh on the wire.
 struct Packet {
     std::uint64_t bytes = 0;
-    bool last = false;    // the sender closed behind it
-    bool abrupt = false;  // a reset: no frames, no goodbye
-    bool queued = false;  // it waited for the receiver's line already
+    bool last = false;     // the sender closed behind it
+    bool abrupt = false;   // a reset: no frames, no goodbye
+    bool queued = false;   // it waited for the receiver's line already
+    bool altered = false;  // on its way: TLS will not open it
     std::vector<wire::Frame> frames;
 };
 
@@ -41,6 +42,7 @@ enum class EventKind : std::uint8_t {
     boot,           // a place starts
     availability,   // what the availability of a place says next
     fault,          // a = index into the plan; b = 1: its end
+    echo,           // a = transfer: what was offered is offered again
 };
 
 struct Event {

@@ -214,7 +214,9 @@ void Simulation::disk_fault(PlaceIndex p, const Fault& fault, bool begins) {
     auto& disk = it->second->disk;
     if (fault.kind == FaultKind::disk_full)
         disk.room_bytes = begins ? std::optional<std::uint64_t>(0) : std::nullopt;
-    else if (begins)
+    else if (fault.kind == FaultKind::power && begins)
+        disk.restart({scenario_->run().seed.value + disk.operation_count()});
+    else if (fault.kind == FaultKind::disk_lost && begins)
         for (const char* folder : {"run/checkpoints", "run"})
             if (auto names = disk.list(folder))
                 for (const auto& name : *names) (void)disk.remove(storage::join(folder, name));
@@ -280,6 +282,7 @@ Outcome Simulation::outcome() {
     o.trace_hash = world_->trace_hash();
     o.model = chronicle_.model();
     o.broken = invariants_.broken();
+    o.failures = chronicle_.failures();
     o.consensus = std::nan("");
     if (!scenario_->federated()) {
         const auto count = scenario_->learning().layout()->parameter_count();

@@ -29,8 +29,9 @@ struct Outcome {
     std::uint64_t rounds = 0, client_updates = 0, events = 0, bytes_sent = 0;
     double virtual_seconds = 0, wall_seconds = 0;
     std::uint64_t peak_rss_bytes = 0, trace_hash = 0;
-    std::string model;                // identity of the final global model
-    std::vector<std::string> broken;  // invariants
+    std::string model;                  // identity of the final global model
+    std::vector<std::string> broken;    // invariants
+    std::vector<std::string> failures;  // see Chronicle
 };
 
 class Simulation {

@@ -46,15 +46,17 @@ struct WirePath::State {
     std::array<std::uint64_t, 2> sent{};
     Bytes sealed, plain;
     wire::Scale scale;
+    bool broken = false;  // by an altered record: nothing goes through any more
 
     // What side `from` has to send reaches the other; how many bytes that were.
-    std::uint64_t cross(std::size_t from) {
+    std::uint64_t cross(std::size_t from, bool altered = false) {
         std::uint64_t moved = 0;
         while (!engine[from].output().empty()) {
             const auto out = engine[from].output();
             auto space = engine[1 - from].input_space(out.size());
             const auto count = std::min(space.size(), out.size());
             std::memcpy(space.data(), out.data(), count);
+            if (altered) space[count - 1] ^= std::byte{1};
             engine[1 - from].commit_input(count);
             engine[from].consume_output(count);
             moved += count;
@@ -70,6 +72,7 @@ struct WirePath::State {
         return {};
     }
     Status carry(std::size_t from, wire::Frame& frame);
+    Status alter(std::size_t from, const wire::Frame& frame);
 };
 
 WirePath::WirePath(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -130,7 +133,26 @@ Status WirePath::State::carry(std::size_t from, wire::Frame& frame) {
     return {};
 }
 
+// A bit of the record flips: the other end must not open it.
+Status WirePath::State::alter(std::size_t from, const wire::Frame& frame) {
+    broken = true;
+    sealed.clear();
+    wire::encode(frame, sealed);
+    ByteView body;
+    if (const auto* chunk = std::get_if<wire::Chunk>(&frame.body))
+        body = chunk->source.bytes().subspan(chunk->offset, chunk->length);
+    GOSSAMER_CHECK(engine[from].write(sealed, body));
+    cross(from, true);
+    plain.resize(sealed.size() + body.size());
+    auto read = read_all(1 - from, plain);
+    if (read || read.error().code != ErrorCode::kTlsIntegrity)
+        return fail(ErrorCode::kInternal, "an altered record was not told from a good one");
+    return {};
+}
+
 Status WirePath::carry(std::size_t from_side, Packet& packet) {
+    if (state_->broken || packet.frames.empty()) return {};
+    if (packet.altered) return state_->alter(from_side, packet.frames.front());
     for (auto& frame : packet.frames) GOSSAMER_CHECK(state_->carry(from_side, frame));
     return {};
 }

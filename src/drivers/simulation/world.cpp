@@ -151,6 +151,7 @@ void World::handle(const EventKey& key, Event event) {
         case EventKind::job_done:
             if (event.life == place.life) finish_job(p, event.a);
             return;
+        case EventKind::echo: return on_echo(p, event.a, event.life);
         case EventKind::dial_arrives: return on_dial_arrives(p, event.a);
         case EventKind::dial_result: return on_dial_result(p, event.a);
         case EventKind::packet: return on_packet(event.a, event.b, std::move(event.packet), key);
@@ -210,7 +211,7 @@ void World::carry_out(PlaceIndex p, job::Turn& t) {
         const auto ends = job::ends_of(kept.order.job);
         for (const auto* handle : ends.inputs) kept.inputs.push_back(handle->key());
         for (const auto* handle : ends.outputs) {
-            kept.outputs.push_back(handle->key());
+            kept.outputs.push_back(*handle);
             place.pending.push_back(handle->key());
         }
         ++counts_.jobs;
@@ -298,7 +299,14 @@ void World::boot(PlaceIndex p) {
     ++place.life;
     counts_.restarts += place.boots > 0;
     auto made = setup_.factory.node(p, ++place.boots, wall(place));
-    if (!made) return fail_world(std::move(made).error());
+    if (!made) {
+        auto error = std::move(made).error();
+        const bool peer = place.setup.role == Role::peer;
+        error.what = (peer ? "peer " + std::to_string(p) : "the aggregator") + ", life " +
+                     std::to_string(place.boots) + ", seed " + std::to_string(setup_.seed.value) +
+                     ": " + error.what;
+        return fail_world(std::move(error));
+    }
     place.node = std::move(*made);
     place.ids = {};
     place.armed = Instant::never();

@@ -128,6 +128,7 @@ struct Observer {
     virtual void on_busy(PlaceIndex, Instant /*from*/, Instant /*until*/, bool /*training*/) {}
     // Parts of a model are on their way, until they are there.
     virtual void on_send(PlaceIndex, Instant /*from*/, Instant /*until*/) {}
+    virtual void on_offer(PlaceIndex, const job::Offer&) {}  // its payload is there
     virtual void on_state(Instant, PlaceIndex, PlaceState) {}
     virtual void on_fault(Instant, const Fault&, bool /*begins*/) {}
 };
@@ -140,6 +141,7 @@ public:
     World& operator=(const World&) = delete;
 
     static constexpr Instant kBeginning{1'000'000'000};
+    static constexpr std::uint64_t kEchoes = std::uint64_t{1} << 62;  // transfers that no core made
 
     // One event; false when none is left. Errors end the world: a node that cannot be made, bytes
     // that differ from what was counted.
@@ -175,7 +177,8 @@ private:
     struct Task {
         std::uint64_t number = 0;
         job::JobOrder order;
-        std::vector<const void*> inputs, outputs;
+        std::vector<const void*> inputs;      // until it begins
+        std::vector<tensor::Handle> outputs;  // held: addresses must name them until it ends
         bool cancelled = false, begun = false;
         Duration cost{};
         Compute::TicketRef ticket;
@@ -264,6 +267,21 @@ private:
     void gone_for_good(PlaceIndex p);
     void reset_links(const Fault& fault);
 
+    // world_mishaps.cpp
+    struct Mishap {            // to packets between two groups
+        std::uint64_t id = 0;  // of the fault
+        FaultKind kind{};
+        std::vector<bool> a, b;
+        double part = 0;
+    };
+    void bring(const Fault& fault, bool begins);
+    void befall(Channel& channel, std::size_t side, Packet& packet);
+    void cut_amid(Channel& channel, std::size_t side, Packet& packet, std::uint64_t after);
+    void let_hang(PlaceIndex p, bool begins);
+    bool hangs(PlaceIndex p, const Task& task);
+    void repeat_offer(PlaceIndex p, const job::Offer& offer);
+    void on_echo(PlaceIndex p, std::uint64_t id, std::uint32_t life);
+
     // world_jobs.cpp
     void start_jobs(PlaceIndex p);
     void begin(PlaceIndex p, Task& task, bool lane);
@@ -314,6 +332,10 @@ private:
     std::unordered_map<std::uint64_t, Dial> dials_;
     std::vector<std::pair<std::uint64_t, std::uint8_t>> dirty_;
     std::vector<std::function<void()>> soon_;  // before the next event
+    std::vector<Mishap> mishaps_;
+    std::map<PlaceIndex, std::vector<std::uint64_t>> hanging_;  // tasks that should have ended
+    std::map<PlaceIndex, double> echoing_;                      // seconds
+    std::map<std::pair<PlaceIndex, std::uint64_t>, job::Offer> echoes_;
     std::uint64_t next_dial_ = 1, next_task_ = 1, world_events_ = 0;
     std::size_t ended_count_ = 0;
     Instant now_ = kBeginning;

@@ -52,6 +52,8 @@ void World::on_availability(PlaceIndex p, std::uint64_t change) {
         if (sleeps) return sleep(p);
         const auto state = d.churn_loses_power ? PlaceState::dark : PlaceState::off;
         if (place.node) end_life(p, state, false);
+        const Fault gone{.kind = d.churn_loses_power ? FaultKind::power : FaultKind::kill};
+        if (setup_.factory.disk) setup_.factory.disk(p, gone, true);
         return;
     }
     if (sleeps)
@@ -70,6 +72,9 @@ void World::apply(const Fault& fault, bool begins) {
         case FaultKind::oneway:
         case FaultKind::clog: return stand_in_the_way(fault, begins);
         case FaultKind::reset: return reset_links(fault);
+        case FaultKind::cut:
+        case FaultKind::corrupt:
+        case FaultKind::damage: return bring(fault, begins);
         default:
             for (auto p : fault.who) take_away(p, fault, begins);
     }
@@ -88,6 +93,7 @@ void World::take_away(PlaceIndex p, const Fault& fault, bool begins) {
         case FaultKind::power:
             if (!begins) return boot(p);
             end_life(p, fault.kind == FaultKind::kill ? PlaceState::off : PlaceState::dark, false);
+            if (setup_.factory.disk) setup_.factory.disk(p, fault, begins);
             if (for_good) gone_for_good(p);
             return;
         case FaultKind::leave:
@@ -101,6 +107,13 @@ void World::take_away(PlaceIndex p, const Fault& fault, bool begins) {
             if (!begins) return wake(p);
             sleep(p);
             if (for_good) gone_for_good(p);
+            return;
+        case FaultKind::hang: return let_hang(p, begins);
+        case FaultKind::echo:
+            if (begins)
+                echoing_[p] = fault.value;
+            else
+                echoing_.erase(p);
             return;
         case FaultKind::slow: place.slower = begins ? fault.value : 1; return;
         case FaultKind::clock:

@@ -42,6 +42,7 @@ void World::begin(PlaceIndex p, Task& task, bool lane) {
 }
 
 void World::submit(PlaceIndex p, Task& task) {
+    task.inputs.clear();
     task.ticket =
         compute_.submit(setup_.factory.work(p, std::move(task.order.job)), task.order.priority);
 }
@@ -60,6 +61,7 @@ void World::finish_job(PlaceIndex p, std::uint64_t number) {
     auto& place = places_[p];
     auto it = std::ranges::find(place.tasks, number, &Task::number);
     if (it == place.tasks.end()) return;
+    if (!hanging_.empty() && hangs(p, *it)) return;
     Task task = std::move(*it);
     place.tasks.erase(it);
     if (task.begun) place.at_work[task.order.priority != job::JobClass::train] = false;
@@ -70,18 +72,20 @@ void World::finish_job(PlaceIndex p, std::uint64_t number) {
     else if (task.ticket)
         result = compute_.wait(task.ticket);
     task.ticket.reset();
-    for (const void* key : task.outputs)
-        if (auto at = std::ranges::find(place.pending, key); at != place.pending.end())
+    for (const auto& out : task.outputs)
+        if (auto at = std::ranges::find(place.pending, out.key()); at != place.pending.end())
             place.pending.erase(at);
+    const auto makes = [&](const void* key) {
+        return std::ranges::find(task.outputs, key, &tensor::Handle::key) != task.outputs.end();
+    };
     if (!result)  // what was to come of it never will: whoever needs it is answered too
         for (auto& other : place.tasks)
-            for (const void* input : other.inputs)
-                other.cancelled |= std::ranges::find(task.outputs, input) != task.outputs.end();
+            for (const void* input : other.inputs) other.cancelled |= makes(input);
     const bool failed = !result;
     if (failed)
-        std::erase_if(place.promised, [&](const job::Offer& offer) {
-            return std::ranges::find(task.outputs, offer.payload.key()) != task.outputs.end();
-        });
+        std::erase_if(place.promised,
+                      [&](const job::Offer& offer) { return makes(offer.payload.key()); });
+    task.outputs.clear();  // who writes in place looks whether it is the only holder
     const auto life = place.life;
     turn(p, [&](node::Node& n, job::Turn& t) {
         n.on_job_done(t, task.order.id, std::move(result), task.cost);
@@ -112,6 +116,8 @@ void World::pass_offer(PlaceIndex p, job::Offer offer) {
     }
     place.offered.set(id.value, *place.up.find(*place_of(offer.to)));
     offer.manifest.byte_count = offer.payload.bytes().size();
+    observer_.on_offer(p, offer);
+    if (!echoing_.empty()) repeat_offer(p, offer);
     link->offer(now_, id, std::move(offer.manifest), std::move(offer.payload));
 }
 

@@ -195,6 +195,7 @@ void World::hear(Channel& channel, std::size_t side, link::Event event) {
                                std::holds_alternative<TransferLost>(news->event));
         if (!news->incoming) places_[p].offered.erase(news->id.value);
         places_[p].trace.add(news->id.value);
+        if (!news->incoming && news->id.value >= kEchoes) return;
         turn(p, [&](node::Node& n, job::Turn& t) {
             n.on_transfer(t, peer, news->id, std::move(news->event));
         });

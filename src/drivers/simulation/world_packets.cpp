@@ -65,6 +65,7 @@ void World::pump(Channel& channel, std::size_t side) {
 void World::send(Channel& channel, std::size_t side, std::unique_ptr<Packet> packet) {
     auto& end = channel.end[side];
     auto& place = places_[end.place];
+    if (!mishaps_.empty()) befall(channel, side, *packet);
     if (channel.wire)
         if (auto status = channel.wire->carry(side, *packet); !status)
             return fail_world(std::move(status).error());
@@ -131,8 +132,13 @@ void World::on_packet(std::uint64_t id, std::size_t side, std::unique_ptr<Packet
         return;
     }
     if (!end.link) {  // a listener's, with the first bytes
-        if (!place.node || packet->abrupt) return cut_off(channel, side, !packet->abrupt, true);
+        if (!place.node || packet->abrupt || packet->altered)
+            return cut_off(channel, side, !packet->abrupt, true);
         end.link = std::make_unique<link::Link>(link_config(place, false), now_);
+    }
+    if (packet->altered) {
+        end.link->on_broken(now_, {ErrorCode::kTlsIntegrity, "a record arrived altered", {}});
+        return touch(id, side);
     }
     end.link->note_received(now_);
     for (auto& frame : packet->frames) end.link->on_frame(now_, std::move(frame));
