@@ -197,6 +197,19 @@ void check_training(const Api& api, bool emulated, Report& report) {
                plan_options(64, 2), 9, 0.1f, report);
 }
 
+// The networks that are measured, as large as they are: too slow for every run on the processor.
+void check_full_size(const Api& api, Report& report) {
+    const Net two = two_layer_net(), cnn = fedavg_cnn();
+    for (std::uint32_t mode : {GOSSAMER_CUDA_GRAPH, GOSSAMER_CUDA_PERSISTENT}) {
+        check_gradient(api, {"the 2NN", two, 32, 40, true}, mode, report);
+        check_gradient(api, {"the CNN", cnn, 5, 6, true}, mode, report);
+        check_bits(api, false, std::string("20 replicas of the 2NN") + mode_name(mode), two,
+                   Samples(two, 96, 1, true), plan_options(32, 20, mode), 2, 0.05f, report);
+    }
+    check_bits(api, false, "the CNN", cnn, Samples(cnn, 20, 1, true), plan_options(10, 1), 2, 0.05f,
+               report);
+}
+
 void check_few(const Api& api, bool emulated, Report& report) {
     const auto all = cases();
     for (std::size_t i : {2u, 3u, 5u}) {
@@ -310,6 +323,7 @@ int run(const std::string& plugin, const char* json, bool few) {
         for (std::uint32_t mode : {GOSSAMER_CUDA_GRAPH, GOSSAMER_CUDA_PERSISTENT})
             check_gradient(*api, c, mode, report);
     check_training(*api, emulated, report);
+    if (!emulated) check_full_size(*api, report);
     check_loss_not_finite(*api, report);
     check_score(*api, report);
     check_refusals(*api, report);
