@@ -1,5 +1,5 @@
 // Direct convolution. The same pixel of several images is a tile: all its rows then have the same
-// taps within the input, so those beyond an edge cost nothing (a fifth of all for 5x5 on 14x14 with
+// taps within the input, so those beyond an edge cost nothing (a sixth of all for 5x5 on 14x14 with
 // a border of 2), nothing is copied into a border, and the weights pass by once for all images.
 #include "learning/model/maths/vec.hpp"
 
