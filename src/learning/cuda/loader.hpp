@@ -14,12 +14,12 @@ namespace gossamer::cuda {
 
 // Why a card is not used: no plugin or one of another version; no driver or an old one; no card
 // that is supported; too little memory; a network it does not run; a failure of the card.
-inline constexpr auto kGpuPlugin = ErrorCode::kTrainingFailed;
-inline constexpr auto kGpuDriver = ErrorCode::kTrainingFailed;
-inline constexpr auto kGpuDevice = ErrorCode::kTrainingFailed;
-inline constexpr auto kGpuMemory = ErrorCode::kTrainingFailed;
-inline constexpr auto kGpuModel = ErrorCode::kTrainingFailed;
-inline constexpr auto kGpuFailed = ErrorCode::kTrainingFailed;
+inline constexpr auto kGpuPlugin = ErrorCode::kGpuPlugin;
+inline constexpr auto kGpuDriver = ErrorCode::kGpuDriver;
+inline constexpr auto kGpuDevice = ErrorCode::kGpuDevice;
+inline constexpr auto kGpuMemory = ErrorCode::kGpuMemory;
+inline constexpr auto kGpuModel = ErrorCode::kGpuModel;
+inline constexpr auto kGpuFailed = ErrorCode::kGpuFailed;
 
 class Plugin {
 public:
