@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -102,4 +103,41 @@ TEST_CASE("mixing encoded models is the weighted mean of the decoded ones") {
     inputs[1].encoded = a;
     CHECK(mix_encoded(own, inputs));  // in place
     CHECK(own == expected);
+}
+
+TEST_CASE(
+    "mixing what came from others names whose value is not finite, else says how far they are") {
+    auto f32 = *find_codec("f32"), f16 = *find_codec("f16");
+    for (std::size_t count : {100u, 2500u, 80'000u}) {
+        CAPTURE(count);
+        auto own = random_values(1, count), near = random_values(2, count);
+        auto a = *encode_all(*f32, near);
+        auto b = *encode_all(*f16, random_values(3, count));
+        std::vector<MixInput> inputs = {
+            {f32.get(), a, 0.25, {}},
+            {f32.get(), ByteView(std::as_bytes(std::span(own))), 0.5, {}},
+            {f16.get(), b, 0.25, {}}};
+        std::vector<float> plain(count), out(count);
+        REQUIRE(mix_encoded(plain, inputs));
+        MixCheck check{.self = 1};
+        REQUIRE(mix_encoded(out, inputs, check));
+        CHECK(out == plain);
+        auto db = *decode_all(*f16, b, count);
+        const auto squares =
+            tensor::squared_distance(own, near) + tensor::squared_distance(own, db);
+        // Beyond kAll blocks one in kSampled is looked at: near enough for who reads it.
+        CHECK(check.distance ==
+              doctest::Approx(std::sqrt(squares / (2.0 * static_cast<double>(count))))
+                  .epsilon(count > MixCheck::kAll * kBlock ? 0.02 : 1e-9));
+        own[count - 1] = std::numeric_limits<float>::infinity();  // ours is not judged here
+        CHECK(mix_encoded(out, inputs, check));
+        own[count - 1] = 0;
+        near[count - 1] = std::numeric_limits<float>::quiet_NaN();
+        a = raw(*f32, near);
+        inputs[0].encoded = a;
+        auto refused = mix_encoded(out, inputs, check);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code == ErrorCode::kUpdateNotFinite);
+        CHECK(check.bad == 0);
+    }
 }
