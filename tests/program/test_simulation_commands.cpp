@@ -129,7 +129,9 @@ TEST_CASE("Ctrl-C leaves a run folder that can be read, and says how to go on") 
 TEST_CASE("a peer whose training fails is named with its round and the seed") {
     const Folder here;
     here.write("small.toml", kSmallRun);
-    const auto answer = sim(here, "run small.toml --set training.learning_rate=1e38 --threads 1");
+    const auto answer = sim(here,
+                            "run small.toml --set training.learning_rate=1000 --set "
+                            "model.name=mlp-200-200 --threads 1");
     CAPTURE(answer.out);
     CHECK(answer.out.find("failed            peer 0, round 1, seed 5: ") != std::string::npos);
     CHECK(answer.out.find("finite") != std::string::npos);
