@@ -1,12 +1,15 @@
 // CudaTrainer over the emulated card, beside CpuTrainer on the same requests.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "gossamer/tensor/kernels.hpp"
 #include "gossamer/training/make_trainer.hpp"
 #include "gossamer/training/options.hpp"
 #include "learning/cuda/emulation.hpp"
 #include "learning/cuda/loader.hpp"
+#include "learning/training/cuda_stack.hpp"
 #include "learning/training/cuda_trainer.hpp"
 #include "tests/training/option_values.hpp"
 
@@ -193,4 +196,160 @@ TEST_CASE("training.device says where, and what becomes of it without a card") {
         CHECK(either->remark.starts_with("trains on "));
         CHECK(card);
     }
+}
+
+TEST_CASE("an update encoded on the card has the bytes of the host's codec") {
+    const Pair pair({"dense 20 relu", "dense 3"}, with({.momentum = 0.9}));
+    auto weights = pair.train(*pair.card, 1);
+    REQUIRE(weights);
+    CHECK(weights->product == Product::weights);
+    const auto start = pair.initial();
+    std::vector<float> delta(start.values().size());
+    tensor::subtract(delta, std::as_const(weights->weights).floats(), start.values());
+    for (const char* name : {"f32", "f16", "bf16"}) {
+        CAPTURE(name);
+        const auto codec = codec::find_codec(name).value();
+        TrainRequest r;
+        r.start = pair.initial(), r.round = 1, r.who = PeerId::of_number(4), r.seed = kSeed;
+        r.epochs = 2, r.product = Product::encoded, r.codec = codec.get();
+        auto encoded = pair.card->train(std::move(r), *pair.pool);
+        REQUIRE_MESSAGE(encoded, (encoded ? "" : encoded.error().to_string()));
+        CHECK(encoded->product == Product::encoded);
+        CHECK(encoded->state);
+        const auto bytes = std::as_const(encoded->weights).bytes();
+        CHECK(Bytes(bytes.begin(), bytes.end()) == codec::encode_all(*codec, delta).value());
+    }
+}
+
+TEST_CASE("an update beyond a codec's range is told, and not sent") {
+    auto config = with({});
+    config.schedule.rate = 1e9;
+    const Pair pair({"dense 3"}, config);
+    const auto half = codec::find_codec("f16").value();
+    TrainRequest r;
+    r.start = pair.initial(), r.seed = kSeed, r.steps = 1;
+    r.product = Product::encoded, r.codec = half.get();
+    const auto refused = pair.card->train(std::move(r), *pair.pool);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == ErrorCode::kUpdateTooLarge);
+}
+
+namespace {
+
+unsigned launches = 0, replicas = 0;
+
+// The emulation, with its launches counted.
+const gossamer_cuda_interface& counted() {
+    static const gossamer_cuda_interface table = [] {
+        auto t = cuda::emulation();
+        t.train = [](gossamer_cuda_plan* plan, gossamer_cuda_job* job, gossamer_cuda_error* error) {
+            ++launches, replicas += job->replica_count;
+            return cuda::emulation().train(plan, job, error);
+        };
+        return t;
+    }();
+    return table;
+}
+
+// Peers of one process: the samples lie on the card once, a peer's part is a list of rows.
+struct Peers {
+    static constexpr std::size_t kCount = 5;
+    tensor::PoolRef pool = tensor::BufferPool::create(1 << 24);
+    std::vector<std::shared_ptr<CudaTrainer>> trainers;
+
+    explicit Peers(std::uint32_t replica_max) {
+        model::NetworkSpec spec{.name = "test", .input = {6, 6}};
+        for (auto text : {"dense 20 relu", "dense 3"})
+            spec.layers.push_back(model::parse_layer(text).value());
+        auto network = model::Network::create(spec).value();
+        const auto config = with({});
+        auto plans = std::make_shared<PlanStock>(network, config.batch_size, pool);
+        const auto all = images(100, 1);
+        auto stack =
+            CudaStack::create(counted(), {.replica_max = replica_max}, network, config).value();
+        const auto samples = CudaSamples::place(counted(), 0, all).value();
+        for (std::uint32_t p = 0; p < kCount; ++p) {
+            std::vector<std::uint32_t> rows;
+            for (std::uint32_t i = p; i < 80; i += p + 2) rows.push_back(i);
+            const auto view = data::View::of(all.data, rows);
+            auto processor = CpuTrainer::create(plans, view, {}, config).value();
+            trainers.push_back(std::make_shared<CudaTrainer>(
+                stack, processor,
+                CudaPart{samples, view.rows, static_cast<std::uint32_t>(view.size())}, CudaPart{}));
+        }
+    }
+    TrainRequest request(std::size_t p) const {
+        TrainRequest r;
+        auto buffer = pool->take_floats(trainers[0]->layout()->parameter_count());
+        trainers[0]->initialise(buffer.floats(), kSeed);
+        r.start = tensor::Model::of(trainers[0]->layout(), std::move(buffer));
+        r.round = p, r.who = PeerId::of_number(p), r.seed = kSeed, r.epochs = 1;
+        return r;
+    }
+    std::vector<float> train(std::size_t p, TrainRequest request) const {
+        auto trained = trainers[p]->train(std::move(request), *pool);
+        REQUIRE(trained);
+        const auto values = std::as_const(trained->weights).floats();
+        return {values.begin(), values.end()};
+    }
+};
+
+}  // namespace
+
+TEST_CASE("requests that were foreseen are trained in one launch, to the bits they have alone") {
+    const Peers alone(4);
+    std::vector<std::vector<float>> expected;
+    launches = 0;
+    for (std::size_t p = 0; p < Peers::kCount; ++p)
+        expected.push_back(alone.train(p, alone.request(p)));
+    CHECK(launches == Peers::kCount);
+
+    const Peers together(4);
+    launches = replicas = 0;
+    std::vector<TrainRequest> requests;
+    std::vector<std::shared_ptr<const void>> foreseen;
+    for (std::size_t p = 0; p < Peers::kCount; ++p) {
+        requests.push_back(together.request(p));
+        foreseen.push_back(together.trainers[p]->foresee(requests[p], *together.pool));
+    }
+    foreseen[2].reset();  // cancelled meanwhile
+    for (std::size_t p : {3, 0, 1, 4}) CHECK(together.train(p, requests[p]) == expected[p]);
+    CHECK(launches == 1);
+    CHECK(replicas == 4);
+    CHECK(together.train(2, requests[2]) == expected[2]);
+    CHECK(launches == 2);
+}
+
+TEST_CASE("a launch holds no more replicas than the stack has room for") {
+    const Peers peers(2);
+    launches = replicas = 0;
+    std::vector<TrainRequest> requests;
+    std::vector<std::shared_ptr<const void>> foreseen;
+    for (std::size_t p = 0; p < Peers::kCount; ++p) {
+        requests.push_back(peers.request(p));
+        foreseen.push_back(peers.trainers[p]->foresee(requests[p], *peers.pool));
+    }
+    for (std::size_t p = 0; p < Peers::kCount; ++p) peers.train(p, requests[p]);
+    CHECK(launches == 3);
+    CHECK(replicas == Peers::kCount);
+}
+
+TEST_CASE("a peer whose training fails does not take its companions down") {
+    const Peers peers(4);
+    std::vector<TrainRequest> requests;
+    std::vector<std::shared_ptr<const void>> foreseen;
+    for (std::size_t p = 0; p < 3; ++p) {
+        requests.push_back(peers.request(p));
+        if (p == 1) {
+            auto buffer = peers.pool->take_floats(peers.trainers[0]->layout()->parameter_count());
+            std::ranges::fill(buffer.floats(), std::nanf(""));
+            requests[p].start = tensor::Model::of(peers.trainers[0]->layout(), std::move(buffer));
+        }
+        foreseen.push_back(peers.trainers[p]->foresee(requests[p], *peers.pool));
+    }
+    peers.train(0, requests[0]);
+    const auto failed = peers.trainers[1]->train(requests[1], *peers.pool);
+    REQUIRE_FALSE(failed);
+    CHECK(failed.error().code == ErrorCode::kModelNotFinite);
+    peers.train(2, requests[2]);
 }

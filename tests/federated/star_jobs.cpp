@@ -81,6 +81,17 @@ Result<job::JobDone> StarWorld::compute(std::size_t who, job::Job& any) {
         std::ranges::copy(from, buffer.floats().begin());
         return buffer;
     };
+    auto encode = [&](std::span<const float> weights, std::span<const float> start,
+                      std::uint8_t id) {
+        std::vector<float> delta(count);
+        tensor::subtract(delta, weights, start);
+        auto codec = codec::find_codec(id).value();
+        auto buffer = pool_->take(codec->bytes_max(count));
+        // Non-finite values travel as they are: the aggregator must refuse them.
+        if (!codec->encode(buffer.bytes(), delta, {}))
+            std::ranges::copy(std::as_bytes(std::span(delta)), buffer.bytes().begin());
+        return buffer;
+    };
     if (auto* j = std::get_if<job::InitialModelJob>(&any)) {
         auto buffer = pool_->take_floats(count);
         auto draw = stream(options.run.seed, Purpose::model_init);
@@ -94,27 +105,21 @@ Result<job::JobDone> StarWorld::compute(std::size_t who, job::Job& any) {
             return fail(ErrorCode::kTrainingFailed, "the loss is not finite");
         auto weights = trained_by(who, j->round, j->start.values());
         if (tamper) tamper(who, j->round, weights);
-        j->out.fill(copy(weights));
-        return job::TrainDone{10 * (who + 1), 1, 1.0 / static_cast<double>(j->round), {}};
+        auto encoded = encode(weights, j->start.values(), j->codec);
+        const auto size = encoded.size_bytes();
+        j->encoded.fill(std::move(encoded));
+        return job::TrainDone{.sample_count = 10 * (who + 1),
+                              .step_count = 1,
+                              .loss = 1.0 / static_cast<double>(j->round),
+                              .state = {},
+                              .byte_count = size,
+                              .residual = {}};
     }
     if (auto* j = std::get_if<job::EvaluateJob>(&any)) {
         if (who != kAggregator && !options.clients_have_test_data)
             return job::EvaluateDone{0, 0, 0};
         auto off = tensor::squared_norm(j->model.values()) / static_cast<double>(count);
         return job::EvaluateDone{off, 1 / (1 + 1 / off), 100};
-    }
-    if (auto* j = std::get_if<job::EncodeJob>(&any)) {
-        std::vector<float> delta(count);
-        tensor::subtract(delta, j->model.values(), j->base.values());
-        auto codec = codec::find_codec(j->codec).value();
-        auto buffer = pool_->take(codec->bytes_max(count));
-        auto written = codec->encode(buffer.bytes(), delta, {});
-        if (!written) {  // non-finite values travel as they are: the aggregator must refuse them
-            std::ranges::copy(std::as_bytes(std::span(delta)), buffer.bytes().begin());
-        }
-        auto size = buffer.size_bytes();
-        j->out.fill(std::move(buffer));
-        return job::EncodeDone{size, {}};
     }
     if (auto* j = std::get_if<job::DecodeJob>(&any)) {
         std::vector<float> values(count);

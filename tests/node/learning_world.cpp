@@ -36,7 +36,6 @@ public:
             const float pull = target(place_, i) - start[i];
             out[i] = start[i] + 0.2F * pull;
             product.loss += 0.5 * static_cast<double>(pull) * static_cast<double>(pull);
-            if (request.product == training::Product::delta) out[i] -= start[i];
         }
         product.sample_count = 100;
         product.step_count = 1;
@@ -60,7 +59,8 @@ private:
 };
 
 Duration cost_of(const job::Job& job, Duration step) {
-    if (std::holds_alternative<job::TrainJob>(job)) return step;
+    if (const auto* train = std::get_if<job::TrainJob>(&job))
+        return train->product == job::TrainedAs::encoded ? step + 500us : step;
     if (std::holds_alternative<job::CheckpointJob>(job)) return 4ms;
     return 500us;
 }

@@ -136,3 +136,19 @@ TEST_CASE("a peer whose training fails is named with its round and the seed") {
     CHECK(answer.out.find("failed            peer 0, round 1, seed 5: ") != std::string::npos);
     CHECK(answer.out.find("finite") != std::string::npos);
 }
+
+TEST_CASE("--device cuda refuses where there is no card, --device auto says why it is not used") {
+    const Folder folder;
+    folder.write("small.toml", kSmallRun);
+    const auto fallen_back = sim(folder, "run small.toml --device auto");
+    CHECK(fallen_back.code == 0);
+    CHECK(fallen_back.err.find("trains on") != std::string::npos);
+    if (fallen_back.err.find("trains on the processor: GPU-") == std::string::npos) {
+        MESSAGE("skipped: there is a card here");
+        return;
+    }
+    const auto refused = sim(folder, "run small.toml --device cuda");
+    CHECK(refused.code != 0);
+    CHECK(refused.err.starts_with("GPU-"));
+    CHECK(sim(folder, "run small.toml --device gpu").code == 2);
+}

@@ -1,4 +1,5 @@
 // Whole runs in virtual time: what they learn, and that nothing but the scenario decides it.
+#include "gossamer/training/make_trainer.hpp"
 #include "scenarios.hpp"
 
 using namespace gossamer;
@@ -164,4 +165,19 @@ TEST_CASE("in a large run of a settled roster peers wait for their neighbours, a
     CHECK(simulation->world().counts().links == 80 * 4 / 2);
     CHECK(o->consensus < 0.05);
     CHECK(o->broken.empty());
+}
+
+TEST_CASE("training.device decides what happens where there is no card") {
+    if (!training::device_line().starts_with("none")) {
+        MESSAGE("skipped: there is a card here");
+        return;
+    }
+    const auto text = federated_run(4, 2);
+    auto refused = Scenario::load("test.toml", text, {"training.device=cuda"}, no_extensions());
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().to_string().starts_with("GPU-"));
+    const auto fallen_back = load(text, {"training.device=auto"});
+    CHECK(fallen_back->learning().remark().starts_with("trains on the processor: GPU-"));
+    CHECK(load(text)->learning().remark().empty());
+    CHECK(run(text, {"training.device=auto"}).model == run(text).model);
 }

@@ -25,13 +25,22 @@ public:
     std::vector<float> weights;
     double loss = 0.5;
     bool checks = false;
+    std::string bytes;  // encoded, when it makes those itself
+    training::Product asked{};
 
     const tensor::LayoutRef& layout() const override { return layout_; }
     std::uint64_t sample_count() const override { return 3; }
     void initialise(std::span<float>, RunSeed) const override {}
-    Result<training::TrainProduct> train(training::TrainRequest,
+    Result<training::TrainProduct> train(training::TrainRequest request,
                                          tensor::BufferPool& pool) override {
         training::TrainProduct product;
+        asked = request.product;
+        if (!bytes.empty()) {
+            product.product = training::Product::encoded;
+            product.weights = pool.take(bytes.size());
+            std::ranges::copy(std::as_bytes(std::span(bytes)), product.weights.bytes().begin());
+            return product;
+        }
         product.weights = pool.take_floats(weights.size());
         std::ranges::copy(weights, product.weights.floats().begin());
         product.loss = loss;
@@ -56,8 +65,21 @@ struct Bench {
         work::Tools tools;
         tools.trainer = trainer;
         tools.pool = pool;
+        tools.codecs = std::make_shared<codec::CodecTable>();
         tools.self.bytes.fill(std::byte{0xab});
         perform = work::make_perform(std::move(tools));
+    }
+    // From {1, 1, 1, 1}.
+    Result<job::JobDone> train_encoded(const char* codec, tensor::Payload& out) {
+        out = tensor::Payload::promise();
+        auto start = pool->take_floats(4);
+        std::ranges::fill(start.floats(), 1.0f);
+        job::TrainJob train{.product = job::TrainedAs::encoded};
+        train.start = tensor::Model::of(trainer->layout(), std::move(start));
+        train.codec = codec::find_codec(codec).value()->traits().wire_id;
+        train.encoded = out;
+        job::Job any = std::move(train);
+        return perform(any, {});
     }
     Result<job::JobDone> train(job::TrainJob& train) {
         train.start = train.out = tensor::Model::promise(trainer->layout());
@@ -119,4 +141,44 @@ TEST_CASE("arithmetic whose models must be finite fails when they are not") {
         if (!done) CHECK(done.error().code == ErrorCode::kModelNotFinite);
         if (!done) CHECK(done.error().what.starts_with("mine made a model that is not finite"));
     }
+}
+
+TEST_CASE("a train job that asks for an encoded update gives the codec's bytes of the difference") {
+    for (const char* name : {"f32", "f16", "bf16"}) {
+        CAPTURE(name);
+        Bench bench;
+        bench.trainer->weights = {1.5, 0.25, -3, 1};
+        tensor::Payload out;
+        const auto done = bench.train_encoded(name, out);
+        REQUIRE(done);
+        CHECK(bench.trainer->asked == training::Product::encoded);
+        const auto expected = codec::encode_all(*codec::find_codec(name).value(),
+                                                std::vector<float>{0.5, -0.75, -4, 0})
+                                  .value();
+        CHECK(Bytes(out.bytes().begin(), out.bytes().end()) == expected);
+        CHECK(std::get<job::TrainDone>(*done).byte_count == expected.size());
+    }
+}
+
+TEST_CASE("what a trainer has encoded itself is passed on as it is") {
+    Bench bench;
+    bench.trainer->bytes = "made elsewhere";
+    tensor::Payload out;
+    const auto done = bench.train_encoded("f16", out);
+    REQUIRE(done);
+    CHECK(std::get<job::TrainDone>(*done).byte_count == 14);
+    CHECK(std::ranges::equal(out.bytes(), std::as_bytes(std::span(bench.trainer->bytes))));
+    job::TrainJob weights;  // where weights were asked for, nothing else will do
+    CHECK(bench.train(weights).error().code == ErrorCode::kTrainingFailed);
+}
+
+TEST_CASE("an update that is not finite, or beyond its codec, is not sent") {
+    Bench bench;
+    tensor::Payload out;
+    bench.trainer->weights = {1, 2, kInfinity, 4};
+    CHECK(bench.train_encoded("f32", out).error().code == ErrorCode::kModelNotFinite);
+    bench.trainer->weights = {1, 2, 1e9f, 4};
+    CHECK(bench.train_encoded("f16", out).error().code == ErrorCode::kUpdateTooLarge);
+    CHECK_FALSE(out.filled());
+    CHECK(bench.train_encoded("f32", out));
 }

@@ -59,6 +59,10 @@ struct InitialModelJob {  // the run's first model, from the run's seed
 };
 struct InitialModelDone {};
 
+// What leaves a train job: `out`, or the encoded weights - start, as EncodeJob would make them of
+// both. Whoever wants no more than those asks for them here, so that a trainer on a graphics card
+// compresses before the bus.
+enum class TrainedAs : std::uint8_t { weights = 0, encoded = 1 };
 struct TrainJob {
     tensor::Model start;
     std::uint64_t round = 0;              // names the random streams and the schedule's place
@@ -66,12 +70,18 @@ struct TrainJob {
     double proximal_mu = 0;
     State state;        // of the optimiser
     tensor::Model out;  // the trained weights
+    TrainedAs product = TrainedAs::weights;
+    std::uint8_t codec = 0;  // of what is encoded, and
+    State residual;          // its error feedback
+    tensor::Payload encoded;
 };
 struct TrainDone {  // loss and weights are finite: else the job fails with kModelNotFinite
     std::uint64_t sample_count = 0;  // in the local training set: the update's weight
     std::uint64_t step_count = 0;
     double loss = 0;  // mean over the batches seen
     State state;
+    std::uint64_t byte_count = 0;  // of what was encoded, and
+    State residual;                // what that left unsent
 };
 
 enum class EvaluationSet : std::uint8_t { test = 0, train = 1 };

@@ -7,11 +7,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 
 #include "gossamer/base/peer_id.hpp"
 #include "gossamer/base/result.hpp"
 #include "gossamer/base/rng.hpp"
+#include "gossamer/codec/codec.hpp"
 #include "gossamer/tensor/buffer.hpp"
 #include "gossamer/tensor/handle.hpp"
 #include "gossamer/tensor/state.hpp"
@@ -21,7 +23,9 @@ namespace gossamer::training {
 // Called between batches, so that urgent work can run; false: give up (kCancelled).
 using Pause = std::function<bool()>;
 
-enum class Product : std::uint8_t { weights = 0, delta = 1 };  // delta = weights - start
+// What a trainer is asked for; it may always give weights, and the runtime makes the rest of them.
+// encoded: of the delta. A trainer on a device so sends less over the bus.
+enum class Product : std::uint8_t { weights = 0, delta = 1, encoded = 2 };  // weights - start
 
 struct TrainRequest {
     tensor::Model start;      // when it is the only handle, it may be trained in place: whoever
@@ -32,13 +36,15 @@ struct TrainRequest {
     std::uint32_t epochs = 1, steps = 0;  // steps count when not 0
     tensor::State state;  // of the optimiser; null: fresh; of any other type: read from save()
     Product product = Product::weights;
-    double proximal_mu = 0;             // FedProx: adds mu / 2 · |w - start|² to the loss
-    std::uint64_t schedule_offset = 0;  // added to the place in the learning-rate schedule
-    const Pause* pause = nullptr;       // null: never
+    const codec::Codec* codec = nullptr;  // of an encoded product; its bytes to the bit
+    double proximal_mu = 0;               // FedProx: adds mu / 2 · |w - start|² to the loss
+    std::uint64_t schedule_offset = 0;    // added to the place in the learning-rate schedule
+    const Pause* pause = nullptr;         // null: never
 };
 
 struct TrainProduct {
-    tensor::Buffer weights;          // or the delta, as asked
+    tensor::Buffer weights;  // or what `product` says
+    Product product = Product::weights;
     tensor::State state;             // null when the optimiser keeps none
     std::uint64_t sample_count = 0;  // in the local training set: the update's weight
     std::uint64_t step_count = 0;    // batches seen
@@ -60,6 +66,12 @@ public:
     virtual std::uint64_t sample_count() const = 0;  // in the training set
     // The run's first parameters: a function of the seed alone, the same on all peers.
     virtual void initialise(std::span<float> parameters, RunSeed seed) const = 0;
+    // Tells of a train() to come with this request, for as long as the answer is kept. A trainer
+    // that trains many peers side by side takes those it foresees along; others need not care.
+    virtual std::shared_ptr<const void> foresee(const TrainRequest& /*request*/,
+                                                tensor::BufferPool& /*pool*/) {
+        return nullptr;
+    }
     // Errors: kModelNotFinite when loss or weights are no longer finite (naming round and peer),
     // kModelLayout when `start` has other tensors, kCancelled, kTrainingFailed.
     virtual Result<TrainProduct> train(TrainRequest request, tensor::BufferPool& pool) = 0;

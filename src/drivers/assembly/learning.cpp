@@ -1,5 +1,8 @@
 #include "drivers/assembly/learning.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include "gossamer/data/load.hpp"
 #include "gossamer/model/options.hpp"
 #include "gossamer/training/make_trainer.hpp"
@@ -31,6 +34,20 @@ Result<std::shared_ptr<const codec::CodecTable>> make_codecs(const Extensions& e
     auto codecs = std::make_shared<codec::CodecTable>();
     for (const auto& codec : extensions.codecs) GOSSAMER_CHECK(codecs->add(codec));
     return std::shared_ptr<const codec::CodecTable>(std::move(codecs));
+}
+
+// How many peers train at a time, at most: those of a round, or all.
+std::uint32_t peers_at_once(const OptionSource& options, const job::RunConfig& run,
+                            std::size_t peers) {
+    constexpr double kMost = 256;
+    auto count = static_cast<double>(peers);
+    if (run.mode == message::Mode::federated)
+        count = std::min(
+            count,
+            std::ceil(std::max(options.real("federated.fraction") * count,
+                               static_cast<double>(options.integer("federated.clients_min"))) *
+                      std::max(1.0, options.real("federated.over_provision"))));
+    return static_cast<std::uint32_t>(std::clamp(count, 1.0, kMost));
 }
 
 // The options of the daemon that holds this part.
@@ -126,13 +143,16 @@ Result<std::shared_ptr<const LearningStock>> LearningStock::create(const OptionS
     auto config = data::data_config(options);
     GOSSAMER_TRY(stock->split_, data::load_dataset(config, run.seed));
     GOSSAMER_TRY(stock->training_, training::training_config(options));
-    if (stock->training_.device == training::Device::cuda)
-        return fail(ErrorCode::kConfigConflict,
-                    "training.device is \"cuda\", but simulations train on the processor");
     GOSSAMER_TRY(stock->plans_, make_plans(options, *stock->split_.train,
                                            stock->training_.batch_size, run.seed, stock->pool_));
     stock->layout_ = stock->plans_->network().layout();
     stock->has_test_data_ = stock->split_.test && stock->split_.test->sample_count() > 0;
+    data::View test;
+    if (stock->split_.test) test = data::View::all(stock->split_.test);
+    GOSSAMER_TRY(stock->trainers_,
+                 training::TrainerStock::create(
+                     {stock->plans_, data::View::all(stock->split_.train), std::move(test),
+                      stock->training_, peers_at_once(options, run, part_count)}));
     GOSSAMER_TRY(auto parts,
                  data::load_partition(config, *stock->split_.train, part_count, run.seed));
     if (parts.size() < part_count)
@@ -161,9 +181,7 @@ Result<std::shared_ptr<training::Trainer>> LearningStock::trainer(Role role,
     data::View train, test;
     if (role == Role::peer) train = part(place);
     if (split_.test && (role != Role::peer || peers_test_)) test = data::View::all(split_.test);
-    GOSSAMER_TRY(auto trainer, training::CpuTrainer::create(plans_, std::move(train),
-                                                            std::move(test), training_));
-    return std::shared_ptr<training::Trainer>(std::move(trainer));
+    return trainers_->trainer(std::move(train), std::move(test));
 }
 
 }  // namespace gossamer::assembly

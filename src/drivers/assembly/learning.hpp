@@ -8,7 +8,7 @@
 #include "gossamer/assembly/extensions.hpp"
 #include "gossamer/data/load.hpp"
 #include "gossamer/job/lifecycle.hpp"
-#include "gossamer/training/cpu_trainer.hpp"
+#include "gossamer/training/make_trainer.hpp"
 #include "records/storage/disk.hpp"
 
 namespace gossamer::assembly {
@@ -51,6 +51,10 @@ public:
     std::uint64_t test_count() const { return split_.test ? split_.test->sample_count() : 0; }
     std::uint64_t sample_count(Role role, std::size_t part) const;
     std::uint32_t batch_size() const { return training_.batch_size; }
+    // Train requests gain by being foreseen: they are trained side by side, on a card.
+    bool stacks() const { return trainers_ && trainers_->stack_size() > 1; }
+    // Where it trains, when not plainly on the processor.
+    std::string remark() const { return trainers_ ? trainers_->remark() : std::string(); }
     data::View part(std::size_t part) const;  // empty under a trainer of the user's own
     Result<std::shared_ptr<training::Trainer>> trainer(Role role, std::size_t part) const;
 
@@ -66,6 +70,7 @@ private:
     data::Split split_;
     training::TrainingConfig training_;
     std::shared_ptr<training::PlanStock> plans_;
+    std::shared_ptr<const training::TrainerStock> trainers_;
     std::vector<std::shared_ptr<const std::vector<std::uint32_t>>> parts_;
     bool has_test_data_ = false;
     // The test set is one and the same: in federated runs the aggregator's, where clients are not

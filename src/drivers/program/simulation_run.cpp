@@ -15,7 +15,7 @@ namespace gossamer::program {
 namespace {
 
 struct RunFlags {
-    std::string scenario, out = "runs", format = "text";
+    std::string scenario, out = "runs", format = "text", device;
     std::vector<std::string> sets;
     unsigned threads = 0;
     bool wire = false;
@@ -62,8 +62,10 @@ void print_outcome(const simulation::Outcome& o, const std::string& folder) {
 
 Result<ExitCode> run_scenario(const RunFlags& flags, const Extensions& extensions) {
     GOSSAMER_TRY(auto found, find_scenario(flags.scenario));
+    auto sets = flags.sets;
+    if (!flags.device.empty()) sets.push_back("training.device=" + flags.device);
     GOSSAMER_TRY(auto scenario, simulation::Scenario::load(found.name, std::move(found.text),
-                                                           flags.sets, extensions));
+                                                           std::move(sets), extensions));
     simulation::SimulationOptions options{.threads = flags.threads, .wire = flags.wire};
     if (options.threads == 0) options.threads = std::max(1u, std::thread::hardware_concurrency());
     GOSSAMER_TRY(auto sim, simulation::Simulation::create(scenario, options));
@@ -72,6 +74,7 @@ Result<ExitCode> run_scenario(const RunFlags& flags, const Extensions& extension
     simulation::RunRecords records(disk, flags.out, *sim);
     telemetry::Console console(telemetry::Console::to_stderr(),
                                telemetry::Console::stderr_is_terminal());
+    if (const auto remark = scenario->learning().remark(); !remark.empty()) console.line(remark);
     using Clock = std::chrono::steady_clock;
     const auto began = Clock::now();
     auto shown = began, told = began;
@@ -117,6 +120,9 @@ void add_run_command(CLI::App& app, SimulationLine& line) {
     run->add_option("--set", flags->sets, "Set an option: section.name=value")->take_all();
     run->add_option("--threads", flags->threads, "Threads that compute (0: one a core)");
     run->add_option("--out", flags->out, "Folder in which the run folder is made");
+    run->add_option("--device", flags->device,
+                    "Where peers train, as training.device: cpu, cuda, auto")
+        ->check(CLI::IsMember({"cpu", "cuda", "auto"}));
     run->add_flag("--wire", flags->wire, "Make and check the real bytes: slower, the same hash");
     run->add_option("--format", flags->format, "text or json")
         ->check(CLI::IsMember({"text", "json"}));

@@ -20,10 +20,11 @@ Compute::~Compute() {
     for (auto& thread : threads_) thread.join();
 }
 
-Compute::TicketRef Compute::submit(Work work, job::JobClass priority) {
+Compute::TicketRef Compute::submit(Work work, job::JobClass priority, bool when_needed) {
     auto ticket = std::make_shared<Ticket>();
     ticket->work_ = std::move(work);
-    if (threads_.empty()) return ticket;  // nobody else: it runs when it is waited for
+    // Nobody else: it runs when it is waited for.
+    if (threads_.empty() || when_needed) return ticket;
     {
         std::lock_guard lock(mutex_);
         queues_[static_cast<std::size_t>(priority)].push_back(ticket);

@@ -29,7 +29,8 @@ public:
     Compute(const Compute&) = delete;
     Compute& operator=(const Compute&) = delete;
 
-    TicketRef submit(Work work, job::JobClass priority);
+    // When needed: begins only in wait(), when all that may be done along with it are known.
+    TicketRef submit(Work work, job::JobClass priority, bool when_needed = false);
     Result<job::JobDone> wait(const TicketRef& ticket);
     void drop(const TicketRef& ticket);  // nobody waits for it any more
 

@@ -68,6 +68,10 @@ Result<std::unique_ptr<Simulation>> Simulation::create(std::shared_ptr<const Sce
     };
     setup.factory.cost = [&sim](PlaceIndex p, const job::Job& j) { return sim.cost_of(p, j); };
     setup.factory.work = [&sim](PlaceIndex p, job::Job j) { return sim.work_for(p, std::move(j)); };
+    if (s.learning().stacks())
+        setup.factory.stacks = [](const job::Job& j) {
+            return std::holds_alternative<job::TrainJob>(j);
+        };
     setup.factory.disk = [&sim](PlaceIndex p, const Fault& fault, bool begins) {
         sim.disk_fault(p, fault, begins);
     };
@@ -152,8 +156,14 @@ Compute::Work Simulation::work_for(PlaceIndex p, job::Job any) {
     auto after = invariants_.before(p, any);
     if (const auto* initial = std::get_if<job::InitialModelJob>(&any); initial && trainers_.empty())
         return [this, p, out = initial->out] { return share_first_model(p, out); };
+    std::shared_ptr<const void> foreseen;
+    if (const auto* train = std::get_if<job::TrainJob>(&any); train && s.learning().stacks())
+        if (auto trainer = s.learning().trainer(s.role(p), p)) {
+            tools.trainer = std::move(*trainer);
+            foreseen = work::foresee(tools, *train);
+        }
     auto kept = std::make_shared<job::Job>(std::move(any));
-    return [this, p, trains, kept, after = std::move(after),
+    return [this, p, trains, kept, after = std::move(after), foreseen = std::move(foreseen),
             tools = std::move(tools)]() mutable -> Result<job::JobDone> {
         const auto& learning = scenario_->learning();
         if (trains && !tools.trainer) {
@@ -192,7 +202,8 @@ Duration Simulation::cost_of(PlaceIndex p, const job::Job& any) const {
         const double count =
             j->steps ? static_cast<double>(j->steps) * std::max<double>(1, learning.batch_size())
                      : j->epochs * samples;
-        return std::max(of_seconds(count / speed), kSmall);
+        const double encoding = j->product == job::TrainedAs::encoded ? 2 * model : 0;
+        return std::max(of_seconds(count / speed + encoding / kBytesPerSecond), kSmall);
     }
     if (const auto* j = std::get_if<job::EvaluateJob>(&any)) {
         const double count = j->set == job::EvaluationSet::test

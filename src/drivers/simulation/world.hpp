@@ -96,6 +96,8 @@ struct Factory {
     std::function<Duration(PlaceIndex, const job::Job&)> cost;
     // Bound to the place; called on any thread.
     std::function<Compute::Work(PlaceIndex, job::Job)> work;
+    // Work that is done along with others like it, when the first of them is needed; may be empty.
+    std::function<bool(const job::Job&)> stacks;
     // A fault of a disk; may be empty.
     std::function<void(PlaceIndex, const Fault&, bool begins)> disk;
 };

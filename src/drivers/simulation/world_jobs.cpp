@@ -43,8 +43,9 @@ void World::begin(PlaceIndex p, Task& task, bool lane) {
 
 void World::submit(PlaceIndex p, Task& task) {
     task.inputs.clear();
-    task.ticket =
-        compute_.submit(setup_.factory.work(p, std::move(task.order.job)), task.order.priority);
+    const bool stacks = setup_.factory.stacks && setup_.factory.stacks(task.order.job);
+    task.ticket = compute_.submit(setup_.factory.work(p, std::move(task.order.job)),
+                                  task.order.priority, stacks);
 }
 
 // What has not begun, and training, which yields between batches, is answered soon.

@@ -70,31 +70,36 @@ private:
 
     Result<job::EncodeDone> perform(job::EncodeJob& j, const Pause&) const {
         GOSSAMER_TRY(auto codec, tools_.codecs->find(j.codec));
-        auto values = j.model.values();
-        tensor::Buffer difference;
+        const auto values = j.model.values();
+        tensor::Buffer out;
         if (j.base.exists()) {
-            difference = j.model.sole() ? j.model.take() : tools_.pool->take_floats(values.size());
-            bool finite = subtract_checked(difference.floats(), values, j.base.values());
-            values = std::as_const(difference).floats();
-            if (codec->traits().identity) {
-                if (!finite)
-                    return fail(ErrorCode::kUpdateNotFinite, "the own update is not finite");
-                auto bytes = values.size_bytes();
-                j.out.fill(std::move(difference));
-                return job::EncodeDone{bytes, nullptr};
-            }
+            auto room = j.model.sole() ? j.model.take() : tools_.pool->take_floats(values.size());
+            GOSSAMER_TRY(out, encode_difference(*codec, std::move(room), values, j.base.values()));
+        } else {
+            GOSSAMER_TRY(out, encode(*codec, values));
         }
-        auto out = tools_.pool->take(codec->bytes_max(values.size()));
-        codec::EncodeState state;
-        state.seed = tools_.seed;
-        GOSSAMER_TRY(auto written, codec->encode(out.bytes(), values, state));
-        if (written < out.size_bytes()) {
-            auto exact = tools_.pool->take(written);
-            std::memcpy(exact.bytes().data(), out.bytes().data(), written);
-            out = std::move(exact);
-        }
+        const auto written = out.size_bytes();
         j.out.fill(std::move(out));
         return job::EncodeDone{written, nullptr};
+    }
+    Result<tensor::Buffer> encode(const codec::Codec& codec, std::span<const float> values) const {
+        auto out = tools_.pool->take(codec.bytes_max(values.size()));
+        codec::EncodeState state;
+        state.seed = tools_.seed;
+        GOSSAMER_TRY(auto written, codec.encode(out.bytes(), values, state));
+        if (written == out.size_bytes()) return out;
+        auto exact = tools_.pool->take(written);
+        std::memcpy(exact.bytes().data(), out.bytes().data(), written);
+        return exact;
+    }
+    // encode(a - b); the difference is made in `room`, where `a` may lie.
+    Result<tensor::Buffer> encode_difference(const codec::Codec& codec, tensor::Buffer room,
+                                             std::span<const float> a,
+                                             std::span<const float> b) const {
+        const bool finite = subtract_checked(room.floats(), a, b);
+        if (!codec.traits().identity) return encode(codec, std::as_const(room).floats());
+        if (!finite) return fail(ErrorCode::kUpdateNotFinite, "the own update is not finite");
+        return room;
     }
 
     Result<job::DecodeDone> perform(job::DecodeJob& j, const Pause&) const {
@@ -171,27 +176,59 @@ private:
     Tools tools_;
 };
 
-Result<job::TrainDone> Workshop::perform(job::TrainJob& j, const Pause& pause) const {
+// All but the weights to start from. `codec`: of an encoded product.
+training::TrainRequest request_of(const Tools& tools, const job::TrainJob& j,
+                                  const codec::Codec* codec) {
     training::TrainRequest request;
-    request.start = std::move(j.start);
     request.round = j.round;
-    request.who = tools_.self;
-    request.seed = tools_.seed;
+    request.who = tools.self;
+    request.seed = tools.seed;
     request.epochs = j.epochs;
     request.steps = j.steps;
     request.proximal_mu = j.proximal_mu;
     request.state = j.state;
+    if (codec != nullptr) request.product = training::Product::encoded, request.codec = codec;
+    return request;
+}
+
+Result<job::TrainDone> Workshop::perform(job::TrainJob& j, const Pause& pause) const {
+    const bool encoded = j.product == job::TrainedAs::encoded;
+    codec::CodecRef codec;
+    if (encoded) {
+        GOSSAMER_TRY(codec, tools_.codecs->find(j.codec));
+    }
+    auto request = request_of(tools_, j, codec.get());
+    request.start = encoded ? j.start : std::move(j.start);  // the difference needs it once more
     request.pause = &pause;
     GOSSAMER_TRY(auto product, tools_.trainer->train(std::move(request), *tools_.pool));
-    const auto& weights = std::as_const(product.weights);
+    using training::Product;
+    if (product.product != Product::weights && !(encoded && product.product == Product::encoded))
+        return fail(
+            ErrorCode::kTrainingFailed,
+            "the trainer gave what was not asked of it in round " + std::to_string(j.round));
+    const bool weights = product.product == Product::weights;
     if (!std::isfinite(product.loss) ||
-        (!tools_.trainer->checks_finite() && !tensor::all_finite(weights.floats())))
+        (weights && !tools_.trainer->checks_finite() &&
+         !tensor::all_finite(std::as_const(product.weights).floats())))
         return fail(ErrorCode::kModelNotFinite,
                     "training gave values that are not finite in round " + std::to_string(j.round) +
                         " on peer " + tools_.self.short_string());
-    j.out.fill(std::move(product.weights));
-    return job::TrainDone{product.sample_count, product.step_count, product.loss,
-                          std::move(product.state)};
+    job::TrainDone done{.sample_count = product.sample_count,
+                        .step_count = product.step_count,
+                        .loss = product.loss,
+                        .state = std::move(product.state)};
+    if (!encoded) {
+        j.out.fill(std::move(product.weights));
+        return done;
+    }
+    auto bytes = std::move(product.weights);
+    if (weights) {
+        const auto trained = std::as_const(bytes).floats();
+        GOSSAMER_TRY(bytes, encode_difference(*codec, std::move(bytes), trained, j.start.values()));
+    }
+    done.byte_count = bytes.size_bytes();
+    j.encoded.fill(std::move(bytes));
+    return done;
 }
 
 Result<job::MixDone> Workshop::perform(job::MixJob& j, const Pause&) const {
@@ -244,5 +281,17 @@ Result<job::MixDone> Workshop::perform(job::MixJob& j, const Pause&) const {
 }  // namespace
 
 Perform make_perform(Tools tools) { return Workshop(std::move(tools)); }
+
+std::shared_ptr<const void> foresee(const Tools& tools, const job::TrainJob& job) {
+    codec::CodecRef codec;
+    if (job.product == job::TrainedAs::encoded) {
+        auto found = tools.codecs->find(job.codec);
+        if (!found) return nullptr;
+        codec = std::move(*found);
+    }
+    auto request = request_of(tools, job, codec.get());
+    request.start = job.start;
+    return tools.trainer->foresee(request, *tools.pool);
+}
 
 }  // namespace gossamer::work

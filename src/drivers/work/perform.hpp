@@ -26,4 +26,8 @@ struct Tools {
 
 Perform make_perform(Tools tools);
 
+// Tells the trainer of a train job to come, for as long as the answer is kept: one that trains many
+// side by side then takes it along. REQUIRES job.start.filled().
+std::shared_ptr<const void> foresee(const Tools& tools, const job::TrainJob& job);
+
 }  // namespace gossamer::work

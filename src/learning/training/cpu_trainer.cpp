@@ -261,9 +261,11 @@ Result<TrainProduct> CpuTrainer::train(TrainRequest request, tensor::BufferPool&
     }
     give_back(std::move(loading));
     if (!done) return fail(std::move(done).error());
-    if (request.product == Product::delta)
+    if (request.product == Product::delta) {
+        product.product = Product::delta;
         tensor::subtract(product.weights.floats(), std::as_const(product.weights).floats(),
                          request.start.values());
+    }
     return product;
 }
 

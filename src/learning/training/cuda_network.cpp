@@ -1,5 +1,5 @@
 // A network in the plugin's words, or which layer the card does not run.
-#include "learning/training/cuda_trainer.hpp"
+#include "learning/training/cuda_stack.hpp"
 
 #include "learning/cuda/loader.hpp"
 

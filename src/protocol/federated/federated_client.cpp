@@ -211,20 +211,24 @@ void FederatedClient::try_work(job::Turn& turn) {
 
 void FederatedClient::start_training(job::Turn& turn) {
     auto& work = *work_;
-    auto trained = tensor::Model::promise(setup_.layout);
     work.payload = tensor::Payload::promise();
-    work.train =
-        turn.start(job::TrainJob{copy_->model, work.round, order_->local_epochs,
-                                 order_->local_steps, order_->proximal_mu, optimizer_, trained},
-                   job::JobClass::train);
-    work.encode = turn.start(
-        job::EncodeJob{std::move(trained), copy_->model, work.codec, residual_, work.payload},
-        job::JobClass::normal);
+    work.train = turn.start(job::TrainJob{.start = copy_->model,
+                                          .round = work.round,
+                                          .epochs = order_->local_epochs,
+                                          .steps = order_->local_steps,
+                                          .proximal_mu = order_->proximal_mu,
+                                          .state = optimizer_,
+                                          .out = {},
+                                          .product = job::TrainedAs::encoded,
+                                          .codec = work.codec,
+                                          .residual = residual_,
+                                          .encoded = work.payload},
+                            job::JobClass::train);
 }
 
 void FederatedClient::drop_work(job::Turn& turn) {
     if (!work_) return;
-    for (auto& job : {work_->evaluate, work_->train, work_->encode})
+    for (auto& job : {work_->evaluate, work_->train})
         if (job) turn.cancel(*job), abandoned_.insert(*job);
     work_.reset();
 }
@@ -235,8 +239,6 @@ bool FederatedClient::on_job_done(job::Turn& turn, job::JobId id, Result<job::Jo
         on_evaluated(turn, done);
     } else if (work_ && work_->train == id) {
         on_trained(turn, done, elapsed);
-    } else if (work_ && work_->encode == id) {
-        on_encoded(turn, done);
     } else if (decode_ == id) {
         decode_.reset();
         if (done) return true;
@@ -294,22 +296,15 @@ void FederatedClient::on_trained(job::Turn& turn, const Result<job::JobDone>& do
     work_->sample_count = result.sample_count;
     work_->loss = result.loss;
     work_->optimizer = result.state;
-    turn.notice(message::Trained{work_->round, result.loss, result.sample_count, elapsed});
-    try_complete(turn);
-}
-
-void FederatedClient::on_encoded(job::Turn& turn, const Result<job::JobDone>& done) {
-    work_->encode.reset();
-    if (!done) return give_up(turn, done.error());
-    const auto& result = std::get<job::EncodeDone>(*done);
     work_->byte_count = result.byte_count;
-    work_->residual = result.state;
+    work_->residual = result.residual;
+    turn.notice(message::Trained{work_->round, result.loss, result.sample_count, elapsed});
     try_complete(turn);
 }
 
 // The report goes out before the update, so that a round that has the update has the report too.
 void FederatedClient::try_complete(job::Turn& turn) {
-    if (work_->evaluate || work_->train || work_->encode) return;
+    if (work_->evaluate || work_->train) return;
     if (!work_->payload.exists()) return work_.reset();  // it was asked to evaluate only
     Update update;
     update.round = work_->round, update.base = work_->base;

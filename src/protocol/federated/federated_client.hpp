@@ -58,7 +58,7 @@ private:
     struct Work {  // on a round
         std::uint64_t round = 0;
         Digest256 base;
-        std::optional<job::JobId> evaluate, train, encode;
+        std::optional<job::JobId> evaluate, train;
         tensor::Payload payload;
         std::uint64_t sample_count = 0, byte_count = 0;
         double loss = 0;
@@ -86,7 +86,6 @@ private:
     void start_training(job::Turn& turn);
     void on_evaluated(job::Turn& turn, const Result<job::JobDone>& done);
     void on_trained(job::Turn& turn, const Result<job::JobDone>& done, Duration elapsed);
-    void on_encoded(job::Turn& turn, const Result<job::JobDone>& done);
     void try_complete(job::Turn& turn);
     void give_up(job::Turn& turn, const Error& error);
     void hand_in(job::Turn& turn);

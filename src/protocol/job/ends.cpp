@@ -19,7 +19,7 @@ struct FindEnds {
     void out(const Handle& handle) { add(ends.outputs, handle); }
 
     void operator()(const InitialModelJob& j) { out(j.out); }
-    void operator()(const TrainJob& j) { in(j.start), out(j.out); }
+    void operator()(const TrainJob& j) { in(j.start), out(j.out), out(j.encoded); }
     void operator()(const EvaluateJob& j) { in(j.model); }
     void operator()(const EncodeJob& j) { in(j.model), in(j.base), out(j.out); }
     void operator()(const DecodeJob& j) { in(j.payload), in(j.base), out(j.out); }
