@@ -104,7 +104,7 @@ TEST_CASE("a payload that its sender did not offer for this round is told") {
     auto buffer = scenario->learning().pool()->take(model.layout()->byte_count());
     std::ranges::fill(buffer.floats(), 0.5f);
     model.fill(std::move(buffer));
-    origins.on_train(1, job::TrainJob{.start = model, .round = 4});
+    origins.on_train(1, 4, origins.name_of(job::TrainJob{.start = model, .round = 4}));
     job::AccumulateJob add{.sum = job::Sum::fresh(4), .update = good};
     CHECK(origins.of_update(1, add, 4, model.values()).empty());
     CHECK(origins.of_update(1, add, 5, model.values()).find("offered for 4") != std::string::npos);

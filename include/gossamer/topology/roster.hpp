@@ -14,6 +14,7 @@ namespace gossamer::topology {
 struct Roster {
     std::uint64_t epoch = 0;
     std::vector<PeerId> members;  // sorted, distinct
+    std::uint64_t digest = 0;     // of both, never 0; worked out once, for rosters are large
 
     static Roster of(std::uint64_t epoch, std::vector<PeerId> members);  // sorts, drops doubles
     std::size_t size() const { return members.size(); }

@@ -126,8 +126,8 @@ std::string MixChecks::wrong_in(const Mix& mix) const {
     return {};
 }
 
-std::string MixChecks::on_mixed(std::uint32_t place, const message::Mixed& notice) {
-    const auto mix = std::exchange(mixes_[place], nullptr);
+std::string MixChecks::on_mixed(const message::Mixed& notice, const std::shared_ptr<void>& taken) {
+    const auto mix = std::static_pointer_cast<Mix>(taken);
     newest_ = std::max(newest_, notice.step);
     if (notice.mixed.empty() || !mix || !mix->done || !notice.left_out.empty())
         steps_[notice.step].spoilt = true;

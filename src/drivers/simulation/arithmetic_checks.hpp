@@ -43,7 +43,11 @@ public:
     explicit MixChecks(const Scenario& scenario);
     AfterJob before(std::uint32_t place, const job::MixJob& job);
     // What is wrong with the step that ended; empty when nothing is.
-    std::string on_mixed(std::uint32_t place, const message::Mixed& notice);
+    std::string on_mixed(const message::Mixed& notice, const std::shared_ptr<void>& taken);
+    // What the place mixed last, when it says so; for on_mixed().
+    std::shared_ptr<void> take(std::uint32_t place) {
+        return place < mixes_.size() ? std::exchange(mixes_[place], nullptr) : nullptr;
+    }
     // A life ended: steps near the present may be mixed from two versions of one model.
     void on_life(std::uint32_t place);
 

@@ -32,7 +32,13 @@ void Chronicle::add(Spread& spread, double value) {
     spread.add(value, keep);
 }
 
-void Chronicle::on_notice(Instant now, PlaceIndex place, const message::Notice& notice) {
+bool Chronicle::wants_model(const message::Notice& notice) const {
+    const auto* mixed = std::get_if<message::Mixed>(&notice);
+    return mixed && consensus_.wants(mixed->step);
+}
+
+void Chronicle::on_notice(Instant now, PlaceIndex place, const message::Notice& notice,
+                          const Moment& moment) {
     const bool peer = scenario_.role(place) == Role::peer;
     if (const auto* n = std::get_if<message::Evaluated>(&notice)) {
         // In federated runs the aggregator speaks for all; a client's own view is its histogram.
@@ -57,7 +63,9 @@ void Chronicle::on_notice(Instant now, PlaceIndex place, const message::Notice& 
         if (!m->mixed.empty()) r.distance.add(m->distance);
         r.left_out += static_cast<std::uint32_t>(m->left_out.size());
         round_ = std::max(round_, m->step);
-        if (model_of && consensus_.wants(m->step)) consensus_.add(m->step, model_of(place));
+        const auto& model = moment.model;
+        if (consensus_.wants(m->step) && model.exists() && model.filled())
+            consensus_.add(m->step, model.values());
     } else if (const auto* f = std::get_if<message::RoundFinished>(&notice)) {
         auto& r = row(f->round, now);
         r.train_loss.add(f->loss);

@@ -64,7 +64,11 @@ public:
     explicit Chronicle(const Scenario& scenario);
     void attach(const World& world) { world_ = &world; }
 
-    void on_notice(Instant now, PlaceIndex place, const message::Notice& notice) override;
+    bool follows(PlaceIndex place) const override { return place < busy_.size(); }
+    // Whether it wants the model of the place with this notice.
+    bool wants_model(const message::Notice& notice) const;
+    void on_notice(Instant now, PlaceIndex place, const message::Notice& notice,
+                   const Moment& moment) override;
     void on_busy(PlaceIndex place, Instant from, Instant until, bool training) override;
     void on_send(PlaceIndex place, Instant from, Instant until) override;
     void on_state(Instant now, PlaceIndex place, PlaceState state) override;
@@ -72,9 +76,6 @@ public:
 
     // Handed every notice too, for what else wants to see them.
     std::function<void(Instant, PlaceIndex, const message::Notice&)> also;
-
-    // Of a place's latest model; may be left out.
-    std::function<std::span<const float>(PlaceIndex)> model_of;
 
     const std::map<std::uint64_t, Row>& rows() const { return rows_; }
     ConsensusMeter& consensus() { return consensus_; }

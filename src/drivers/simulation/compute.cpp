@@ -7,7 +7,7 @@ Compute::Compute(unsigned thread_count) {
         threads_.emplace_back([this] {
             std::unique_lock lock(mutex_);
             while (!stopping_)
-                if (!run_one(lock)) wake_.wait(lock);
+                if (!join(lock) && !run_one(lock)) wake_.wait(lock);
         });
 }
 
@@ -43,6 +43,33 @@ void Compute::run(std::unique_lock<std::mutex>& lock, const TicketRef& ticket) {
     ticket->result_ = std::move(result);
     ticket->state_ = Ticket::State::done;
     done_.notify_all();
+}
+
+void Compute::together(const std::function<void(unsigned)>& work) {
+    {
+        std::lock_guard lock(mutex_);
+        shared_ = &work;
+        joined_ = 0;
+    }
+    wake_.notify_all();
+    work(0);
+    std::unique_lock lock(mutex_);
+    shared_ = nullptr;
+    while (joined_under_way_ > 0)
+        if (!run_one(lock)) done_.wait(lock);
+}
+
+// Once each, as one of those that work together.
+bool Compute::join(std::unique_lock<std::mutex>& lock) {
+    if (!shared_ || joined_ == threads_.size()) return false;
+    const auto& work = *shared_;
+    const unsigned number = ++joined_;
+    ++joined_under_way_;
+    lock.unlock();
+    work(number);
+    lock.lock();
+    if (--joined_under_way_ == 0) done_.notify_all();
+    return true;
 }
 
 bool Compute::run_one(std::unique_lock<std::mutex>& lock) {

@@ -34,7 +34,12 @@ public:
     Result<job::JobDone> wait(const TicketRef& ticket);
     void drop(const TicketRef& ticket);  // nobody waits for it any more
 
+    // Calls work(0) here, and work(1), work(2), ... on other threads as they become free, until
+    // work(0) returns; then waits for those that began, and does jobs meanwhile.
+    void together(const std::function<void(unsigned)>& work);
+
 private:
+    bool join(std::unique_lock<std::mutex>& lock);
     bool run_one(std::unique_lock<std::mutex>& lock);
     void run(std::unique_lock<std::mutex>& lock, const TicketRef& ticket);
 
@@ -42,6 +47,8 @@ private:
     std::condition_variable wake_, done_;
     std::deque<TicketRef> queues_[4];  // by class
     bool stopping_ = false;
+    const std::function<void(unsigned)>* shared_ = nullptr;  // what together() offers
+    unsigned joined_ = 0, joined_under_way_ = 0;
     std::vector<std::thread> threads_;
 };
 

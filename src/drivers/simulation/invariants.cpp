@@ -1,3 +1,4 @@
+// Long because it lists what must hold, one thing after another.
 #include "drivers/simulation/invariants.hpp"
 
 #include <algorithm>
@@ -39,13 +40,17 @@ bool accuses(ErrorCode code) {
     }
 }
 
+std::span<const float> values_of(const tensor::Model& model) {
+    return model.exists() && model.filled() ? model.values() : std::span<const float>{};
+}
+
 const node::RunNode& run_node(const World& world, PlaceIndex p) {
     return dynamic_cast<const node::RunNode&>(world.node(p));
 }
 
 }  // namespace
 
-Invariants::Invariants(const Scenario& scenario, Observer& next, Models models)
+Invariants::Invariants(const Scenario& scenario, Chronicle& next, Models models)
     : scenario_(scenario),
       next_(next),
       models_(std::move(models)),
@@ -71,11 +76,20 @@ void Invariants::tell(PlaceIndex place, std::uint64_t round, const std::string& 
 
 // ---- what nodes say -----------------------------------------------------------------------------
 
-void Invariants::on_notice(Instant now, PlaceIndex place, const message::Notice& notice) {
+Moment Invariants::seize(PlaceIndex place, const message::Notice& notice) {
+    Moment moment;
+    if (std::holds_alternative<message::Mixed>(notice)) moment.check = mixes_.take(place);
+    if (std::holds_alternative<message::RoundFinished>(notice) || next_.wants_model(notice))
+        moment.model = models_(place);
+    return moment;
+}
+
+void Invariants::on_notice(Instant now, PlaceIndex place, const message::Notice& notice,
+                           const Moment& moment) {
     if (const auto* m = std::get_if<message::Mixed>(&notice)) {
-        on_mixed(place, *m);
+        on_mixed(place, *m, moment);
     } else if (const auto* f = std::get_if<message::RoundFinished>(&notice)) {
-        on_round(place, *f);
+        on_round(place, *f, moment);
     } else if (const auto* c = std::get_if<message::CheckpointWritten>(&notice)) {
         places_[place].durable = std::max(places_[place].durable, c->round);
     } else if (const auto* s = std::get_if<message::RunStarted>(&notice)) {
@@ -93,7 +107,7 @@ void Invariants::on_notice(Instant now, PlaceIndex place, const message::Notice&
     } else if (const auto* w = std::get_if<message::Warning>(&notice)) {
         on_error(place, w->error);
     }
-    next_.on_notice(now, place, notice);
+    next_.on_notice(now, place, notice, moment);
 }
 
 void Invariants::on_error(PlaceIndex place, const Error& error) {
@@ -112,7 +126,7 @@ void Invariants::on_member(Instant now, PlaceIndex place, const message::MemberC
         suspects_.erase({place, *other});
 }
 
-void Invariants::on_mixed(PlaceIndex place, const message::Mixed& n) {
+void Invariants::on_mixed(PlaceIndex place, const message::Mixed& n, const Moment& moment) {
     auto& last = places_[place].last;
     if (n.step <= last)
         tell(place, n.step, fmt::format("mixed step {} after step {}", n.step, last));
@@ -122,10 +136,10 @@ void Invariants::on_mixed(PlaceIndex place, const message::Mixed& n) {
     std::ranges::sort(all);
     if (std::ranges::adjacent_find(all) != all.end())
         tell(place, n.step, "a neighbour was mixed twice, or mixed and left out");
-    if (auto wrong = mixes_.on_mixed(place, n); !wrong.empty()) tell(place, n.step, wrong);
+    if (auto wrong = mixes_.on_mixed(n, moment.check); !wrong.empty()) tell(place, n.step, wrong);
 }
 
-void Invariants::on_round(PlaceIndex place, const message::RoundFinished& n) {
+void Invariants::on_round(PlaceIndex place, const message::RoundFinished& n, const Moment& moment) {
     auto& p = places_[place];
     if (n.round <= p.last)
         tell(place, n.round, fmt::format("finished round {} after round {}", n.round, p.last));
@@ -137,46 +151,53 @@ void Invariants::on_round(PlaceIndex place, const message::RoundFinished& n) {
     for (const auto& id : accepted)
         if (const auto from = world_->place_of(id); !from || *from >= scenario_.peers())
             tell(place, n.round, "accepted an update of no client");
-    if (auto wrong = sums_.on_finished(n, models_(place)); !wrong.empty())
+    if (auto wrong = sums_.on_finished(n, values_of(moment.model)); !wrong.empty())
         tell(place, n.round, wrong);
 }
 
-// Each before it is carried out, at a node that says in which round it is.
-void Invariants::check_origins(PlaceIndex place, const job::Job& any) {
-    if (const auto* train = std::get_if<job::TrainJob>(&any))
-        return origins_.on_train(place, *train);
-    const auto* add = std::get_if<job::AccumulateJob>(&any);
-    const auto* mix = std::get_if<job::MixJob>(&any);
-    const auto* decode = std::get_if<job::DecodeJob>(&any);
-    if ((!add && !mix && !decode) || !world_->running(place)) return;
-    const auto& core = run_node(*world_, place).core();
-    const auto round = std::visit([](const auto& c) { return c.progress().round; }, core) + 1;
+std::string Invariants::wrong_origin(PlaceIndex place, const job::Job& any, std::uint64_t round) {
     const auto from = [&](const PeerId& id) { return world_->place_of(id); };
+    if (const auto* add = std::get_if<job::AccumulateJob>(&any); add && from(add->from)) {
+        const auto model = models_(place);
+        return origins_.of_update(*from(add->from), *add, round, values_of(model));
+    }
+    if (const auto* decode = std::get_if<job::DecodeJob>(&any); decode && from(decode->from))
+        return origins_.of_copy(*from(decode->from), *decode);
     std::string wrong;
-    if (add && from(add->from)) {
-        wrong = origins_.of_update(*from(add->from), *add, round, models_(place));
-    } else if (decode && from(decode->from)) {
-        wrong = origins_.of_copy(*from(decode->from), *decode);
-    } else if (mix) {
+    if (const auto* mix = std::get_if<job::MixJob>(&any))
         for (const auto& input : mix->inputs)
             if (wrong.empty() && from(input.from))
                 wrong = origins_.of_mixed(*from(input.from), input, round);
-    }
-    if (!wrong.empty()) tell(place, round, wrong);
+    return wrong;
 }
 
-AfterJob Invariants::before(PlaceIndex place, const job::Job& any) {
-    check_origins(place, any);
-    if (const auto* mix = std::get_if<job::MixJob>(&any)) return mixes_.before(place, *mix);
+AfterJob Invariants::before(PlaceIndex place, const job::Job& any, std::function<void()>& later) {
+    if (const auto* train = std::get_if<job::TrainJob>(&any)) {
+        if (const auto name = origins_.name_of(*train))
+            later = [this, place, round = train->round, name] {
+                origins_.on_train(place, round, name);
+            };
+        return {};
+    }
+    const auto* mix = std::get_if<job::MixJob>(&any);
     const auto* add = std::get_if<job::AccumulateJob>(&any);
-    if (!add || !world_->running(place)) return {};
-    const auto* engine = std::get_if<federated::RoundEngine>(&run_node(*world_, place).core());
-    if (!engine) return {};
-    const auto round = engine->progress().round + 1;
-    auto from = world_->place_of(add->from);
-    if (from && *from >= scenario_.peers()) from.reset();
-    auto after = sums_.before(*add, round, models_(place), from);
-    if (auto wrong = sums_.wrong(); !wrong.empty()) tell(place, round, wrong);
+    if ((!add && !mix && !std::holds_alternative<job::DecodeJob>(any)) || !world_->running(place))
+        return mix ? mixes_.before(place, *mix) : AfterJob();
+    const auto& core = run_node(*world_, place).core();
+    const auto round = std::visit([](const auto& c) { return c.progress().round; }, core) + 1;
+    auto wrong = wrong_origin(place, any, round);
+    AfterJob after;
+    if (mix) {
+        after = mixes_.before(place, *mix);
+    } else if (add && std::holds_alternative<federated::RoundEngine>(core)) {
+        auto from = world_->place_of(add->from);
+        if (from && *from >= scenario_.peers()) from.reset();
+        const auto model = models_(place);
+        after = sums_.before(*add, round, values_of(model), from);
+        if (auto in_sum = sums_.wrong(); wrong.empty()) wrong = std::move(in_sum);
+    }
+    if (!wrong.empty())
+        later = [this, place, round, wrong = std::move(wrong)] { tell(place, round, wrong); };
     return after;
 }
 
@@ -368,7 +389,8 @@ void Invariants::look_at_bounds(PlaceIndex p) {
 void Invariants::at_end(bool run_dry) {
     std::uint64_t values = 0;
     for (PlaceIndex p = 0; p < world_->size(); ++p) {
-        const auto model = models_(p);
+        const auto held = models_(p);
+        const auto model = values_of(held);
         if ((values += model.size()) > kValuesMax) break;
         if (std::ranges::all_of(model, [](float x) { return std::isfinite(x); })) continue;
         tell(p, places_[p].last, "its model is not finite");

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "drivers/simulation/arithmetic_checks.hpp"
+#include "drivers/simulation/chronicle.hpp"
 #include "drivers/simulation/origin_checks.hpp"
 #include "drivers/simulation/scenario.hpp"
 #include "drivers/simulation/world.hpp"
@@ -35,12 +36,15 @@ namespace gossamer::simulation {
 // An Observer that looks and passes on to another.
 class Invariants final : public Observer {
 public:
-    using Models = std::function<std::span<const float>(PlaceIndex)>;  // as Simulation::model
+    using Models = std::function<tensor::Model(PlaceIndex)>;  // a place's latest
     // REQUIRES that scenario and `next` outlive it.
-    Invariants(const Scenario& scenario, Observer& next, Models models);
+    Invariants(const Scenario& scenario, Chronicle& next, Models models);
     void attach(const World& world) { world_ = &world; }
 
-    void on_notice(Instant now, PlaceIndex place, const message::Notice& notice) override;
+    Moment seize(PlaceIndex place, const message::Notice& notice) override;
+    void on_notice(Instant now, PlaceIndex place, const message::Notice& notice,
+                   const Moment& moment) override;
+    bool follows(PlaceIndex place) const override { return next_.follows(place); }
     void on_busy(PlaceIndex place, Instant from, Instant until, bool training) override {
         next_.on_busy(place, from, until, training);
     }
@@ -54,9 +58,10 @@ public:
     void on_state(Instant now, PlaceIndex place, PlaceState state) override;
     void on_fault(Instant now, const Fault& fault, bool begins) override;
 
-    // Before a job runs; call what it gives after it ran, on any thread. Empty: nothing to check.
-    AfterJob before(PlaceIndex place, const job::Job& job);
-    // After each event.
+    // Before a job runs, on the thread that turns the place; call what it gives after it ran, on
+    // any thread. Empty: nothing to check. `later`: what there is to say when the window is over.
+    AfterJob before(PlaceIndex place, const job::Job& job, std::function<void()>& later);
+    // After each window.
     void look(Instant now) {
         if (now >= next_look_) look_around(now);
     }
@@ -78,11 +83,11 @@ private:
         bool told_silent = false, told_overdue = false;
     };
     void tell(PlaceIndex place, std::uint64_t round, const std::string& what);
-    void on_mixed(PlaceIndex place, const message::Mixed& notice);
-    void on_round(PlaceIndex place, const message::RoundFinished& notice);
+    void on_mixed(PlaceIndex place, const message::Mixed& notice, const Moment& moment);
+    void on_round(PlaceIndex place, const message::RoundFinished& notice, const Moment& moment);
     void on_error(PlaceIndex place, const Error& error);
     void on_member(Instant now, PlaceIndex place, const message::MemberChanged& notice);
-    void check_origins(PlaceIndex place, const job::Job& job);
+    std::string wrong_origin(PlaceIndex place, const job::Job& job, std::uint64_t round);
     void look_around(Instant now);
     void look_at_views(Instant now, PlaceIndex at);
     void look_at_gone(Instant now, PlaceIndex at);
@@ -95,7 +100,7 @@ private:
     std::string name(PlaceIndex place) const;
 
     const Scenario& scenario_;
-    Observer& next_;
+    Chronicle& next_;
     Models models_;
     const World* world_ = nullptr;
     MixChecks mixes_;

@@ -34,10 +34,13 @@ std::uint64_t OriginChecks::name_of(std::span<const float> model) const {
     return digest128(std::as_bytes(std::span(some))).low | 1;
 }
 
-void OriginChecks::on_train(std::uint32_t place, const job::TrainJob& job) {
-    if (!scenario_.federated()) return;
-    places_[place].trained_round = job.round;
-    places_[place].trained_from = name_of(job.start.values());
+std::uint64_t OriginChecks::name_of(const job::TrainJob& job) const {
+    return scenario_.federated() ? name_of(job.start.values()) : 0;
+}
+
+void OriginChecks::on_train(std::uint32_t place, std::uint64_t round, std::uint64_t start) {
+    places_[place].trained_round = round;
+    places_[place].trained_from = start;
 }
 
 bool OriginChecks::Made::is(message::TransferKind k, std::uint64_t r, const void* p) const {

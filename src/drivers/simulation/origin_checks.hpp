@@ -17,7 +17,9 @@ class OriginChecks {
 public:
     explicit OriginChecks(const Scenario& scenario);
     void on_offer(std::uint32_t place, const job::Offer& offer);
-    void on_train(std::uint32_t place, const job::TrainJob& job);
+    // The name of the model it starts from; 0 where that is of no interest.
+    std::uint64_t name_of(const job::TrainJob& job) const;
+    void on_train(std::uint32_t place, std::uint64_t round, std::uint64_t start);
 
     // What is wrong with it; empty when nothing is. `from`: the place of the sender.
     std::string of_update(std::uint32_t from, const job::AccumulateJob& job, std::uint64_t round,

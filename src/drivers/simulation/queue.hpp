@@ -38,7 +38,6 @@ enum class EventKind : std::uint8_t {
     packet,         // a = channel, b = which end receives
     departed,       // a = channel, b = which end sent, c = bytes: its line took them
     link_deadline,  // a = channel, b = which end
-    wake,           // a place that slept or was frozen goes on
     boot,           // a place starts
     availability,   // what the availability of a place says next
     fault,          // a = index into the plan; b = 1: its end

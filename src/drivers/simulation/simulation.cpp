@@ -51,6 +51,7 @@ Result<std::unique_ptr<Simulation>> Simulation::create(std::shared_ptr<const Sce
     setup.codecs = s.learning().codecs()->ids();
     setup.faults = s.faults();
     setup.threads = options.threads;
+    setup.shared_from = options.shared_from;
     if (options.wire) {
         GOSSAMER_TRY(auto identities, WireIdentities::create());
         setup.wire = std::make_shared<const WireIdentities>(std::move(identities));
@@ -67,7 +68,9 @@ Result<std::unique_ptr<Simulation>> Simulation::create(std::shared_ptr<const Sce
         return sim.make_node(p, boot, now);
     };
     setup.factory.cost = [&sim](PlaceIndex p, const job::Job& j) { return sim.cost_of(p, j); };
-    setup.factory.work = [&sim](PlaceIndex p, job::Job j) { return sim.work_for(p, std::move(j)); };
+    setup.factory.work = [&sim](PlaceIndex p, job::Job j, std::function<void()>& later) {
+        return sim.work_for(p, std::move(j), later);
+    };
     if (s.learning().stacks())
         setup.factory.stacks = [](const job::Job& j) {
             return std::holds_alternative<job::TrainJob>(j);
@@ -78,14 +81,13 @@ Result<std::unique_ptr<Simulation>> Simulation::create(std::shared_ptr<const Sce
     sim.world_ = std::make_unique<World>(std::move(setup), sim.invariants_);
     sim.invariants_.attach(*sim.world_);
     sim.chronicle_.attach(*sim.world_);
-    sim.chronicle_.model_of = [&sim](PlaceIndex p) { return sim.model(p); };
     return made;
 }
 
 Simulation::Simulation(std::shared_ptr<const Scenario> scenario)
     : scenario_(std::move(scenario)),
       chronicle_(*scenario_),
-      invariants_(*scenario_, chronicle_, [this](PlaceIndex p) { return model(p); }) {}
+      invariants_(*scenario_, chronicle_, [this](PlaceIndex p) { return held_model(p); }) {}
 Simulation::~Simulation() = default;
 
 bool Simulation::has_disk(PlaceIndex p) const {
@@ -135,8 +137,8 @@ Result<std::unique_ptr<node::Node>> Simulation::make_node(PlaceIndex p, std::uin
                                 .schedule = s.local_view() ? s.schedule() : nullptr});
 }
 
-// Bound to the place here, on the world's thread; carried out anywhere.
-Compute::Work Simulation::work_for(PlaceIndex p, job::Job any) {
+// Bound to the place here, on the thread that turns it; carried out anywhere.
+Compute::Work Simulation::work_for(PlaceIndex p, job::Job any, std::function<void()>& later) {
     const auto& s = *scenario_;
     if (const auto* checkpoint = std::get_if<job::CheckpointJob>(&any))
         if (checkpoint->final_ && checkpoint->model.exists()) finals_[p] = checkpoint->model;
@@ -153,7 +155,7 @@ Compute::Work Simulation::work_for(PlaceIndex p, job::Job any) {
     const bool trains = std::holds_alternative<job::TrainJob>(any) ||
                         std::holds_alternative<job::EvaluateJob>(any) ||
                         std::holds_alternative<job::InitialModelJob>(any);
-    auto after = invariants_.before(p, any);
+    auto after = invariants_.before(p, any, later);
     if (const auto* initial = std::get_if<job::InitialModelJob>(&any); initial && trainers_.empty())
         return [this, p, out = initial->out] { return share_first_model(p, out); };
     std::shared_ptr<const void> foreseen;
@@ -233,7 +235,7 @@ void Simulation::disk_fault(PlaceIndex p, const Fault& fault, bool begins) {
                 for (const auto& name : *names) (void)disk.remove(storage::join(folder, name));
 }
 
-std::span<const float> Simulation::model(PlaceIndex p) const {
+tensor::Model Simulation::held_model(PlaceIndex p) const {
     const tensor::Model* model = &finals_[p];
     if (world_->running(p)) {
         const auto& core = dynamic_cast<const node::RunNode&>(world_->node(p)).core();
@@ -241,7 +243,12 @@ std::span<const float> Simulation::model(PlaceIndex p) const {
         if (const auto* engine = std::get_if<federated::RoundEngine>(&core))
             model = &engine->model();
     }
-    return model->exists() && model->filled() ? model->values() : std::span<const float>{};
+    return *model;
+}
+
+std::span<const float> Simulation::model(PlaceIndex p) const {
+    const auto model = held_model(p);
+    return model.exists() && model.filled() ? model.values() : std::span<const float>{};
 }
 
 Result<Outcome> Simulation::run(const std::function<bool()>& go_on) {

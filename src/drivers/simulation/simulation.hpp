@@ -18,6 +18,7 @@ namespace gossamer::simulation {
 struct SimulationOptions {
     unsigned threads = 1;
     bool wire = false;
+    std::size_t shared_from = 48;  // events of a window that more than one thread turns
 };
 
 // What summary.json says, and sweeps compare.
@@ -54,7 +55,8 @@ private:
     explicit Simulation(std::shared_ptr<const Scenario> scenario);
     Result<std::unique_ptr<node::Node>> make_node(PlaceIndex place, std::uint64_t boot,
                                                   WallTime now);
-    Compute::Work work_for(PlaceIndex place, job::Job job);
+    Compute::Work work_for(PlaceIndex place, job::Job job, std::function<void()>& later);
+    tensor::Model held_model(PlaceIndex place) const;
     Result<job::JobDone> share_first_model(PlaceIndex place, const tensor::Model& out);
     Duration cost_of(PlaceIndex place, const job::Job& job) const;
     void disk_fault(PlaceIndex place, const Fault& fault, bool begins);

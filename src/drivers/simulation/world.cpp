@@ -1,377 +1,193 @@
 #include "drivers/simulation/world.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <span>
 
 #include "drivers/simulation/wire_path.hpp"
-#include "protocol/job/ends.hpp"
 
 namespace gossamer::simulation {
 
 namespace {
 
-constexpr WallTime kWallBeginning{1'767'225'600'000'000'000};  // 2026-01-01
-constexpr Duration kStall = 250ms;  // a deadline later than this: the node is told that it slept
-
-std::uint64_t bits(double x) { return std::bit_cast<std::uint64_t>(x); }
-
-// What of a notice the trace hash covers.
-struct NoticeTrace {
-    Trace& trace;
-    void peer(const PeerId& id) { trace.add(ByteView(id.bytes)); }
-    void operator()(const message::RunStarted& n) { trace.add(n.round); }
-    void operator()(const message::RunEnded& n) {
-        trace.add(n.round), trace.add(std::uint64_t{n.reached});
-    }
-    void operator()(const message::Waiting& n) { trace.add(n.whom.size()); }
-    void operator()(const message::MemberChanged& n) {
-        peer(n.peer),
-            trace.add(static_cast<std::uint64_t>(n.from) << 8 | static_cast<std::uint64_t>(n.to));
-    }
-    void operator()(const message::LinkChanged& n) { peer(n.peer), trace.add(std::uint64_t{n.up}); }
-    void operator()(const message::Trained& n) {
-        trace.add(n.round), trace.add(bits(n.loss)), trace.add(n.sample_count);
-    }
-    void operator()(const message::Evaluated& n) {
-        trace.add(n.round), trace.add(bits(n.loss)), trace.add(bits(n.accuracy));
-    }
-    void operator()(const message::Mixed& n) {
-        trace.add(n.step), trace.add(bits(n.distance)), trace.add(n.received_bytes);
-        for (const auto& id : n.left_out) peer(id);
-    }
-    void operator()(const message::RoundFinished& n) {
-        trace.add(n.round), trace.add(bits(n.loss)), trace.add(ByteView(n.model.bytes));
-        for (const auto& id : n.accepted) peer(id);
-    }
-    void operator()(const message::UpdateRefused& n) { peer(n.peer), trace.add(n.round); }
-    void operator()(const message::CheckpointWritten& n) { trace.add(n.round); }
-    void operator()(const message::CaughtUp& n) { peer(n.from), trace.add(n.to_round); }
-    void operator()(const message::Resumed& n) {
-        trace.add(static_cast<std::uint64_t>(n.asleep.count()));
-    }
-    void operator()(const message::Warning& n) {
-        trace.add(ByteView(as_bytes(describe(n.error.code).id)));
-    }
-};
+// Places a lane takes at once, so that lanes do not meet too often, nor end far apart.
+constexpr std::size_t kTakenMost = 16, kTakenPart = 32;
 
 }  // namespace
 
 World::World(WorldSetup setup, Observer& observer)
-    : setup_(std::move(setup)),
-      observer_(observer),
-      network_(setup_.config.network, setup_.seed),
-      compute_(setup_.threads) {
-    places_.resize(setup_.places.size());
-    by_id_.reserve(places_.size());
-    by_address_.reserve(places_.size());
-    for (PlaceIndex p = 0; p < places_.size(); ++p) {
-        auto& place = places_[p];
-        place.setup = std::move(setup_.places[p]);
-        by_id_.emplace(place.setup.id, p);
-        by_address_.emplace(place.setup.address, p);
-        place.staging = std::make_shared<link::Staging>(setup_.staging_bytes);
-        push_world(p, kBeginning + place.setup.start_after, {.kind = EventKind::boot});
+    : ground_(std::move(setup)), observer_(observer), calendar_(ground_.network.latency_least()) {
+    auto& places = ground_.places;
+    auto& from = ground_.setup.places;
+    // Real bytes run through engines that both ends share.
+    const auto lanes = ground_.setup.wire ? 1 : std::max(1u, ground_.setup.threads);
+    for (unsigned i = 0; i < lanes; ++i)
+        lanes_.push_back(std::make_unique<Lane>(ground_, observer));
+    places.resize(from.size());
+    ground_.by_id.reserve(places.size());
+    ground_.by_address.reserve(places.size());
+    const auto push = [&](Instant at, Event event) {
+        world_queue_.push({at, 0, 0, world_events_++}, std::move(event));
+    };
+    for (PlaceIndex p = 0; p < places.size(); ++p) {
+        auto& place = places[p];
+        place.setup = std::move(from[p]);
+        ground_.by_id.emplace(place.setup.id, p);
+        ground_.by_address.emplace(place.setup.address, p);
+        place.staging = std::make_shared<link::Staging>(ground_.setup.staging_bytes);
+        push(kBeginning + place.setup.start_after, {.kind = EventKind::boot, .c = p});
     }
-    setup_.places.clear();
-    for (std::size_t i = 0; i < setup_.faults.size(); ++i) {
-        const auto& fault = setup_.faults[i];
-        push_world(0, kBeginning + fault.at, {.kind = EventKind::fault, .a = i});
-        if (fault.lasting > Duration::zero())
-            push_world(0, kBeginning + fault.at + fault.lasting,
-                       {.kind = EventKind::fault, .b = 1, .a = i});
+    from.clear();
+    const auto& faults = ground_.setup.faults;
+    for (std::size_t i = 0; i < faults.size(); ++i) {
+        push(kBeginning + faults[i].at, {.kind = EventKind::fault, .a = i});
+        if (faults[i].lasting > Duration::zero())
+            push(kBeginning + faults[i].at + faults[i].lasting,
+                 {.kind = EventKind::fault, .b = 1, .a = i});
     }
-    for (PlaceIndex p = 0; p < places_.size(); ++p) next_availability(p);
+    for (PlaceIndex p = 0; p < places.size(); ++p) lanes_[0]->next_availability(kBeginning, p);
+    gather();
 }
 
 World::~World() = default;
 
 std::optional<PlaceIndex> World::place_of(const PeerId& id) const {
-    auto it = by_id_.find(id);
-    return it == by_id_.end() ? std::nullopt : std::optional(it->second);
+    auto it = ground_.by_id.find(id);
+    return it == ground_.by_id.end() ? std::nullopt : std::optional(it->second);
 }
 
 bool World::reachable(PlaceIndex a, PlaceIndex b) const {
-    return !network_.blocked(a, b) && !network_.blocked(b, a);
+    return !ground_.network.blocked(a, b) && !ground_.network.blocked(b, a);
 }
 
 std::uint64_t World::trace_hash() const {
     Trace all = world_trace_;
-    for (const auto& place : places_) all.add(place.trace.value());
+    for (const auto& place : ground_.places) all.add(place.trace.value());
     return all.value();
 }
 
-// ---- events ----
-
-void World::push(PlaceIndex receiver, PlaceIndex sender, Instant at, Event event) {
-    queue_.push({std::max(at, now_), receiver + 1, sender + 1, places_[sender].events_sent++},
-                std::move(event));
-}
-
-void World::push_world(PlaceIndex receiver, Instant at, Event event) {
-    event.c = receiver;
-    queue_.push({std::max(at, now_), 0, 0, world_events_++}, std::move(event));
-}
-
 bool World::step() {
-    if (queue_.empty() || failed_) return false;
+    if (failed_ || (calendar_.empty() && world_queue_.empty())) return false;
+    const Instant change = world_queue_.empty() ? Instant::never() : world_queue_.next().at;
+    if (!calendar_.empty() && calendar_.first() < change) {
+        window_.clear();
+        auto until = std::min(calendar_.end_of(calendar_.first()), change);
+        // Jobs that are done together must all have begun before the first of them is needed.
+        if (ground_.setup.factory.stacks) until = std::min(until, calendar_.earliest() + 1ns);
+        calendar_.take(until, window_);
+        if (!window_.empty()) {
+            turn_window(until);
+            return !failed_;
+        }
+    }
     EventKey key;
-    Event event = queue_.pop(key);
+    const auto event = world_queue_.pop(key);
     now_ = key.at;
-    ++counts_.events;
-    handle(key, std::move(event));
-    settle();
+    world_trace_.add(static_cast<std::uint64_t>(now_.ns));
+    lanes_[0]->turn_world(key, event);
+    gather();
     return !failed_;
 }
 
-void World::handle(const EventKey& key, Event event) {
-    if (key.receiver == 0) {
-        world_trace_.add(static_cast<std::uint64_t>(now_.ns));
-        const auto p = static_cast<PlaceIndex>(event.c);
-        switch (event.kind) {
-            case EventKind::boot: return boot(p);
-            case EventKind::wake: return event.life == places_[p].life ? wake(p) : void();
-            case EventKind::availability: return on_availability(p, event.a);
-            case EventKind::fault: return apply(setup_.faults[event.a], event.b == 0);
-            default: return;
-        }
+void World::turn_window(Instant until) {
+    order_.clear();
+    for (auto& item : window_) order_.push_back(&item);
+    std::ranges::sort(order_, [](const Item* a, const Item* b) {
+        if (a->key.receiver != b->key.receiver) return a->key.receiver < b->key.receiver;
+        return a->key < b->key;
+    });
+    groups_.clear();
+    std::size_t largest = 0;
+    for (std::size_t i = 0; i < order_.size();) {
+        const auto begin = i, receiver = std::size_t{order_[i]->key.receiver};
+        while (i < order_.size() && order_[i]->key.receiver == receiver) ++i;
+        groups_.emplace_back(order_.data() + begin, i - begin);
+        if (groups_.back().size() > groups_[largest].size()) largest = groups_.size() - 1;
     }
-    const PlaceIndex p = key.receiver - 1;
-    auto& place = places_[p];
-    if (place.state == PlaceState::asleep && event.kind != EventKind::dial_arrives) {
-        if (event.kind != EventKind::deadline) place.held.emplace_back(key, std::move(event));
-        return;
-    }
-    place.trace.add(static_cast<std::uint64_t>(now_.ns));
-    place.trace.add(static_cast<std::uint64_t>(event.kind) << 32 | key.sender);
-    switch (event.kind) {
-        case EventKind::deadline:
-            if (event.life != place.life || place.armed != key.at) return;
-            place.armed = Instant::never();
-            if (place.node->next_deadline() > now_) return arm(p);
-            return turn(p, [](node::Node& n, job::Turn& t) { n.on_deadline(t); });
-        case EventKind::job_done:
-            if (event.life == place.life) finish_job(p, event.a);
-            return;
-        case EventKind::echo: return on_echo(p, event.a, event.life);
-        case EventKind::dial_arrives: return on_dial_arrives(p, event.a);
-        case EventKind::dial_result: return on_dial_result(p, event.a);
-        case EventKind::packet: return on_packet(event.a, event.b, std::move(event.packet), key);
-        case EventKind::departed:
-            if (auto* channel = channels_.find(event.a)) {
-                auto& end = channel->end[event.b];
-                end.in_flight -= event.c;
-                if (!end.link) return;
-                end.link->note_sent(now_, event.c);
-                touch(event.a, event.b);
+    std::swap(groups_[largest], groups_.front());  // what takes longest begins first
+    std::atomic<std::size_t> next{0};
+    const auto count = groups_.size();
+    const auto taken = std::clamp<std::size_t>(count / kTakenPart, 1, kTakenMost);
+    const auto turn = [&](unsigned number) {
+        auto& lane = *lanes_[number];
+        while (true) {
+            const auto begin = next.fetch_add(taken, std::memory_order_relaxed);
+            const auto end = std::min(begin + taken, count);
+            // What a place holds left the cache since its last turn: it is fetched while others are
+            // turned, first what it is, then what that points to.
+            for (auto i = begin; i < end; ++i) {
+                if (i == begin)
+                    for (auto ahead = i; ahead < std::min(i + 4, end); ++ahead)
+                        lane.fetch_place(*groups_[ahead].front());
+                else if (i + 3 < end)
+                    lane.fetch_place(*groups_[i + 3].front());
+                if (i + 1 < end) lane.fetch_parts(*groups_[i + 1].front());
+                lane.turn_place(groups_[i].front()->key.receiver - 1, groups_[i], until);
             }
-            return;
-        case EventKind::link_deadline:
-            if (auto* channel = channels_.find(event.a)) {
-                auto& end = channel->end[event.b];
-                if (!end.link || end.armed.ns != static_cast<std::int64_t>(event.c)) return;
-                end.armed = Instant::never();
-                end.link->on_deadline(now_);
-                touch(event.a, event.b);
-            }
-            return;
-        default: return;
+            if (end >= count) return;
+        }
+    };
+    ++counts_.windows;
+    if (lanes_.size() > 1 && groups_.size() > 1 && window_.size() >= ground_.setup.shared_from) {
+        ++counts_.shared_windows;
+        ground_.compute.together(turn);
+    } else {
+        turn(0);
     }
+    gather();
 }
 
-// ---- turns ----
-
-WallTime World::wall(const Place& place) const {
-    const auto p = static_cast<std::uint64_t>(&place - places_.data());
-    const auto& devices = setup_.config.devices;
-    Duration error = place.clock_offset;
-    if (devices.clock_error > Duration::zero() || devices.drift > 0) {
-        auto draws = stream(setup_.seed, Purpose::scenario, 1, p);
-        const double at_start = 2 * draws.uniform() - 1, drift = 2 * draws.uniform() - 1;
-        error += Duration{static_cast<std::int64_t>(
-            at_start * static_cast<double>(devices.clock_error.count()) +
-            drift * devices.drift * static_cast<double>(elapsed().count()))};
+void World::gather() {
+    said_.clear();
+    for (auto& lane : lanes_) {
+        for (auto& item : lane->sent) calendar_.push(item.key, std::move(item.event));
+        lane->sent.clear();
+        for (auto& note : lane->notes) said_.push_back(&note);
+        now_ = std::max(now_, lane->latest());
+        counts_ += std::exchange(lane->counts, {});
+        ended_count_ += std::exchange(lane->ended_count, 0);
     }
-    return kWallBeginning + elapsed() + error;
-}
-
-void World::note(PlaceIndex p, const message::Notice& notice) {
-    auto& trace = places_[p].trace;
-    trace.add(notice.index());
-    std::visit(NoticeTrace{trace}, notice);
-    observer_.on_notice(now_, p, notice);
-}
-
-void World::carry_out(PlaceIndex p, job::Turn& t) {
-    auto& place = places_[p];
-    for (const auto& notice : t.notices) note(p, notice);
-    for (auto id : t.cancels) cancel(p, id);
-    for (auto& order : t.jobs) {
-        Task task{.number = next_task_++, .order = std::move(order)};
-        place.tasks.push_back(std::move(task));
-        auto& kept = place.tasks.back();
-        const auto ends = job::ends_of(kept.order.job);
-        for (const auto* handle : ends.inputs) kept.inputs.push_back(handle->key());
-        for (const auto* handle : ends.outputs) {
-            kept.outputs.push_back(*handle);
-            place.pending.push_back(handle->key());
-        }
-        ++counts_.jobs;
-        counts_.train_jobs += std::holds_alternative<job::TrainJob>(kept.order.job);
-    }
-    for (const auto& grant : t.grants)
-        if (auto* link = link_to(p, grant.from)) {
-            if (grant.refused)
-                link->refuse(now_, grant.id, *grant.refused);
-            else
-                link->grant(now_, grant.id);
-        }
-    for (auto& send : t.sends)
-        if (auto* link = link_to(p, send.to)) {
-            auto sent = link->send(now_, std::move(send.message), send.lane);
-            if (!sent) note(p, message::Warning{std::move(sent).error()});
-        }
-    for (auto& offer : t.offers) pass_offer(p, std::move(offer));
-    for (auto id : t.withdrawn) {
-        std::erase_if(place.promised, [&](const auto& offer) { return offer.id == id; });
-        if (const auto* on = place.offered.find(id.value)) {
-            if (auto* channel = channels_.find(*on)) {
-                const std::size_t side = channel->end[0].place == p ? 0 : 1;
-                if (auto& link = channel->end[side].link) link->withdraw(now_, id);
-                touch(*on, static_cast<std::uint8_t>(side));
-            }
-            place.offered.erase(id.value);
+    std::vector<Lane::WorldEvent> changes;
+    std::optional<EventKey> first_failed;
+    for (auto& lane : lanes_) {
+        std::ranges::move(lane->world_events, std::back_inserter(changes));
+        lane->world_events.clear();
+        if (lane->failed && (!first_failed || lane->failed->first < *first_failed)) {
+            first_failed = lane->failed->first;
+            failed_ = lane->failed->second;
         }
     }
-    for (const auto& order : t.links) {
-        if (order.kind == job::LinkOrder::Kind::dial)
-            dial(p, order);
-        else if (order.peer)
-            if (auto* link = link_to(p, *order.peer))
-                link->close(now_, {ErrorCode::kLinkClosed, order.reason, {}});
+    std::ranges::stable_sort(changes, {}, &Lane::WorldEvent::cause);
+    for (auto& change : changes)
+        world_queue_.push({change.at, 0, 0, world_events_++}, std::move(change.event));
+    std::ranges::stable_sort(said_, {}, [](const Lane::Note* note) { return note->key; });
+    const auto now = now_;
+    for (auto* note : said_) {
+        now_ = note->key.at;
+        hear(*note);
     }
-    start_jobs(p);
-    arm(p);
+    now_ = now;
+    for (auto& lane : lanes_) lane->notes.clear();
 }
 
-void World::arm(PlaceIndex p) {
-    auto& place = places_[p];
-    if (!place.node) return;
-    const Instant deadline = std::max(place.node->next_deadline(), now_);
-    if (deadline.is_never() || place.armed <= deadline) return;
-    place.armed = deadline;
-    push(p, p, deadline, {.kind = EventKind::deadline, .life = place.life});
-}
-
-// As a daemon does: a run that is over is left, and the program ends.
-void World::check_end(PlaceIndex p) {
-    auto& place = places_[p];
-    if (!place.node) return;
-    if (!place.stopping && place.node->finished()) {
-        place.stopping = true;
-        if (!place.ended) {
-            place.ended = true;
-            ++ended_count_;
-        }
-        turn(p, [](node::Node& n, job::Turn& t) { n.on_stop(t, "the run is over"); });
-        return;
-    }
-    if (place.stopping && place.node->stopped()) end_life(p, PlaceState::off, true);
-}
-
-void World::ask_all_to_stop(const std::string& reason) {
-    for (PlaceIndex p = 0; p < places_.size(); ++p) {
-        if (!places_[p].node || places_[p].stopping) continue;
-        places_[p].stopping = true;
-        turn(p, [&](node::Node& n, job::Turn& t) { n.on_stop(t, reason); });
-        settle();
-    }
-}
-
-void World::fail_world(Error error) {
-    if (!failed_) failed_ = std::move(error);
-}
-
-// ---- lives ----
-
-void World::boot(PlaceIndex p) {
-    auto& place = places_[p];
-    if (place.node && place.stopping) place.returns = true;  // once it is down
-    if (place.node || place.ended) return;
-    ++place.life;
-    counts_.restarts += place.boots > 0;
-    auto made = setup_.factory.node(p, ++place.boots, wall(place));
-    if (!made) {
-        auto error = std::move(made).error();
-        const bool peer = place.setup.role == Role::peer;
-        error.what = (peer ? "peer " + std::to_string(p) : "the aggregator") + ", life " +
-                     std::to_string(place.boots) + ", seed " + std::to_string(setup_.seed.value) +
-                     ": " + error.what;
-        return fail_world(std::move(error));
-    }
-    place.node = std::move(*made);
-    place.ids = {};
-    place.armed = Instant::never();
-    place.stopping = place.returns = false;
-    place.state = PlaceState::running;
-    observer_.on_state(now_, p, place.state);
-    turn(p, [](node::Node& n, job::Turn& t) { n.on_start(t); });
-}
-
-void World::end_life(PlaceIndex p, PlaceState state, bool orderly) {
-    auto& place = places_[p];
-    place.state = state;
-    if (!place.node) return;
-    const auto node = std::move(place.node);  // it may be on the stack above
-    ++place.life;
-    place.armed = Instant::never();
-    place.held.clear();
-    for (auto& task : place.tasks)
-        if (task.ticket) compute_.drop(task.ticket);
-    place.tasks.clear();
-    place.pending.clear();
-    place.promised.clear();
-    place.offered.clear();
-    place.at_work[0] = place.at_work[1] = false;
-    place.up.clear();
-    place.greeting.clear();
-    const auto open = std::exchange(place.channels, {});
-    for (auto id : open) {
-        auto* found = channels_.find(id);
-        if (!found) continue;
-        auto& channel = *found;
-        const std::size_t side = channel.end[0].place == p ? 0 : 1;
-        if (orderly && channel.end[side].link) {
-            pump(channel, side);  // what was said goes out first
-            channel.end[side].link->close(now_, {ErrorCode::kLinkClosed, "it left", {}});
-            pump(channel, side);
-        }
-        cut_off(channel, side, state != PlaceState::dark, !orderly);
-    }
-    observer_.on_state(now_, p, state);
-    if (orderly && place.returns) push_world(p, now_, {.kind = EventKind::boot});
-}
-
-void World::sleep(PlaceIndex p) {
-    auto& place = places_[p];
-    if (place.state != PlaceState::running) return;
-    place.state = PlaceState::asleep;
-    place.slept_since = now_;
-    observer_.on_state(now_, p, place.state);
-}
-
-void World::wake(PlaceIndex p) {
-    auto& place = places_[p];
-    if (place.state != PlaceState::asleep) return;
-    place.state = PlaceState::running;
-    observer_.on_state(now_, p, place.state);
-    const auto asleep = now_ - place.slept_since;
-    place.armed = Instant::never();
-    if (asleep > kStall)
-        turn(p, [&](node::Node& n, job::Turn& t) { n.on_resume(t, asleep); });
+void World::hear(Lane::Note& note) {
+    const auto at = note.key.at;
+    const auto p = note.place;
+    auto& what = note.what;
+    if (auto* said = std::get_if<Lane::Said>(&what))
+        observer_.on_notice(at, p, said->notice, said->moment);
+    else if (const auto* busy = std::get_if<Lane::Busy>(&what))
+        observer_.on_busy(p, busy->from, busy->until, busy->training);
+    else if (const auto* sent = std::get_if<Lane::Sent>(&what))
+        observer_.on_send(p, sent->from, sent->until);
+    else if (const auto* offer = std::get_if<job::Offer>(&what))
+        observer_.on_offer(p, *offer);
+    else if (const auto* state = std::get_if<PlaceState>(&what))
+        observer_.on_state(at, p, *state);
+    else if (const auto* faulted = std::get_if<Lane::Faulted>(&what))
+        observer_.on_fault(at, *faulted->fault, faulted->begins);
     else
-        arm(p);
-    auto held = std::exchange(place.held, {});
-    for (auto& [key, event] : held)  // in the order in which they came
-        queue_.push({now_, p + 1, p + 1, place.events_sent++}, std::move(event));
+        std::get<std::function<void()>>(what)();
 }
 
 }  // namespace gossamer::simulation

@@ -35,12 +35,13 @@ bool Gossip::find_members(job::Turn& turn) {
     }
     // Whoever comes back after a crash may find members dead that the others still count on.
     if (auto all = topology::Roster::of(1, listed.empty() ? known : listed);
-        others_roster != 0 && roster_digest_of(all) == others_roster) {
+        others_roster != 0 && all.digest == others_roster) {
         roster_ = std::make_shared<const topology::Roster>(std::move(all));
     } else if (here.size() >= wanted) {
-        auto all = topology::Roster::of(1, listed.empty() ? here : listed);
+        all = topology::Roster::of(1, listed.empty() ? here : listed);
         if (listed.empty() && all.size() > wanted) {
             all.members.resize(wanted);
+            all = topology::Roster::of(1, std::move(all.members));
             turn.notice(message::Warning{
                 {ErrorCode::kConfigConflict,
                  std::to_string(here.size()) + " peers are here, run.peers is " +
@@ -72,13 +73,6 @@ bool Gossip::wait_for_members(job::Turn& turn, std::size_t here, std::vector<Pee
     return false;
 }
 
-std::uint64_t Gossip::roster_digest_of(const topology::Roster& roster) {
-    ByteWriter out;
-    out.put(roster.epoch);
-    for (const auto& id : roster.members) out.put(id.bytes);
-    return std::max<std::uint64_t>(digest128(out.view()).low, 1);
-}
-
 bool Gossip::take_roster(job::Turn& turn) {
     auto place = roster_->place_of(setup_.self);
     if (!place) {
@@ -91,7 +85,7 @@ bool Gossip::take_roster(job::Turn& turn) {
     place_ = *place;
     if (setup_.schedule) {
         schedule_ = setup_.schedule;
-        roster_digest_ = roster_digest_of(*roster_);
+        roster_digest_ = roster_->digest;
         return true;
     }
     auto made = topology::make_schedule(
@@ -102,7 +96,7 @@ bool Gossip::take_roster(job::Turn& turn) {
     }
     for (auto& warning : topology::check(*made)) turn.notice(message::Warning{std::move(warning)});
     schedule_ = std::make_shared<const topology::Schedule>(std::move(*made));
-    roster_digest_ = roster_digest_of(*roster_);
+    roster_digest_ = roster_->digest;
     return true;
 }
 

@@ -134,7 +134,6 @@ private:
     bool find_members(job::Turn& turn);
     bool wait_for_members(job::Turn& turn, std::size_t here, std::vector<PeerId> missing);
     bool take_roster(job::Turn& turn);
-    static std::uint64_t roster_digest_of(const topology::Roster& roster);
     void try_link(job::Turn& turn);
     void begin_run(job::Turn& turn);
     void go_on(job::Turn& turn);  // the next step, or what comes after the last

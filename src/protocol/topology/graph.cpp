@@ -5,7 +5,9 @@
 #include <charconv>
 #include <optional>
 #include <set>
+#include <span>
 
+#include "gossamer/base/bytes.hpp"
 #include "gossamer/topology/roster.hpp"
 
 namespace gossamer::topology {
@@ -13,7 +15,11 @@ namespace gossamer::topology {
 Roster Roster::of(std::uint64_t epoch, std::vector<PeerId> members) {
     std::sort(members.begin(), members.end());
     members.erase(std::unique(members.begin(), members.end()), members.end());
-    return {epoch, std::move(members)};
+    ByteWriter out;
+    out.put(epoch);
+    out.put_bytes(std::as_bytes(std::span(members)));
+    const auto digest = std::max<std::uint64_t>(digest128(out.view()).low, 1);
+    return {epoch, std::move(members), digest};
 }
 
 std::optional<std::uint32_t> Roster::place_of(const PeerId& id) const {

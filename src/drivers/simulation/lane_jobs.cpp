@@ -3,11 +3,11 @@
 // its cost has passed. The arithmetic is done meanwhile, or at the latest then.
 #include <algorithm>
 
-#include "drivers/simulation/world.hpp"
+#include "drivers/simulation/lane.hpp"
 
 namespace gossamer::simulation {
 
-void World::start_jobs(PlaceIndex p) {
+void Lane::start_jobs(PlaceIndex p) {
     auto& place = places_[p];
     const auto ready = [&](const Task& task) {
         return std::ranges::none_of(task.inputs, [&](const void* key) {
@@ -26,7 +26,7 @@ void World::start_jobs(PlaceIndex p) {
     }
 }
 
-void World::begin(PlaceIndex p, Task& task, bool lane) {
+void Lane::begin(PlaceIndex p, Task& task, bool lane) {
     auto& place = places_[p];
     place.at_work[lane] = true;
     task.begun = true;
@@ -35,21 +35,23 @@ void World::begin(PlaceIndex p, Task& task, bool lane) {
             static_cast<double>(setup_.factory.cost(p, task.order.job).count()) * place.slower)};
         // What is on a disk must not depend on which thread was faster: written when it ends.
         if (!std::holds_alternative<job::CheckpointJob>(task.order.job)) submit(p, task);
-        observer_.on_busy(p, now_, now_ + task.cost, !lane);
+        if (observer_.follows(p)) tell(p, Busy{now_, now_ + task.cost, !lane});
     }
     push(p, p, now_ + task.cost,
          {.kind = EventKind::job_done, .life = place.life, .a = task.number});
 }
 
-void World::submit(PlaceIndex p, Task& task) {
+void Lane::submit(PlaceIndex p, Task& task) {
     task.inputs.clear();
+    std::function<void()> later;
     const bool stacks = setup_.factory.stacks && setup_.factory.stacks(task.order.job);
-    task.ticket = compute_.submit(setup_.factory.work(p, std::move(task.order.job)),
-                                  task.order.priority, stacks);
+    auto work = setup_.factory.work(p, std::move(task.order.job), later);
+    if (later) tell(p, std::move(later));
+    task.ticket = compute_.submit(std::move(work), task.order.priority, stacks);
 }
 
 // What has not begun, and training, which yields between batches, is answered soon.
-void World::cancel(PlaceIndex p, job::JobId id) {
+void Lane::cancel(PlaceIndex p, job::JobId id) {
     auto& place = places_[p];
     for (auto& task : place.tasks) {
         if (task.order.id != id || std::exchange(task.cancelled, true)) continue;
@@ -58,11 +60,11 @@ void World::cancel(PlaceIndex p, job::JobId id) {
     }
 }
 
-void World::finish_job(PlaceIndex p, std::uint64_t number) {
+void Lane::finish_job(PlaceIndex p, std::uint64_t number) {
     auto& place = places_[p];
     auto it = std::ranges::find(place.tasks, number, &Task::number);
     if (it == place.tasks.end()) return;
-    if (!hanging_.empty() && hangs(p, *it)) return;
+    if (!ground_.hanging.empty() && hangs(p, *it)) return;
     Task task = std::move(*it);
     place.tasks.erase(it);
     if (task.begun) place.at_work[task.order.priority != job::JobClass::train] = false;
@@ -97,15 +99,15 @@ void World::finish_job(PlaceIndex p, std::uint64_t number) {
 }
 
 // An offer whose payload some job still makes waits until that job is done.
-void World::pass_offer(PlaceIndex p, job::Offer offer) {
+void Lane::pass_offer(PlaceIndex p, job::Offer offer) {
     auto& place = places_[p];
     if (std::ranges::find(place.pending, offer.payload.key()) != place.pending.end()) {
         place.promised.push_back(std::move(offer));
         return;
     }
-    auto* link = link_to(p, offer.to);
+    auto* end = up_to(p, offer.to);
     const auto id = offer.id;
-    if (!link) {
+    if (!end) {
         soon_.push_back([this, p, id, to = offer.to, life = place.life] {
             if (places_[p].life != life) return;
             turn(p, [&](node::Node& n, job::Turn& t) {
@@ -115,14 +117,15 @@ void World::pass_offer(PlaceIndex p, job::Offer offer) {
         });
         return;
     }
-    place.offered.set(id.value, *place.up.find(*place_of(offer.to)));
+    place.offered.set(id.value, end->id);
     offer.manifest.byte_count = offer.payload.bytes().size();
-    observer_.on_offer(p, offer);
-    if (!echoing_.empty()) repeat_offer(p, offer);
-    link->offer(now_, id, std::move(offer.manifest), std::move(offer.payload));
+    tell(p, offer);
+    if (!ground_.echoing.empty()) repeat_offer(p, offer);
+    touch(p, *end);
+    end->link->offer(now_, id, std::move(offer.manifest), std::move(offer.payload));
 }
 
-void World::offer_filled(PlaceIndex p) {
+void Lane::offer_filled(PlaceIndex p) {
     auto waiting = std::exchange(places_[p].promised, {});
     for (auto& offer : waiting) pass_offer(p, std::move(offer));
 }

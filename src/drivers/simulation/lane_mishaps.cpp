@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "drivers/simulation/world.hpp"
+#include "drivers/simulation/lane.hpp"
 
 namespace gossamer::simulation {
 
@@ -37,27 +37,28 @@ void flip_a_bit(wire::TransferEnd& end, std::uint64_t where) {
 
 // ---- packets ----
 
-void World::bring(const Fault& fault, bool begins) {
+void Lane::bring(const Fault& fault, bool begins) {
     const auto name = static_cast<std::uint64_t>(&fault - setup_.faults.data()) + 1;
     if (!begins) {
-        std::erase_if(mishaps_, [&](const Mishap& m) { return m.id == name; });
+        std::erase_if(ground_.mishaps, [&](const Mishap& m) { return m.id == name; });
         return;
     }
-    mishaps_.push_back(
-        {name, fault.kind, flags(fault.who, size()), flags(fault.other, size()), fault.value});
+    ground_.mishaps.push_back({name, fault.kind, flags(fault.who, places_.size()),
+                               flags(fault.other, places_.size()), fault.value});
 }
 
 // Drawn by channel, time and size, so that nothing else moves the draws.
-void World::befall(Channel& channel, std::size_t side, Packet& packet) {
-    const PlaceIndex from = channel.end[side].place, to = channel.end[1 - side].place;
-    for (const auto& m : mishaps_) {
+void Lane::befall(PlaceIndex from, End& end, Packet& packet) {
+    const PlaceIndex to = end.other;
+    const std::uint64_t side = end.dialled ? 0 : 1;
+    for (const auto& m : ground_.mishaps) {
         if (!(m.a[from] && m.b[to]) && !(m.a[to] && m.b[from])) continue;
         const auto at = static_cast<std::uint64_t>(now_.ns) ^ packet.bytes << 44 ^ m.id << 58;
-        auto draws = stream(setup_.seed, Purpose::scenario, at, 2 * channel.id + side);
+        auto draws = stream(setup_.seed, Purpose::scenario, at, 2 * end.id + side);
         if (m.kind == FaultKind::damage) {
             for (auto& frame : packet.frames)
-                if (auto* end = std::get_if<wire::TransferEnd>(&frame.body))
-                    if (draws.uniform() < m.part) flip_a_bit(*end, draws.next_u64());
+                if (auto* model = std::get_if<wire::TransferEnd>(&frame.body))
+                    if (draws.uniform() < m.part) flip_a_bit(*model, draws.next_u64());
             continue;
         }
         if (packet.frames.empty() || packet.last || packet.altered) continue;
@@ -67,41 +68,34 @@ void World::befall(Channel& channel, std::size_t side, Packet& packet) {
         if (m.kind == FaultKind::corrupt)
             packet.altered = true;
         else
-            cut_amid(channel, side, packet, draws.below(packet.frames.size() + 1));
+            cut_amid(from, end, packet, draws.below(packet.frames.size() + 1));
     }
 }
 
 // So many frames arrive, then a reset. The sender hears of it at once, and cannot know how many.
-void World::cut_amid(Channel& channel, std::size_t side, Packet& packet, std::uint64_t after) {
+void Lane::cut_amid(PlaceIndex p, End& end, Packet& packet, std::uint64_t after) {
     packet.frames.resize(after);
     packet.last = packet.abrupt = true;
-    soon_.push_back([this, id = channel.id, side] {
-        auto* found = channels_.find(id);
-        if (!found || !found->end[side].link) return;
-        const Error error{
-            ErrorCode::kNetReset, std::string(describe(ErrorCode::kNetReset).meaning), {}};
-        found->end[side].link->on_broken(now_, error);
-        touch(id, side);
-    });
+    soon_.push_back([this, p, id = end.id] { break_link(p, id, ErrorCode::kNetReset); });
 }
 
 // ---- trainers ----
 
-void World::let_hang(PlaceIndex p, bool begins) {
+void Lane::let_hang(PlaceIndex p, bool begins) {
     if (begins) {
-        hanging_.try_emplace(p);
+        ground_.hanging.try_emplace(p);
         return;
     }
-    const auto held = hanging_.extract(p);
+    const auto held = ground_.hanging.extract(p);
     if (held.empty()) return;
     for (auto number : held.mapped())
         push(p, p, now_, {.kind = EventKind::job_done, .life = places_[p].life, .a = number});
 }
 
 // Training that should have ended now; not even cancelling reaches it.
-bool World::hangs(PlaceIndex p, const Task& task) {
-    const auto held = hanging_.find(p);
-    if (held == hanging_.end() || !task.begun || task.order.priority != job::JobClass::train)
+bool Lane::hangs(PlaceIndex p, const Task& task) {
+    const auto held = ground_.hanging.find(p);
+    if (held == ground_.hanging.end() || !task.begun || task.order.priority != job::JobClass::train)
         return false;
     held->second.push_back(task.number);
     return true;
@@ -109,20 +103,21 @@ bool World::hangs(PlaceIndex p, const Task& task) {
 
 // ---- offers ----
 
-void World::repeat_offer(PlaceIndex p, const job::Offer& offer) {
-    const auto found = echoing_.find(p);
-    if (found == echoing_.end()) return;
+void Lane::repeat_offer(PlaceIndex p, const job::Offer& offer) {
+    const auto found = ground_.echoing.find(p);
+    if (found == ground_.echoing.end()) return;
+    auto& place = places_[p];
     auto draws = stream(setup_.seed, Purpose::scenario, offer.id.value ^ kEchoes, p);
     const double after = draws.uniform() < 0.5 ? 0 : draws.uniform() * found->second;
     const auto id = kEchoes | offer.id.value;
-    auto& again = echoes_[{p, id}] = offer;
+    auto& again = place.echoes[id] = offer;
     again.id.value = id;
     push(p, p, now_ + Duration{static_cast<std::int64_t>(after * 1e9)},
-         {.kind = EventKind::echo, .life = places_[p].life, .a = id});
+         {.kind = EventKind::echo, .life = place.life, .a = id});
 }
 
-void World::on_echo(PlaceIndex p, std::uint64_t id, std::uint32_t life) {
-    auto kept = echoes_.extract({p, id});
+void Lane::on_echo(PlaceIndex p, std::uint64_t id, std::uint32_t life) {
+    auto kept = places_[p].echoes.extract(id);
     if (kept.empty() || life != places_[p].life) return;
     auto& offer = kept.mapped();
     if (auto* link = link_to(p, offer.to))

@@ -1,5 +1,5 @@
 // What takes places away and stands between them.
-#include "drivers/simulation/world.hpp"
+#include "drivers/simulation/lane.hpp"
 
 namespace gossamer::simulation {
 
@@ -22,7 +22,7 @@ std::vector<bool> flags(const std::vector<std::uint32_t>& who, std::size_t count
 // ---- availability ----
 
 // When it goes next, and when it comes back: drawn by name, so that nothing else moves them.
-void World::next_availability(PlaceIndex p) {
+void Lane::next_availability(Instant now, PlaceIndex p) {
     const auto& d = setup_.config.devices;
     auto& place = places_[p];
     if (place.setup.role != Role::peer || place.ended) return;
@@ -30,7 +30,7 @@ void World::next_availability(PlaceIndex p) {
     auto draws = stream(setup_.seed, Purpose::scenario, 2 + k, p);
     Instant goes, returns;
     if (d.availability == Availability::churn) {
-        goes = now_ + place.setup.start_after * (k == 0) + times(d.up_mean, draws.exponential());
+        goes = now + place.setup.start_after * (k == 0) + times(d.up_mean, draws.exponential());
         returns = goes + std::max<Duration>(times(d.down_mean, draws.exponential()), 1ms);
     } else if (d.availability == Availability::diurnal) {
         const double phase = stream(setup_.seed, Purpose::scenario, 0, p).uniform();
@@ -43,7 +43,7 @@ void World::next_availability(PlaceIndex p) {
     push_world(p, returns, {.kind = EventKind::availability, .a = kReturns});
 }
 
-void World::on_availability(PlaceIndex p, std::uint64_t change) {
+void Lane::on_availability(PlaceIndex p, std::uint64_t change) {
     const auto& d = setup_.config.devices;
     auto& place = places_[p];
     if (place.ended) return;
@@ -60,13 +60,13 @@ void World::on_availability(PlaceIndex p, std::uint64_t change) {
         wake(p);
     else
         boot(p);
-    next_availability(p);
+    next_availability(now_, p);
 }
 
 // ---- faults of the plan ----
 
-void World::apply(const Fault& fault, bool begins) {
-    observer_.on_fault(now_, fault, begins);
+void Lane::apply(const Fault& fault, bool begins) {
+    tell(0, Faulted{&fault, begins});
     switch (fault.kind) {
         case FaultKind::partition:
         case FaultKind::oneway:
@@ -80,12 +80,12 @@ void World::apply(const Fault& fault, bool begins) {
     }
 }
 
-void World::gone_for_good(PlaceIndex p) {
+void Lane::gone_for_good(PlaceIndex p) {
     if (std::exchange(places_[p].ended, true)) return;
-    ++ended_count_;
+    ++ended_count;
 }
 
-void World::take_away(PlaceIndex p, const Fault& fault, bool begins) {
+void Lane::take_away(PlaceIndex p, const Fault& fault, bool begins) {
     auto& place = places_[p];
     const bool for_good = fault.lasting == Duration::zero();
     switch (fault.kind) {
@@ -111,9 +111,9 @@ void World::take_away(PlaceIndex p, const Fault& fault, bool begins) {
         case FaultKind::hang: return let_hang(p, begins);
         case FaultKind::echo:
             if (begins)
-                echoing_[p] = fault.value;
+                ground_.echoing[p] = fault.value;
             else
-                echoing_.erase(p);
+                ground_.echoing.erase(p);
             return;
         case FaultKind::slow: place.slower = begins ? fault.value : 1; return;
         case FaultKind::clock:
@@ -128,24 +128,27 @@ void World::take_away(PlaceIndex p, const Fault& fault, bool begins) {
     }
 }
 
-void World::stand_in_the_way(const Fault& fault, bool begins) {
+void Lane::stand_in_the_way(const Fault& fault, bool begins) {
     const auto name = static_cast<std::uint64_t>(&fault - setup_.faults.data()) + 1;
     if (!begins) {
         network_.lower(name);
         return release_held();
     }
     const bool clog = fault.kind == FaultKind::clog;
-    const auto a = flags(fault.who, size()), b = flags(fault.other, size());
+    const auto a = flags(fault.who, places_.size()), b = flags(fault.other, places_.size());
     network_.raise({name, a, b, clog});
     if (fault.kind != FaultKind::oneway) network_.raise({name, b, a, clog});
 }
 
-void World::reset_links(const Fault& fault) {
-    const auto other = flags(fault.other, size());
+void Lane::reset_links(const Fault& fault) {
+    const auto other = flags(fault.other, places_.size());
     for (auto p : fault.who) {
         const auto up = places_[p].up;
-        for (const auto& [peer, channel] : up)
-            if (other[peer]) break_link(channel, ErrorCode::kNetReset);
+        for (const auto& [peer, end] : up) {
+            if (!other[end->other]) continue;
+            break_link(p, end->id, ErrorCode::kNetReset);
+            break_link(end->other, end->id, ErrorCode::kNetReset);
+        }
     }
 }
 

@@ -1,0 +1,117 @@
+// The events of places, by windows: those of one window come out together, whatever came first, and
+// are put in order then. A window is as long as the least latency, so nothing that happens in it at
+// one place can be felt at another before it is over.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <vector>
+
+#include "drivers/simulation/queue.hpp"
+
+namespace gossamer::simulation {
+
+struct Item {
+    EventKey key;
+    Event event;
+};
+
+class Calendar {
+public:
+    explicit Calendar(Duration window) : window_(window.count()), near_(kNear) {}
+
+    bool empty() const { return size_ == 0; }
+    std::size_t largest() const { return largest_; }
+    // No event comes before this; one may come later. REQUIRES !empty()
+    Instant first() const {
+        const auto index = first_index();
+        return {index * window_};
+    }
+    Instant end_of(Instant at) const { return {(at.ns / window_ + 1) * window_}; }
+
+    // The time of the first event; slow where windows are full. REQUIRES !empty()
+    Instant earliest() const {
+        const auto index = first_index();
+        if (index >= from_ + kNear) return far_.next().at;
+        const auto time = [](const Item& item) { return item.key.at; };
+        return std::ranges::min_element(near_[slot(index)], {}, time)->key.at;
+    }
+
+    // REQUIRES that nothing was taken of a later window.
+    void push(const EventKey& key, Event event) {
+        largest_ = std::max(largest_, ++size_);
+        const auto index = key.at.ns / window_;
+        if (index < from_ + kNear)
+            put(index, {key, std::move(event)});
+        else
+            far_.push(key, std::move(event));
+    }
+
+    // Moves out the events of the first window that come before `until`, in no order.
+    void take(Instant until, std::vector<Item>& out) {
+        const auto index = first_index();
+        if (index >= from_ + kNear ||
+            (!far_.empty() && far_.next().at.ns / window_ < index + kNear))
+            advance(index);
+        auto& all = near_[slot(index)];
+        const auto before = out.size();
+        if (until.ns >= (index + 1) * window_) {
+            if (out.empty())
+                out.swap(all);
+            else
+                std::ranges::move(all, std::back_inserter(out));
+            all.clear();
+        } else {
+            auto stays = all.begin();
+            for (auto& item : all)
+                if (item.key.at < until)
+                    out.push_back(std::move(item));
+                else
+                    *stays++ = std::move(item);
+            all.erase(stays, all.end());
+        }
+        size_ -= out.size() - before;
+        if (all.empty()) filled_[slot(index) / 64] &= ~(std::uint64_t{1} << slot(index) % 64);
+    }
+
+private:
+    static constexpr std::int64_t kNear = 1024;  // windows
+    static std::size_t slot(std::int64_t index) { return static_cast<std::size_t>(index) % kNear; }
+
+    std::int64_t first_index() const {
+        const auto begin = slot(from_);
+        for (std::size_t step = 0; step <= kNear / 64; ++step) {
+            const std::size_t word = (begin / 64 + step) % (kNear / 64);
+            auto bits = filled_[word];
+            if (step == 0) bits &= ~std::uint64_t{0} << begin % 64;
+            if (step == kNear / 64) bits &= ~(~std::uint64_t{0} << begin % 64);
+            if (!bits) continue;
+            const auto at = word * 64 + static_cast<std::size_t>(std::countr_zero(bits));
+            return from_ + static_cast<std::int64_t>((at + kNear - begin) % kNear);
+        }
+        return far_.next().at.ns / window_;
+    }
+    void put(std::int64_t index, Item item) {
+        near_[slot(index)].push_back(std::move(item));
+        filled_[slot(index) / 64] |= std::uint64_t{1} << slot(index) % 64;
+    }
+    void advance(std::int64_t index) {
+        from_ = index;
+        while (!far_.empty() && far_.next().at.ns / window_ < from_ + kNear) {
+            Item item;
+            item.event = far_.pop(item.key);
+            put(item.key.at.ns / window_, std::move(item));
+        }
+    }
+
+    std::int64_t window_;
+    std::vector<std::vector<Item>> near_;  // by window, from from_ on
+    std::array<std::uint64_t, kNear / 64> filled_{};
+    std::int64_t from_ = 0;
+    EventQueue far_;
+    std::size_t size_ = 0, largest_ = 0;
+};
+
+}  // namespace gossamer::simulation
