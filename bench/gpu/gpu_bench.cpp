@@ -1,4 +1,4 @@
-// Figures of the CUDA plugin: gpu_bench PLUGIN [JSON]. Stands alone: a compiler suffices.
+// Figures of the CUDA plugin: gpu_bench PLUGIN [JSON [PART]]. Stands alone: a compiler suffices.
 //
 // Steps are timed by the card's clock and by ours, after a warm-up, medians of several; vectors are
 // larger than the second-level cache. A step is one batch of one replica.
@@ -21,8 +21,11 @@ double median(std::vector<double> v) {
     return v[v.size() / 2];
 }
 
+// Written with each of them: what follows may take the process down, or its time may run out.
 class Figures {
 public:
+    Figures(const char* path, std::string device)
+        : path_(path != nullptr ? path : ""), device_(std::move(device)) {}
     void add(const std::string& name, double value, const std::string& unit) {
         std::printf("%-56s %14.4g %s\n", name.c_str(), value, unit.c_str());
         std::fflush(stdout);
@@ -30,17 +33,26 @@ public:
         std::snprintf(text, sizeof text, "%.6g", value);
         lines_ += (lines_.empty() ? "" : ",\n") + std::string("    {\"name\": \"") + name +
                   "\", \"value\": " + text + ", \"unit\": \"" + unit + "\"}";
+        write(false);
     }
-    std::string json() const { return "[\n" + lines_ + "\n  ]"; }
+    void finish() const { write(true); }
 
 private:
+    void write(bool finished) const {
+        if (path_.empty()) return;
+        std::ofstream(path_) << "{\n  \"device\": \"" << device_
+                             << "\",\n  \"finished\": " << (finished ? "true" : "false")
+                             << ",\n  \"figures\": [\n"
+                             << lines_ << "\n  ]\n}\n";
+    }
+    const std::string path_, device_;
     std::string lines_;
 };
 
 void steps(const Api& api, Figures& figures, const std::string& name, const Net& net,
            std::uint32_t batch, std::uint32_t replicas, std::uint32_t mode,
            std::uint32_t step_count) {
-    const Samples samples(net, 960, 1, true);
+    const Samples samples(net, 960, 1, net.entries == 0);
     const Data data(api, samples);
     PlanOf plan(api, net, plan_options(batch, replicas, mode));
     const auto start = weights_of(net, 1);
@@ -148,7 +160,8 @@ void memory(const Api& api, Figures& figures) {
     figures.add("delta, clip, int8 and copy against a float32 copy (goal 4)", plain / packed, "x");
 }
 
-int run(const char* plugin, const char* json) {
+// The parts, each for a process of its own; "": all.
+int run(const char* plugin, const char* json, const std::string& part) {
     const Api* api = std::string(plugin) == "--emulated" ? nullptr : load_api(plugin);
     if (api == nullptr) return 77;
     gossamer_cuda_error error{};
@@ -159,27 +172,41 @@ int run(const char* plugin, const char* json) {
         return 77;
     }
     std::printf("%s, %d processors\n", device.name, device.multiprocessors);
-    Figures figures;
+    Figures figures(json, device.name);
     const Net two = two_layer_net(), cnn = fedavg_cnn(), logistic = Net(28, 28, 1).dense(10);
     constexpr auto graph = GOSSAMER_CUDA_GRAPH, persistent = GOSSAMER_CUDA_PERSISTENT;
-    for (std::uint32_t batch : {10u, 32u}) {
-        steps(*api, figures, "2nn", two, batch, 1, graph, 1600);
-        steps(*api, figures, "2nn", two, batch, 1, persistent, 320);
-        steps(*api, figures, "2nn", two, batch, 64, graph, 320);
-        steps(*api, figures, "2nn", two, batch, 64, persistent, 320);
-        steps(*api, figures, "2nn", two, batch, 1000, graph, 48);
-        steps(*api, figures, "2nn", two, batch, 1000, persistent, 48);
-        steps(*api, figures, "cnn", cnn, batch, 1, graph, 640);
-        steps(*api, figures, "cnn", cnn, batch, 64, graph, 48);
-        steps(*api, figures, "logistic", logistic, batch, 1, graph, 1600);
-        steps(*api, figures, "logistic", logistic, batch, 1, persistent, 1600);
-        steps(*api, figures, "logistic", logistic, batch, 1000, graph, 160);
-        steps(*api, figures, "logistic", logistic, batch, 1000, persistent, 160);
+    const auto wanted = [&](const char* name) { return part.empty() || part == name; };
+    for (std::uint32_t batch : {32u, 10u}) {
+        if (wanted("2nn")) {
+            steps(*api, figures, "2nn", two, batch, 1, graph, 1600);
+            steps(*api, figures, "2nn", two, batch, 1, persistent, 320);
+            steps(*api, figures, "2nn", two, batch, 64, graph, 320);
+            steps(*api, figures, "2nn", two, batch, 64, persistent, 320);
+            steps(*api, figures, "2nn", two, batch, 1000, graph, 48);
+            steps(*api, figures, "2nn", two, batch, 1000, persistent, 48);
+        }
+        if (wanted("cnn")) {
+            steps(*api, figures, "cnn", cnn, batch, 1, graph, 640);
+            steps(*api, figures, "cnn", cnn, batch, 64, graph, 48);
+        }
+        if (wanted("logistic")) {
+            steps(*api, figures, "logistic", logistic, batch, 1, graph, 1600);
+            steps(*api, figures, "logistic", logistic, batch, 1, persistent, 1600);
+            steps(*api, figures, "logistic", logistic, batch, 1000, graph, 160);
+            steps(*api, figures, "logistic", logistic, batch, 1000, persistent, 160);
+        }
     }
-    memory(*api, figures);
-    if (json != nullptr)
-        std::ofstream(json) << "{\n  \"device\": \"" << device.name
-                            << "\",\n  \"figures\": " << figures.json() << "\n}\n";
+    if (wanted("layers")) {
+        const Net lstm = character_lstm(), former = small_transformer();
+        const Net residual = small_residual_net();
+        for (std::uint32_t replicas : {1u, 16u}) {
+            steps(*api, figures, "lstm", lstm, 10, replicas, graph, 32);
+            steps(*api, figures, "transformer", former, 10, replicas, graph, 32);
+            steps(*api, figures, "resnet-8", residual, 20, replicas, graph, 32);
+        }
+    }
+    if (wanted("memory")) memory(*api, figures);
+    figures.finish();
     return 0;
 }
 
@@ -188,8 +215,9 @@ int run(const char* plugin, const char* json) {
 
 int main(int count, char** arguments) {
     if (count < 2) {
-        std::fprintf(stderr, "usage: gpu_bench PLUGIN [JSON]\n");
+        std::fprintf(stderr, "usage: gpu_bench PLUGIN [JSON [PART]]\n");
         return 2;
     }
-    return gossamer::cuda::run(arguments[1], count > 2 ? arguments[2] : nullptr);
+    return gossamer::cuda::run(arguments[1], count > 2 ? arguments[2] : nullptr,
+                               count > 3 ? arguments[3] : "");
 }

@@ -19,6 +19,27 @@ struct Case {
     bool as_bytes = false;
 };
 
+Net residual_blocks() {
+    Net net(6, 6, 3);
+    net.conv(4, 3, 1, true).norm(GOSSAMER_CUDA_GROUP_NORM, 2, GOSSAMER_CUDA_TANH);
+    const auto first = net.here();
+    net.conv(4, 3, 1, true).norm(GOSSAMER_CUDA_GROUP_NORM, 2).add(first, GOSSAMER_CUDA_SIGMOID);
+    const auto second = net.here();
+    net.conv(6, 3, 2, true);
+    const auto main = net.here();
+    net.from(second).conv(6, 1, 2, true).add(main);
+    return net.pool(3, 1, false).dense(4);
+}
+Net transformer_block() {
+    Net net(1, 6, 1);
+    net.embedding(9, 8).position();
+    const auto before = net.here();
+    net.norm(GOSSAMER_CUDA_LAYER_NORM).attention(2).add(before);
+    const auto between = net.here();
+    net.norm(GOSSAMER_CUDA_LAYER_NORM).dense_each(12).activate(GOSSAMER_CUDA_GELU);
+    return net.dense_each(8).add(between).dense_each(9).labelled_each();
+}
+
 std::vector<Case> cases() {
     constexpr auto relu = GOSSAMER_CUDA_RELU, tanh_ = GOSSAMER_CUDA_TANH,
                    sigmoid = GOSSAMER_CUDA_SIGMOID;
@@ -61,6 +82,30 @@ std::vector<Case> cases() {
          Net(1, 1, 9).dense(6, tanh_).dense(3).with(GOSSAMER_CUDA_SQUARED, 3), 4, 10},
         {"sigmoid cross-entropy of labels",
          Net(1, 1, 9).dense(6, relu).dense(4).with(GOSSAMER_CUDA_SIGMOID_CROSS), 4, 10},
+        {"layer norm, RMS norm, GELU, SiLU",
+         Net(1, 3, 8)
+             .norm(GOSSAMER_CUDA_LAYER_NORM)
+             .dense_each(10)
+             .activate(GOSSAMER_CUDA_GELU)
+             .norm(GOSSAMER_CUDA_RMS_NORM, 1, tanh_)
+             .dense_each(7)
+             .activate(GOSSAMER_CUDA_SILU)
+             .dense(4),
+         5, 9},
+        {"residual blocks with group norm", residual_blocks(), 5, 9},
+        {"an embedding and two LSTMs",
+         Net(1, 6, 1)
+             .embedding(9, 5)
+             .recurrent(GOSSAMER_CUDA_LSTM, 6)
+             .recurrent(GOSSAMER_CUDA_LSTM, 4)
+             .last()
+             .dense(9),
+         5, 9},
+        {"a GRU with a label at each step",
+         Net(1, 6, 1).embedding(9, 5).recurrent(GOSSAMER_CUDA_GRU, 7).dense_each(9).labelled_each(),
+         5, 9},
+        {"a transformer's block", transformer_block(), 5, 9},
+        {"factors", Net(1, 2, 1).factors(12, 7, 3).with(GOSSAMER_CUDA_SQUARED, 1), 6, 20},
     };
 }
 
@@ -296,8 +341,9 @@ void check_refusals(const Api& api, Report& report) {
     report.add("more memory than the card has", code == GOSSAMER_CUDA_MEMORY, error.what);
 }
 
-// `few`: one of everything, for tools that make it slow.
-int run(const std::string& plugin, const char* json, bool few) {
+// The parts, each for a process of its own: a failure of the card leaves the others their chance.
+// "few": one of everything, for tools that make it slow; "": all but that.
+int run(const std::string& plugin, const char* json, const std::string& part) {
     const bool emulated = plugin == "--emulated";
     const Api* api = emulated ? &emulation() : load_api(plugin.c_str());
     if (api == nullptr) {
@@ -315,25 +361,26 @@ int run(const std::string& plugin, const char* json, bool few) {
     std::printf("%s, compute capability %d.%d, %d processors, %" PRIu64 " MiB free\n", device.name,
                 device.major, device.minor, device.multiprocessors, device.free_bytes >> 20);
     Report report;
-    if (few) {
-        check_few(*api, emulated, report);
-        return report.failed() > 0 ? 1 : 0;
+    report.write_to(json, device.name);
+    const auto wanted = [&](const char* name) { return part.empty() || part == name; };
+    if (part == "few") check_few(*api, emulated, report);
+    if (wanted("gradients"))
+        for (const auto& c : cases())
+            for (std::uint32_t mode : {GOSSAMER_CUDA_GRAPH, GOSSAMER_CUDA_PERSISTENT})
+                check_gradient(*api, c, mode, report);
+    if (wanted("training")) check_training(*api, emulated, report);
+    if (wanted("large") && !emulated) check_full_size(*api, report);
+    if (wanted("answers")) {
+        check_loss_not_finite(*api, report);
+        check_score(*api, report);
+        check_refusals(*api, report);
     }
-    for (const auto& c : cases())
-        for (std::uint32_t mode : {GOSSAMER_CUDA_GRAPH, GOSSAMER_CUDA_PERSISTENT})
-            check_gradient(*api, c, mode, report);
-    check_training(*api, emulated, report);
-    if (!emulated) check_full_size(*api, report);
-    check_loss_not_finite(*api, report);
-    check_score(*api, report);
-    check_refusals(*api, report);
-    check_products(*api, emulated, false, report);
-    check_mixing(*api, false, report);
+    if (wanted("products")) {
+        check_products(*api, emulated, false, report);
+        check_mixing(*api, false, report);
+    }
     std::printf("%zu checks, %d failed\n", report.count(), report.failed());
-    if (json != nullptr)
-        std::ofstream(json) << "{\n  \"device\": \"" << device.name
-                            << "\",\n  \"failed\": " << report.failed()
-                            << ",\n  \"checks\": " << report.json() << "\n}\n";
+    report.finish();
     return report.failed() > 0 ? 1 : 0;
 }
 
@@ -342,8 +389,9 @@ int run(const std::string& plugin, const char* json, bool few) {
 
 int main(int count, char** arguments) {
     if (count < 2) {
-        std::fprintf(stderr, "usage: gpu_check PLUGIN|--emulated [JSON]\n");
+        std::fprintf(stderr, "usage: gpu_check PLUGIN|--emulated [JSON [PART]]\n");
         return 2;
     }
-    return gossamer::cuda::run(arguments[1], count > 2 ? arguments[2] : nullptr, count > 3);
+    return gossamer::cuda::run(arguments[1], count > 2 ? arguments[2] : nullptr,
+                               count > 3 ? arguments[3] : "");
 }

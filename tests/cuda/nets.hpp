@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "learning/cuda/plugin.h"
+#include "learning/cuda/network_fault.hpp"
 
 namespace gossamer::cuda {
 
@@ -14,7 +14,8 @@ struct Net {
     std::uint32_t height, width, channels;
     std::uint64_t inputs, parameters = 0;
     std::uint32_t loss = GOSSAMER_CUDA_SOFTMAX;
-    std::uint32_t targets = 0;
+    std::uint32_t targets = 0, labels = 1;
+    std::uint32_t entries = 0, other_entries = 0;  // samples are numbers below; 0: any values
 
     Net(std::uint32_t h, std::uint32_t w, std::uint32_t c)
         : height(h), width(w), channels(c), inputs(std::uint64_t{h} * w * c) {}
@@ -57,8 +58,77 @@ struct Net {
         l.rate = rate;
         return put(l, height, width, channels);
     }
+    Net& dense_each(std::uint32_t units, std::uint32_t activation = GOSSAMER_CUDA_LINEAR) {
+        auto l = layer(GOSSAMER_CUDA_DENSE, activation);
+        l.out_channels = units;
+        return learn(l, std::uint64_t{channels} * units, height, width, units);
+    }
+    Net& norm(std::uint32_t kind, std::uint32_t groups = 1, std::uint32_t activation = 0) {
+        auto l = layer(kind, activation);
+        l.groups = groups;
+        return learn(l, channels, height, width, channels, kind != GOSSAMER_CUDA_RMS_NORM);
+    }
+    // What is at hand now, for add() or from(): the number of the layer that gives it.
+    std::int32_t here() const { return static_cast<std::int32_t>(layers.size()) - 1; }
+    Net& add(std::int32_t source, std::uint32_t activation = GOSSAMER_CUDA_LINEAR) {
+        auto l = layer(GOSSAMER_CUDA_ADD, activation);
+        l.source = source;
+        return put(l, height, width, channels);
+    }
+    Net& from(std::int32_t other) {  // goes on with the output of another layer
+        const auto& l = layers[static_cast<std::size_t>(other)];
+        height = l.out_height, width = l.out_width, channels = l.out_channels, input = other;
+        return *this;
+    }
+    Net& embedding(std::uint32_t vocabulary, std::uint32_t units) {
+        auto l = layer(GOSSAMER_CUDA_EMBEDDING, 0);
+        l.width = l.out_width = width * height * channels, l.height = l.out_height = 1;
+        l.channels = 1, l.out_channels = units, l.vocabulary = entries = vocabulary;
+        return learn(l, std::uint64_t{vocabulary} * units, 1, l.width, units, false);
+    }
+    Net& position() {
+        return learn(layer(GOSSAMER_CUDA_POSITION, 0), std::uint64_t{width} * channels, height,
+                     width, channels, false);
+    }
+    Net& recurrent(std::uint32_t kind, std::uint32_t units) {
+        auto l = layer(kind, 0);
+        l.out_channels = units;
+        const std::uint64_t gates = (kind == GOSSAMER_CUDA_LSTM ? 4 : 3) * units;
+        l.biased = 1, l.weight_offset = parameters;
+        l.second_offset = l.weight_offset + channels * gates;
+        l.bias_offset = l.second_offset + units * gates;
+        parameters = l.bias_offset + gates;
+        return put(l, height, width, units);
+    }
+    Net& last() {
+        auto l = layer(GOSSAMER_CUDA_LAST, 0);
+        l.out_width = 1;
+        return put(l, 1, 1, channels);
+    }
+    Net& attention(std::uint32_t heads) {
+        auto l = layer(GOSSAMER_CUDA_ATTENTION, 0);
+        const std::uint64_t c = channels;
+        l.groups = heads, l.biased = 1, l.weight_offset = parameters;
+        l.bias_offset = l.weight_offset + 3 * c * c, l.second_offset = l.bias_offset + 3 * c;
+        l.second_bias_offset = l.second_offset + c * c;
+        parameters = l.second_bias_offset + c;
+        return put(l, height, width, channels);
+    }
+    Net& factors(std::uint32_t users, std::uint32_t items, std::uint32_t rank) {
+        auto l = layer(GOSSAMER_CUDA_FACTORS, 0);
+        l.vocabulary = entries = users, l.items = other_entries = items, l.rank = rank;
+        l.out_height = l.out_width = l.out_channels = 1, l.biased = 1;
+        l.weight_offset = parameters, l.second_offset = l.weight_offset + users * rank;
+        l.bias_offset = l.second_offset + items * rank;
+        parameters = l.bias_offset + users + items + 1;
+        return put(l, 1, 1, 1);
+    }
     Net& with(std::uint32_t loss_kind, std::uint32_t target_count = 0) {
         loss = loss_kind, targets = target_count;
+        return *this;
+    }
+    Net& labelled_each() {  // a label at each position
+        labels = height * width;
         return *this;
     }
     std::uint64_t outputs() const { return std::uint64_t{height} * width * channels; }
@@ -67,7 +137,7 @@ struct Net {
         n.size = sizeof n;
         n.layer_count = static_cast<std::uint32_t>(layers.size()), n.layers = layers.data();
         n.parameter_count = parameters, n.input_count = inputs, n.output_count = outputs();
-        n.loss = loss, n.target_count = targets;
+        n.loss = loss, n.target_count = targets, n.label_count = labels;
         return n;
     }
 
@@ -78,20 +148,22 @@ private:
         l.height = l.out_height = height, l.width = l.out_width = width;
         l.channels = l.out_channels = channels;
         l.window_height = l.window_width = l.stride = 1;
+        l.input = input, l.source = -1;
         return l;
     }
     Net& learn(gossamer_cuda_layer l, std::uint64_t weights, std::uint32_t h, std::uint32_t w,
-               std::uint32_t c) {
-        l.biased = 1;
+               std::uint32_t c, bool biased = true) {
+        l.biased = biased;
         l.weight_offset = parameters, l.bias_offset = parameters + weights;
-        parameters += weights + c;
+        parameters += weights + (biased ? c : 0);
         return put(l, h, w, c);
     }
     Net& put(const gossamer_cuda_layer& l, std::uint32_t h, std::uint32_t w, std::uint32_t c) {
         layers.push_back(l);
-        height = h, width = w, channels = c;
+        height = h, width = w, channels = c, input = here();
         return *this;
     }
+    std::int32_t input = -1;  // of the next layer
 };
 
 // The two networks of McMahan et al. 2017 on 28 x 28 images.
@@ -106,6 +178,44 @@ inline Net fedavg_cnn() {
         .pool(2, 2)
         .dense(512, GOSSAMER_CUDA_RELU)
         .dense(10);
+}
+
+// Those of the zoo whose layers are of other kinds.
+inline Net character_lstm() {
+    return Net(1, 80, 1)
+        .embedding(90, 8)
+        .recurrent(GOSSAMER_CUDA_LSTM, 256)
+        .recurrent(GOSSAMER_CUDA_LSTM, 256)
+        .last()
+        .dense(90);
+}
+inline Net small_transformer() {
+    Net net(1, 64, 1);
+    net.embedding(96, 128).position();
+    for (int block = 0; block < 3; ++block) {
+        const auto before = net.here();
+        net.norm(GOSSAMER_CUDA_LAYER_NORM).attention(4).add(before);
+        const auto between = net.here();
+        net.norm(GOSSAMER_CUDA_LAYER_NORM).dense_each(512).activate(GOSSAMER_CUDA_GELU);
+        net.dense_each(128).add(between);
+    }
+    return net.dense_each(96).labelled_each();
+}
+inline Net small_residual_net() {
+    constexpr auto group = GOSSAMER_CUDA_GROUP_NORM;
+    constexpr auto relu = GOSSAMER_CUDA_RELU;
+    Net net(32, 32, 3);
+    net.conv(16, 3, 1, true).norm(group, 2, relu);
+    for (std::uint32_t level = 0; level < 3; ++level) {
+        const std::uint32_t units = 16u << level, groups = 2u << level, stride = level > 0 ? 2 : 1;
+        const auto before = net.here();
+        net.conv(units, 3, stride, true).norm(group, groups, relu);
+        net.conv(units, 3, 1, true).norm(group, groups);
+        const auto main = net.here();
+        if (level > 0) net.from(before).conv(units, 1, 2, true).norm(group, groups);
+        net.add(level > 0 ? main : before, relu);
+    }
+    return net.pool(net.height, 1, false).dense(10);
 }
 
 // Numbers that look random and are the same everywhere.
@@ -133,7 +243,17 @@ private:
 inline std::vector<float> weights_of(const Net& net, std::uint64_t seed) {
     Numbers numbers(seed);
     std::vector<float> w(net.parameters);
+    // Of other kinds: near 1, as gains are; small, as tables and recurrent weights.
     for (const auto& l : net.layers) {
+        const bool gains = l.kind >= GOSSAMER_CUDA_GROUP_NORM && l.kind <= GOSSAMER_CUDA_RMS_NORM;
+        const auto p = parameters_of(l);
+        for (std::uint64_t i = 0; i < p.weights; ++i)
+            w[l.weight_offset + i] = gains ? numbers.even(0.5f, 1.5f) : numbers.even(-0.4f, 0.4f);
+        for (std::uint64_t i = 0; i < p.bias; ++i) w[l.bias_offset + i] = numbers.even(-0.1f, 0.1f);
+        for (std::uint64_t i = 0; i < p.second; ++i)
+            w[l.second_offset + i] = numbers.even(-0.4f, 0.4f);
+        for (std::uint64_t i = 0; i < p.second_bias; ++i)
+            w[l.second_bias_offset + i] = numbers.even(-0.1f, 0.1f);
         if (l.kind > GOSSAMER_CUDA_CONV) continue;
         const std::uint32_t in = l.kind == GOSSAMER_CUDA_DENSE
                                      ? l.channels
@@ -152,7 +272,7 @@ struct Samples {
     std::vector<float> floats, targets;
     std::vector<std::uint8_t> bytes;
     std::vector<std::int32_t> labels;
-    std::uint32_t classes = 0, target_count = 0;
+    std::uint32_t classes = 0, target_count = 0, label_count = 1;
 
     // Random ones, of the form a network wants.
     Samples(const Net& net, std::uint64_t n, std::uint64_t seed, bool as_bytes = false)
@@ -161,15 +281,23 @@ struct Samples {
         if (as_bytes)
             for (std::uint64_t i = 0; i < n * features; ++i)
                 bytes.push_back(static_cast<std::uint8_t>(numbers.next() % 256));
+        else if (net.entries > 0)
+            for (std::uint64_t i = 0; i < n * features; ++i)
+                floats.push_back(static_cast<float>(
+                    numbers.next() %
+                    (i % 2 == 1 && net.other_entries > 0 ? net.other_entries : net.entries)));
         else
             floats = numbers.vector(n * features, 1.0f);
         if (target_count > 0) {
             for (std::uint64_t i = 0; i < n * target_count; ++i)
                 targets.push_back(numbers.even(0, 1));
         } else {
-            classes = static_cast<std::uint32_t>(net.outputs());
-            for (std::uint64_t i = 0; i < n; ++i)
-                labels.push_back(static_cast<std::int32_t>(numbers.next() % classes));
+            label_count = net.labels;
+            classes = static_cast<std::uint32_t>(net.outputs()) / label_count;
+            for (std::uint64_t i = 0; i < n * label_count; ++i)
+                labels.push_back(label_count > 1 && i % 4 == 3
+                                     ? -1
+                                     : static_cast<std::int32_t>(numbers.next() % classes));
         }
     }
     float value(std::uint64_t row, std::uint64_t feature) const {
@@ -184,7 +312,7 @@ struct Samples {
         d.floats = floats.empty() ? nullptr : floats.data();
         d.labels = labels.empty() ? nullptr : labels.data();
         d.targets = targets.empty() ? nullptr : targets.data();
-        d.target_count = target_count, d.class_count = classes;
+        d.target_count = target_count, d.class_count = classes, d.label_count = label_count;
         return d;
     }
 };

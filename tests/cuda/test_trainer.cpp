@@ -149,16 +149,6 @@ TEST_CASE("a cancelled request is answered as cancelled") {
     CHECK(cancelled.error().code == ErrorCode::kCancelled);
 }
 
-TEST_CASE("a layer the card does not run is named") {
-    model::NetworkSpec spec{.name = "test", .input = {6, 6}};
-    for (auto text : {"dense 8", "layernorm", "dense 3"})
-        spec.layers.push_back(model::parse_layer(text).value());
-    const auto refused = cuda_network(model::Network::create(spec).value(), 0);
-    REQUIRE_FALSE(refused);
-    CHECK(refused.error().code == cuda::kGpuModel);
-    CHECK(refused.error().what == "the layer layernorm1 of test does not run on the card");
-}
-
 TEST_CASE("the configuration chooses the device") {
     OptionValues options(training_options());
     CHECK(training_config(options)->device == Device::cpu);

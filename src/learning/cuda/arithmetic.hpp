@@ -111,13 +111,22 @@ GOSSAMER_BOTH double log_of(double x) {
     return 2 * f * s + exponent * 0.69314718055994530942;
 }
 
-enum Activation { kNone = 0, kRelu = 1, kTanh = 2, kSigmoid = 3 };
+enum Activation { kNone = 0, kRelu = 1, kTanh = 2, kSigmoid = 3, kGelu = 4, kSilu = 5 };
+
+// 0.5 x (1 + tanh(a (x + b x³))), Hendrycks & Gimpel 2016.
+constexpr float kGeluA = 0.7978845608028654f, kGeluB = 0.044715f;
+GOSSAMER_BOTH float gelu_of(float x) {
+    return 0.5f * x * (1.0f + tanh_of(kGeluA * (x + kGeluB * x * x * x)));
+}
+GOSSAMER_BOTH float silu_of(float x) { return x * sigmoid_of(x); }
 
 GOSSAMER_BOTH float activate(int activation, float x) {
     switch (activation) {
         case kRelu: return x > 0.0f ? x : x != x ? x : 0.0f;
         case kTanh: return tanh_of(x);
         case kSigmoid: return sigmoid_of(x);
+        case kGelu: return gelu_of(x);
+        case kSilu: return silu_of(x);
         default: return x;
     }
 }
@@ -129,6 +138,17 @@ GOSSAMER_BOTH float slope(int activation, float dy, float y) {
         case kSigmoid: return dy * (y * (1.0f - y));
         default: return dy;
     }
+}
+// The two whose slope needs x, not y.
+GOSSAMER_BOTH bool needs_input(int activation) { return activation >= kGelu; }
+GOSSAMER_BOTH float slope_at(int activation, float dy, float x) {
+    if (activation == kSilu) {
+        const float s = sigmoid_of(x);
+        return dy * s * (1.0f + x * (1.0f - s));
+    }
+    const float t = tanh_of(kGeluA * (x + kGeluB * x * x * x));
+    const float inner = kGeluA * (1.0f + 3.0f * kGeluB * x * x);
+    return dy * (0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * inner);
 }
 
 // ---- Optimiser steps: those of model/maths, element by element ----

@@ -15,6 +15,7 @@ struct DeviceData {
     DeviceData(int device, const gossamer_cuda_data_description& d) : machine(device) {
         sample_count = d.sample_count, feature_count = d.feature_count;
         target_count = d.target_count, class_count = d.class_count, byte_scale = d.byte_scale;
+        label_count = d.label_count;
         const std::size_t values = sample_count * feature_count;
         auto put = [&](const void* from, std::size_t bytes) -> void* {
             if (from == nullptr) return nullptr;
@@ -24,13 +25,14 @@ struct DeviceData {
         };
         bytes = static_cast<std::uint8_t*>(put(d.bytes, values));
         floats = static_cast<float*>(put(d.floats, values * sizeof(float)));
-        labels = static_cast<std::int32_t*>(put(d.labels, sample_count * sizeof(std::int32_t)));
+        labels = static_cast<std::int32_t*>(
+            put(d.labels, sample_count * label_count * sizeof(std::int32_t)));
         targets = static_cast<float*>(put(d.targets, sample_count * target_count * sizeof(float)));
         machine.wait();
     }
     Machine machine;
     std::uint64_t sample_count, feature_count;
-    std::uint32_t target_count, class_count;
+    std::uint32_t target_count, class_count, label_count;
     float byte_scale;
     std::uint8_t* bytes;
     float *floats, *targets;
@@ -40,7 +42,7 @@ struct DeviceData {
 // What a plan expects of its jobs.
 struct Wanted {
     std::uint64_t input_count, output_count;
-    std::uint32_t target_count;
+    std::uint32_t target_count, label_count;
     int loss;
     std::uint64_t parameter_count;
     std::uint32_t replica_max;
@@ -66,8 +68,11 @@ std::string job_fault(const gossamer_cuda_job& job, const Wanted& wanted) {
         if (wanted.target_count == 0 && wanted.loss != kReconstruction && data.labels == nullptr)
             return name + " has no labels";
         if (wanted.loss != kReconstruction && data.labels != nullptr &&
-            data.class_count > wanted.output_count)
+            data.class_count > wanted.output_count / wanted.label_count)
             return name + ": more classes than outputs";
+        if (wanted.loss != kReconstruction && data.labels != nullptr &&
+            data.label_count != wanted.label_count)
+            return name + ": another number of labels";
         if (one.row_count == 0 || one.row_count > (1u << 30)) return name + " has no samples";
         if (one.rows == nullptr && one.row_count > data.sample_count)
             return name + " has more rows than there are samples";

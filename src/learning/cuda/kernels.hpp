@@ -24,11 +24,12 @@ struct RunProduct {
                              block.y);
     }
 };
-struct RunSimple {
+template <OpKind Kind>
+struct RunOther {
     using Args = OpArgs;
     static constexpr int kThreads = cuda::kThreads;
     GOSSAMER_BODY static void run(Block& block, const Args& a) {
-        run_simple(block, a.op, a.areas, room_of(a.areas, block.z), block.z, block.x);
+        run_other<Kind>(block, a.op, a.areas, room_of(a.areas, block.z), block.z, block.x);
     }
 };
 struct RunPersistent {
@@ -47,53 +48,35 @@ void launch_product(Machine& machine, const OpArgs& a, unsigned replicas) {
          .shared_bytes = sizeof(Panels<T>)},
         a);
 }
+// Narrow tiles are for convolutions alone.
 template <class Machine, OpKind Kind>
-void launch_dense(Machine& machine, const OpArgs& a, unsigned replicas) {
+void launch_tiles(Machine& machine, const OpArgs& a, unsigned replicas) {
     if (a.op.tile == TileKind::small)
-        launch_product<Machine, SmallTile, Kind>(machine, a, replicas);
-    else
-        launch_product<Machine, LargeTile, Kind>(machine, a, replicas);
+        return launch_product<Machine, SmallTile, Kind>(machine, a, replicas);
+    if constexpr (Kind >= OpKind::conv_forward)
+        if (a.op.tile == TileKind::narrow)
+            return launch_product<Machine, NarrowTile, Kind>(machine, a, replicas);
+    launch_product<Machine, LargeTile, Kind>(machine, a, replicas);
 }
-template <class Machine, OpKind Kind>
-void launch_conv(Machine& machine, const OpArgs& a, unsigned replicas) {
-    switch (a.op.tile) {
-        case TileKind::small: launch_product<Machine, SmallTile, Kind>(machine, a, replicas); break;
-        case TileKind::narrow:
-            launch_product<Machine, NarrowTile, Kind>(machine, a, replicas);
-            break;
-        default: launch_product<Machine, LargeTile, Kind>(machine, a, replicas);
-    }
+template <class Machine, OpKind... Kinds>
+void launch_any(KindList<Kinds...>, Machine& machine, const OpArgs& a, unsigned replicas) {
+    const Grid grid{.x = static_cast<unsigned>(tiles_of(a.op)),
+                    .z = replicas,
+                    .threads = static_cast<unsigned>(cuda::kThreads),
+                    .shared_bytes = kScratchBytes};
+    ((a.op.kind == Kinds ? machine.template launch<RunOther<Kinds>>(grid, a) : void()), ...);
+}
+template <class Machine, OpKind... Kinds>
+void launch_product_of(KindList<Kinds...>, Machine& machine, const OpArgs& a, unsigned replicas) {
+    ((a.op.kind == Kinds ? launch_tiles<Machine, Kinds>(machine, a, replicas) : void()), ...);
 }
 
 template <class Machine>
 void launch_op(Machine& machine, const OpArgs& a, unsigned replicas) {
-    switch (a.op.kind) {
-        case OpKind::dense_forward:
-            launch_dense<Machine, OpKind::dense_forward>(machine, a, replicas);
-            break;
-        case OpKind::dense_data:
-            launch_dense<Machine, OpKind::dense_data>(machine, a, replicas);
-            break;
-        case OpKind::dense_weights:
-            launch_dense<Machine, OpKind::dense_weights>(machine, a, replicas);
-            break;
-        case OpKind::conv_forward:
-            launch_conv<Machine, OpKind::conv_forward>(machine, a, replicas);
-            break;
-        case OpKind::conv_data:
-            launch_conv<Machine, OpKind::conv_data>(machine, a, replicas);
-            break;
-        case OpKind::conv_weights:
-            launch_conv<Machine, OpKind::conv_weights>(machine, a, replicas);
-            break;
-        default:
-            machine.template launch<RunSimple>(
-                {.x = static_cast<unsigned>(tiles_of(a.op)),
-                 .z = replicas,
-                 .threads = static_cast<unsigned>(RunSimple::kThreads),
-                 .shared_bytes = kScratchBytes},
-                a);
-    }
+    if (is_product(a.op.kind))
+        launch_product_of(ProductKinds{}, machine, a, replicas);
+    else
+        launch_any(OtherKinds{}, machine, a, replicas);
 }
 
 }  // namespace gossamer::cuda

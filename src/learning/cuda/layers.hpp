@@ -16,6 +16,14 @@ GOSSAMER_BODY void each_of(Block& block, int tile, int count, Use&& use) {
     });
 }
 
+// A block's sum of one double a thread, in a fixed order; the result is red[0] afterwards.
+GOSSAMER_BODY void sum_tree(Block& block, double* red) {
+    for (int width = kThreads / 2; width > 0; width /= 2)
+        block.each([&](int t) {
+            if (t < width) red[t] += red[t + width];
+        });
+}
+
 // Rows beyond the batch's size become zeros with label -1, and add nothing to any gradient.
 GOSSAMER_BODY void gather_batch(Block& block, const Op& op, const Room& room, int tile) {
     const ReplicaJob& job = *room.job;
@@ -33,7 +41,9 @@ GOSSAMER_BODY void gather_batch(Block& block, const Op& op, const Room& room, in
                     ? static_cast<float>(job.bytes[from * op.features + feature]) * job.byte_scale
                     : job.floats[from * op.features + feature];
         out[e] = value;
-        if (feature == 0) labels[row] = there && job.labels != nullptr ? job.labels[from] : -1;
+        for (int j = feature; j < op.label_count; j += op.features)
+            labels[std::int64_t{row} * op.label_count + j] =
+                there && job.labels != nullptr ? job.labels[from * op.label_count + j] : -1;
         if (op.targets < 0) return;
         for (int j = feature; j < op.target_count; j += op.features)
             room.arena[op.targets + std::int64_t{row} * op.target_count + j] =
@@ -80,7 +90,6 @@ GOSSAMER_BODY void pool_forward(Block& block, const Op& op, const Room& room, in
 // Each input element asks the windows it lies in, top to bottom, left to right.
 GOSSAMER_BODY void pool_back(Block& block, const Op& op, const Room& room, int tile, bool most) {
     const float* dy = room.arena + op.in;
-    float* dx = room.arena + op.out;
     const auto* winner = reinterpret_cast<const std::int32_t*>(room.arena + op.kept);
     const float share = 1.0f / static_cast<float>(op.window_height * op.window_width);
     each_of(block, tile, op.count, [&](int e) {
@@ -98,21 +107,28 @@ GOSSAMER_BODY void pool_back(Block& block, const Op& op, const Room& room, int t
                 else if (winner[at] == k)
                     sum += dy[at];
             }
-        dx[e] = op.y >= 0 ? slope(op.activation, sum, room.arena[op.y + e]) : sum;
+        give(op, room, e, sum);
     });
 }
 
 GOSSAMER_BODY void activate_all(Block& block, const Op& op, const Room& room, int tile) {
-    each_of(block, tile, op.count, [&](int e) {
-        room.arena[op.out + e] = activate(op.activation, room.arena[op.in + e]);
-    });
+    each_of(block, tile, op.count,
+            [&](int e) { room.arena[op.out + e] = activate(op.function, room.arena[op.in + e]); });
 }
-// `kept`: this stage's own output, by whose slope the gradient was already multiplied when it was
-// made; so only that of the stage before is left.
+// By the slope of this stage the gradient was multiplied when it was made, unless it needs the
+// input; so only that of the stage before is left.
 GOSSAMER_BODY void activate_back(Block& block, const Op& op, const Room& room, int tile) {
     each_of(block, tile, op.count, [&](int e) {
         const float d = room.arena[op.in + e];
-        room.arena[op.out + e] = op.y >= 0 ? slope(op.activation, d, room.arena[op.y + e]) : d;
+        give(op, room, e,
+             needs_input(op.function) ? slope_at(op.function, d, room.arena[op.second + e]) : d);
+    });
+}
+
+GOSSAMER_BODY void add_stages(Block& block, const Op& op, const Room& room, int tile) {
+    each_of(block, tile, op.count, [&](int e) {
+        room.arena[op.out + e] =
+            activate(op.activation, room.arena[op.in + e] + room.arena[op.second + e]);
     });
 }
 
@@ -139,8 +155,7 @@ GOSSAMER_BODY void drop_out_back(Block& block, const Op& op, const Room& room, i
     each_of(block, tile, op.count, [&](int e) {
         const bool kept =
             op.rate <= 0 || kept_by_dropout(static_cast<std::uint32_t>(e), op.rate, draws);
-        const float d = kept ? room.arena[op.in + e] * (op.rate > 0 ? more : 1.0f) : 0.0f;
-        room.arena[op.out + e] = op.y >= 0 ? slope(op.activation, d, room.arena[op.y + e]) : d;
+        give(op, room, e, kept ? room.arena[op.in + e] * (op.rate > 0 ? more : 1.0f) : 0.0f);
     });
 }
 

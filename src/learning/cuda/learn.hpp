@@ -7,14 +7,6 @@ namespace gossamer::cuda {
 
 enum LossKind { kSoftmax = 0, kSquared = 1, kSigmoidCross = 2, kReconstruction = 3 };
 
-// A block's sum of one double a thread, in a fixed order; the result is red[0] afterwards.
-GOSSAMER_BODY void sum_tree(Block& block, double* red) {
-    for (int width = kThreads / 2; width > 0; width /= 2)
-        block.each([&](int t) {
-            if (t < width) red[t] += red[t + width];
-        });
-}
-
 // Softmax cross-entropy of one row; leaves e^(z - top) summed. Label in [0, outputs).
 GOSSAMER_BODY double softmax_row(const float* z, int outputs, int label, float& top, float& sum,
                                  bool& hit) {
@@ -38,31 +30,31 @@ GOSSAMER_BODY double element_loss(int loss, float z, float wanted, float& deriva
     return double(z > 0 ? z : 0.0f * z) - double(wanted) * double(z) + log_of(1.0 + double(e));
 }
 
-// One block per replica. Writes the gradient of the last stage's input to its activation, notes the
-// step's figures for the ops that follow, and counts it.
+// One block per replica. Rows are a sample's labels, or the sample; a label of -1 counts nothing.
+// Writes the gradient of the last stage's input to its activation, notes the step's figures for the
+// ops that follow, and counts it.
 GOSSAMER_BODY void loss_of_batch(Block& block, const Op& op, const Areas& areas, const Room& room,
                                  int replica) {
     auto* red = reinterpret_cast<double*>(block.shared);
     auto* hits = reinterpret_cast<double*>(block.shared) + kThreads;
+    auto* counts = reinterpret_cast<double*>(block.shared) + 2 * kThreads;
     const int step = room.state->step;
     const int size = slot_of(*room.job, step, room.state->failed, op.batch).size;
-    const int outputs = op.n, rows = op.batch;
+    const int outputs = op.n, rows = op.batch * op.label_count, used = size * op.label_count;
     const float* z = room.arena + op.in;
-    float* dz = op.out >= 0 ? room.arena + op.out : nullptr;
     float* kept = room.arena + op.kept;  // top and sum of each row
     const auto* labels = reinterpret_cast<const std::int32_t*>(room.arena + op.labels);
     const float* targets = op.targets >= 0 ? room.arena + op.targets : nullptr;
-    const float share = 1.0f / static_cast<float>(size < 1 ? 1 : size);
-    const float each = share / static_cast<float>(outputs);
 
     block.each([&](int t) {  // rows
         double sum = 0;
-        int hit_count = 0;
-        for (int r = t; r < size; r += kThreads) {
+        int hit_count = 0, counted = 0;
+        for (int r = t; r < used; r += kThreads) {
             const float* row = z + std::int64_t{r} * outputs;
             bool hit = false;
             const int label = labels[r];
             if (op.loss == kSoftmax) {
+                if (label < 0) continue;
                 sum += softmax_row(row, outputs, label, kept[2 * r], kept[2 * r + 1], hit);
             } else if (op.scores_labels) {
                 int largest = 0;
@@ -70,18 +62,22 @@ GOSSAMER_BODY void loss_of_batch(Block& block, const Op& op, const Areas& areas,
                     if (row[j] > row[largest]) largest = j;
                 hit = largest == label;
             }
-            hit_count += hit ? 1 : 0;
+            ++counted, hit_count += hit ? 1 : 0;
         }
-        red[t] = sum, hits[t] = hit_count;
+        red[t] = sum, hits[t] = hit_count, counts[t] = counted;
     });
+    sum_tree(block, counts);
+    const double counted = counts[0];
+    const float share = 1.0f / static_cast<float>(counted < 1 ? 1 : counted);
+    const float each = share / static_cast<float>(outputs);
     block.each([&](int t) {  // elements
         double sum = 0;
         for (int e = t; e < rows * outputs; e += kThreads) {
             const int r = e / outputs, j = e % outputs;
             float d = 0;
-            if (r < size) {
+            if (r < used) {
                 if (op.loss == kSoftmax) {
-                    d = share * (exp_of(z[e] - kept[2 * r]) / kept[2 * r + 1]);
+                    if (labels[r] >= 0) d = share * (exp_of(z[e] - kept[2 * r]) / kept[2 * r + 1]);
                     if (j == labels[r]) d -= share;
                 } else {
                     const float wanted = targets != nullptr ? targets[e]
@@ -92,8 +88,7 @@ GOSSAMER_BODY void loss_of_batch(Block& block, const Op& op, const Areas& areas,
                     d = each * derivative;
                 }
             }
-            if (dz != nullptr)
-                dz[e] = op.y >= 0 ? slope(op.activation, d, room.arena[op.y + e]) : d;
+            if (op.out >= 0) give(op, room, e, d);
         }
         if (op.loss != kSoftmax) red[t] = sum / double(outputs);
     });
@@ -106,9 +101,12 @@ GOSSAMER_BODY void loss_of_batch(Block& block, const Op& op, const Areas& areas,
         state.size = active && good ? size : 0;
         if (active && !good) state.failed = step + 1;
         if (active && good) {
-            state.loss_sum += red[0];
+            // While training, of the batch's mean.
+            const bool means = op.training && counted > 0 && counted != double(size);
+            state.loss_sum += means ? red[0] / counted * double(size) : red[0];
             state.seen += static_cast<std::uint64_t>(size);
             state.correct += static_cast<std::uint64_t>(hits[0]);
+            state.counted += static_cast<std::uint64_t>(counted);
         }
         if (areas.steps != nullptr && step < room.job->step_count) {
             state.row = areas.steps[std::int64_t{step} * areas.replica_count + replica];

@@ -24,6 +24,24 @@ enum class OpKind : int {
     activate_back,
     dropout,
     dropout_back,
+    norm,
+    norm_back,
+    norm_sums,     // of the gradients of gain and shift, in parts
+    norm_weights,  // the parts together
+    add,
+    embed,
+    entry_weights,  // of a table's entries
+    add_positions,
+    position_weights,
+    lstm_cell,  // one step of all sequences
+    lstm_cell_back,
+    gru_cell,
+    gru_cell_back,
+    last_step,
+    last_step_back,
+    attend,
+    attend_back,
+    multiply_factors,
     loss,      // also counts the step
     squares,   // of the gradient, for clipping
     optimise,  // every optimiser but fused plain SGD
@@ -51,11 +69,16 @@ struct Op {
     int row_tiles = 1, column_tiles = 1;
     TileKind tile = TileKind::small;
     bool fused = false, training = false, scores_labels = false;
+    bool adds =
+        false;  // to the gradient that others have given, where outputs have several readers
     int loss = 0;
+    int in_stride = 0, out_stride = 0;  // floats between rows
     // Floats into the replica's arena; -1: none.
     std::int64_t in = -1, out = -1, kept = -1, labels = -1, targets = -1;
     std::int64_t y = -1;                   // the output whose activation the gradient passes
     std::int64_t weights = -1, bias = -1;  // floats into the parameters
+    std::int64_t second = -1;              // another input; of factors: the items', in parameters
+    std::int64_t gates = -1, cells = -1, before = -1, carried = -1, from = -1;  // of sequences
     std::int64_t partials = 0;  // floats into the plan's workspace: partial sums of split products
     std::int64_t tickets = 0;
     const Pixel* pixels = nullptr;
@@ -63,7 +86,10 @@ struct Op {
     // The images that pixels and windows point into; or pools: in and out.
     int height = 1, width = 1, channels = 1, divide = 1;
     int out_height = 1, out_width = 1, window_height = 1, window_width = 1, stride = 1;
-    int batch = 0, features = 0, target_count = 0;
+    int rows = 1, groups = 1, steps = 1, step = 0;
+    bool centred = true;
+    int function = kNone;  // what an activation stage applies
+    int batch = 0, features = 0, target_count = 0, label_count = 1;
     int stage = 0;  // number of the stage, for dropout
     float rate = 0;
 };
@@ -83,7 +109,7 @@ struct ReplicaJob {
 
 struct ReplicaState {
     double loss_sum = 0;
-    std::uint64_t seen = 0, correct = 0, draws = 0;
+    std::uint64_t seen = 0, correct = 0, counted = 0, draws = 0;
     int step = 0;    // the next one
     int size = 0;    // of the batch at hand; 0: nothing to learn
     int failed = 0;  // 1 + the step whose loss was not finite; nothing is learned after it
@@ -138,6 +164,28 @@ GOSSAMER_BOTH Slot slot_of(const ReplicaJob& job, int step, int failed, int batc
     return {static_cast<std::int64_t>(epoch) * job.row_count + std::int64_t{index} * batch,
             left < batch ? left : batch};
 }
+
+// Gives the gradient of output e to the stage that made it, through the slope of its activation.
+GOSSAMER_BODY void give(const Op& op, const Room& room, std::int64_t e, float d) {
+    if (op.y >= 0) d = slope(op.activation, d, room.arena[op.y + e]);
+    float& to = room.arena[op.out + e];
+    to = op.adds ? to + d : d;
+}
+
+// Takes the gradient of a parameter: a step of plain SGD at once, or into the gradient.
+struct Learner {
+    float* to;
+    float rate, decay;
+    bool fused;
+    GOSSAMER_BODY Learner(const Op& op, const Areas& areas, const Room& room)
+        : to(op.fused ? room.parameters : room.gradient),
+          rate(room.state->row.rate),
+          decay(areas.optimiser.decay),
+          fused(op.fused) {}
+    GOSSAMER_BODY void take(std::int64_t at, float gradient) const {
+        to[at] = fused ? sgd_step(to[at], gradient, rate, decay) : gradient;
+    }
+};
 
 // Threads of every kernel but large products.
 constexpr int kThreads = 128;

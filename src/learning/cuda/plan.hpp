@@ -12,7 +12,7 @@
 
 namespace gossamer::cuda {
 
-constexpr int kGraphSteps = 16;                       // steps in one launch of a graph
+constexpr int kGraphSteps = 16, kGraphOps = 4096;     // in one launch of a graph, at most
 constexpr std::size_t kChipBytes = 110 * 1024;        // of a block, so that two share a processor
 constexpr std::uint64_t kPersistentMost = 1'000'000;  // parameters, unless asked for
 
@@ -23,7 +23,8 @@ public:
          std::size_t shared_bytes)
         : options_(options), machine_(options.device), outbox_(machine_) {
         input_count_ = net.input_count, output_count_ = net.output_count;
-        target_count_ = net.target_count, loss_ = static_cast<int>(net.loss);
+        target_count_ = net.target_count, label_count_ = net.label_count;
+        loss_ = static_cast<int>(net.loss);
         Optimiser& o = areas_.optimiser;
         o.kind = static_cast<int>(options.optimiser), o.nesterov = options.nesterov != 0;
         o.momentum = options.momentum, o.decay = options.decay, o.beta1 = options.beta1;
@@ -57,8 +58,8 @@ public:
 
     // Empty, or what is wrong with a job.
     std::string fault(const gossamer_cuda_job& job) const {
-        return job_fault<Machine>(job, {input_count_, output_count_, target_count_, loss_,
-                                        static_cast<std::uint64_t>(areas_.parameter_count),
+        return job_fault<Machine>(job, {input_count_, output_count_, target_count_, label_count_,
+                                        loss_, static_cast<std::uint64_t>(areas_.parameter_count),
                                         options_.replica_max, scoring()});
     }
 
@@ -83,7 +84,7 @@ public:
         for (std::uint32_t r = 0; r < count; ++r) {
             auto& one = job.replicas[r];
             one.loss_sum = states[r].loss_sum, one.seen = states[r].seen;
-            one.correct = states[r].correct;
+            one.correct = states[r].correct, one.counted = states[r].counted;
             one.failed_step = static_cast<std::uint32_t>(states[r].failed);
         }
     }
@@ -294,6 +295,9 @@ private:
         }
         machine_.join();
     }
+    int graph_steps() const {
+        return std::clamp(kGraphOps / static_cast<int>(program_.ops.size()), 1, kGraphSteps);
+    }
     void drop_graphs() {
         machine_.destroy(graph_);
         machine_.destroy(single_);
@@ -309,12 +313,12 @@ private:
         launch_step(replicas);
         single_ = machine_.end_graph();
         machine_.begin_graph();
-        for (int i = 0; i < kGraphSteps; ++i) launch_step(replicas);
+        for (int i = 0; i < graph_steps(); ++i) launch_step(replicas);
         graph_ = machine_.end_graph();
         if (!machine_.failed()) graph_replicas_ = replicas;
     }
     void run_graphs(std::uint32_t, int steps) {
-        for (; steps >= kGraphSteps; steps -= kGraphSteps) machine_.play(graph_);
+        for (; steps >= graph_steps(); steps -= graph_steps()) machine_.play(graph_);
         for (; steps > 0; --steps) machine_.play(single_);
     }
     void run_persistent(std::uint32_t replicas, int steps) {
@@ -365,7 +369,7 @@ private:
     Program program_;
     Areas areas_;
     std::uint64_t input_count_ = 0, output_count_ = 0;
-    std::uint32_t target_count_ = 0;
+    std::uint32_t target_count_ = 0, label_count_ = 1;
     int loss_ = 0;
     bool fused_ = false, persistent_ = false, weights_on_chip_ = false;
     std::size_t shared_bytes_ = 0;

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-#define GOSSAMER_CUDA_VERSION 1u
+#define GOSSAMER_CUDA_VERSION 2u
 #define GOSSAMER_CUDA_SYMBOL "gossamer_cuda_plugin"
 
 enum {
@@ -51,13 +51,26 @@ enum { /* layers */
     GOSSAMER_CUDA_MAX_POOL = 2,
     GOSSAMER_CUDA_AVERAGE_POOL = 3,
     GOSSAMER_CUDA_ACTIVATION = 4,
-    GOSSAMER_CUDA_DROPOUT = 5
+    GOSSAMER_CUDA_DROPOUT = 5,
+    GOSSAMER_CUDA_GROUP_NORM = 6, /* gain at weight_offset, shift at bias_offset */
+    GOSSAMER_CUDA_LAYER_NORM = 7, /* each position on its own */
+    GOSSAMER_CUDA_RMS_NORM = 8,   /* the same, not centred, not biased */
+    GOSSAMER_CUDA_ADD = 9,        /* to its input, the output of `source` */
+    GOSSAMER_CUDA_EMBEDDING = 10, /* the first: numbers below `vocabulary` */
+    GOSSAMER_CUDA_POSITION = 11,
+    GOSSAMER_CUDA_LSTM = 12, /* gates input, forget, cell, output; `width` steps; recurrent weights */
+    GOSSAMER_CUDA_GRU = 13,  /* gates update, reset, new; at second_offset */
+    GOSSAMER_CUDA_LAST = 14, /* of `width` steps */
+    GOSSAMER_CUDA_ATTENTION = 15, /* causal, `groups` heads; the projection after it is second */
+    GOSSAMER_CUDA_FACTORS = 16 /* the first: users x rank, items x rank, biases of users, items, all */
 };
-enum { /* activations */
+enum { /* activations; the last two in layers of their own, GOSSAMER_CUDA_ACTIVATION */
     GOSSAMER_CUDA_LINEAR = 0,
     GOSSAMER_CUDA_RELU = 1,
     GOSSAMER_CUDA_TANH = 2,
-    GOSSAMER_CUDA_SIGMOID = 3
+    GOSSAMER_CUDA_SIGMOID = 3,
+    GOSSAMER_CUDA_GELU = 4, /* the form with tanh */
+    GOSSAMER_CUDA_SILU = 5
 };
 enum { /* losses; those but softmax: mean over all outputs */
     GOSSAMER_CUDA_SOFTMAX = 0,
@@ -66,15 +79,19 @@ enum { /* losses; those but softmax: mean over all outputs */
     GOSSAMER_CUDA_RECONSTRUCTION = 3 /* squared error against the sample itself */
 };
 
-/* Each layer reads the one before. Images are height x width x channels, weights window height x
- * window width x channels in x channels out (dense: in x out), row-major. Offsets in floats. */
+/* Images are height x width x channels, sequences width x channels; weights window height x window
+ * width x channels in x channels out (dense: in x out), row-major. Offsets in floats. */
 typedef struct {
     uint32_t kind, activation;
     uint32_t height, width, channels, out_height, out_width, out_channels;
     uint32_t window_height, window_width, stride, pad_top, pad_left;
     uint32_t biased;
     uint64_t weight_offset, bias_offset;
-    float rate; /* of dropout */
+    float rate;            /* of dropout */
+    int32_t input, source; /* layers before whose outputs are read; -1: the sample */
+    uint32_t groups;       /* of a group norm; heads */
+    uint32_t vocabulary, items, rank; /* of an embedding; of factors, with `vocabulary` users */
+    uint64_t second_offset, second_bias_offset;
 } gossamer_cuda_layer;
 
 typedef struct {
@@ -84,6 +101,7 @@ typedef struct {
     uint64_t parameter_count, input_count, output_count;
     uint32_t loss;
     uint32_t target_count; /* of the data; 0: labels */
+    uint32_t label_count;  /* labels a sample, each of output_count / label_count classes */
 } gossamer_cuda_network;
 
 enum { GOSSAMER_CUDA_AUTO = 0, GOSSAMER_CUDA_GRAPH = 1, GOSSAMER_CUDA_PERSISTENT = 2 };
@@ -107,9 +125,9 @@ typedef struct {
     const uint8_t* bytes; /* samples x features, times byte_scale; or */
     const float* floats;
     float byte_scale;
-    const int32_t* labels; /* or */
+    const int32_t* labels; /* samples x label_count; -1, where there are several: counts nothing; or */
     const float* targets;  /* samples x target_count */
-    uint32_t target_count, class_count;
+    uint32_t target_count, class_count, label_count;
 } gossamer_cuda_data_description;
 
 typedef struct {
@@ -157,8 +175,9 @@ typedef struct {
     uint64_t out_room_bytes;
     /* Filled in: */
     uint64_t out_bytes;
-    double loss_sum, delta_norm; /* norm before clipping; 0 where nothing is clipped */
-    uint64_t seen, correct;
+    double loss_sum;   /* over samples: of the mean over a batch's labels, times its size */
+    double delta_norm; /* norm before clipping; 0 where nothing is clipped */
+    uint64_t seen, correct, counted; /* samples; labels */
     uint32_t failed_step; /* not 0: the loss of this batch was not finite; weights are of before */
     uint32_t finite;      /* 0: weights are not finite; nothing was written to out */
 } gossamer_cuda_replica;

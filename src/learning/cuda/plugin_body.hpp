@@ -48,8 +48,12 @@ struct Functions {
             d->feature_count > (1u << 30) || (d->bytes == nullptr) == (d->floats == nullptr) ||
             (d->targets == nullptr) != (d->target_count == 0))
             return fail(error, GOSSAMER_CUDA_ARGUMENT, "the sizes of a data set do not agree");
-        for (std::uint64_t i = 0; d->labels != nullptr && i < d->sample_count; ++i)
-            if (d->labels[i] < 0 || static_cast<std::uint32_t>(d->labels[i]) >= d->class_count)
+        if (d->labels != nullptr && (d->label_count == 0 || d->label_count > (1u << 24)))
+            return fail(error, GOSSAMER_CUDA_ARGUMENT, "a data set has labels, but none a sample");
+        const std::uint64_t labels = d->sample_count * d->label_count;
+        const std::int32_t least = d->label_count > 1 ? -1 : 0;
+        for (std::uint64_t i = 0; d->labels != nullptr && i < labels; ++i)
+            if (d->labels[i] < least || d->labels[i] >= static_cast<std::int64_t>(d->class_count))
                 return fail(error, GOSSAMER_CUDA_ARGUMENT, "a label is out of range");
         auto data = std::make_unique<DeviceData<Machine>>(device, *d);
         if (data->machine.failed()) return told(error, data->machine.failure());

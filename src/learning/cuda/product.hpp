@@ -294,7 +294,7 @@ GOSSAMER_BODY void forward_product(Block& block, const Op& op, const Areas& area
     const float* bias = op.bias >= 0 ? room.parameters + op.bias : nullptr;
     each_element<T>(block, sums, op, part, [&](int row, int column, float value) {
         const float x = bias != nullptr ? value + bias[column] : value;
-        out[std::int64_t{row} * op.n + column] = activate(op.activation, x);
+        out[std::int64_t{row} * op.out_stride + column] = activate(op.activation, x);
     });
 }
 
@@ -305,11 +305,8 @@ GOSSAMER_BODY void data_product(Block& block, const Op& op, const Areas& areas, 
     PerThread<Sums<T>, T::kBlock> sums;
     multiply_tile<T>(block, sums, a, b, part);
     if (!gather_parts<T>(block, sums, op, areas, slot, split)) return;
-    float* out = room.arena + op.out;
-    const float* y = op.y >= 0 ? room.arena + op.y : nullptr;
     each_element<T>(block, sums, op, part, [&](int row, int column, float value) {
-        const std::int64_t at = std::int64_t{row} * op.n + column;
-        out[at] = y != nullptr ? slope(op.activation, value, y[at]) : value;
+        give(op, room, std::int64_t{row} * op.out_stride + column, value);
     });
 }
 
@@ -322,17 +319,14 @@ GOSSAMER_BODY void weights_product(Block& block, const Op& op, const Areas& area
     PerThread<Sums<T>, T::kBlock> sums;
     multiply_tile<T>(block, sums, a, b, part);
     if (!gather_parts<T>(block, sums, op, areas, slot, split)) return;
-    const float rate = room.state->row.rate, decay = areas.optimiser.decay;
-    float* to = (op.fused ? room.parameters : room.gradient);
+    const Learner learner(op, areas, room);
     each_element<T>(block, sums, op, part, [&](int row, int column, float value) {
-        float& w = to[op.weights + std::int64_t{row} * op.n + column];
-        w = op.fused ? sgd_step(w, value, rate, decay) : value;
+        learner.take(op.weights + std::int64_t{row} * op.n + column, value);
     });
     if (!part.column_sums) return;
     block.each([&](int t) {
-        if (t >= T::kColumns || part.column + t >= op.n) return;
-        float& b0 = to[op.bias + part.column + t];
-        b0 = op.fused ? sgd_step(b0, sums[t].column, rate, decay) : sums[t].column;
+        if (t < T::kColumns && part.column + t < op.n)
+            learner.take(op.bias + part.column + t, sums[t].column);
     });
 }
 
@@ -344,10 +338,12 @@ GOSSAMER_BODY void run_product(Block& block, const Op& op, const Areas& areas, c
     const float* w = room.parameters + op.weights;
     if constexpr (Kind == OpKind::dense_forward)
         forward_product<T>(block, op, areas, room, tile, slot, split,
-                           Stored<true>{in, op.m, op.k, op.k}, Stored<false>{w, op.n, op.k, op.n});
+                           Stored<true>{in, op.m, op.k, op.in_stride},
+                           Stored<false>{w, op.n, op.k, op.n});
     else if constexpr (Kind == OpKind::dense_data)
         data_product<T>(block, op, areas, room, tile, slot, split,
-                        Stored<true>{in, op.m, op.k, op.k}, Stored<true>{w, op.n, op.k, op.k});
+                        Stored<true>{in, op.m, op.k, op.in_stride},
+                        Stored<true>{w, op.n, op.k, op.k});
     else if constexpr (Kind == OpKind::dense_weights)
         weights_product<T>(block, op, areas, room, tile, slot, split,
                            Stored<false>{in, op.m, op.k, op.m},

@@ -1,259 +1,268 @@
-// From a network to the ops of one step, and how much memory they need. Nothing here depends on the
-// card found: the same network, batch and number of replicas give the same ops, so the same bits.
+// From a network to the ops of one step. Nothing here depends on the card found: the same network,
+// batch and number of replicas give the same ops, so the same bits.
 #pragma once
 
-#include <algorithm>
-#include <vector>
+#include <utility>
 
-#include "learning/cuda/network_fault.hpp"
-#include "learning/cuda/plugin.h"
-#include "learning/cuda/run_op.hpp"
+#include "learning/cuda/program_sequences.hpp"
 
 namespace gossamer::cuda {
 
-struct Program {
-    std::vector<Op> ops;
-    // Tables that ops point into once they lie on the card: table_at[i] of ops[i].
-    struct TableAt {
-        std::int64_t pixels = -1, windows = -1;
-    };
-    std::vector<TableAt> table_at;
-    std::vector<Pixel> pixels;
-    std::vector<Window> windows;
-    std::int64_t arena_floats = 0;      // of each replica
-    std::int64_t workspace_floats = 0;  // of all
-    std::int64_t ticket_count = 0;
-};
-
-struct ProgramOptions {
-    int batch = 1, replicas = 1;
-    bool scoring = false, persistent = false;
-    bool fused = true, clips = false;
-};
-
-class ProgramBuilder {
+class ProgramBuilder : ProgramSequences {
 public:
     ProgramBuilder(const gossamer_cuda_network& net, const ProgramOptions& options)
-        : net_(net), options_(options), batch_(options.batch) {}
+        : ProgramSequences(net, options) {}
 
     Program build() {
-        const int last = static_cast<int>(net_.layer_count) - 1;
+        const int last = number(net_.layer_count) - 1;
         place_batch();
+        for (int i = 0; i <= last; ++i) place(i);
         for (int i = 0; i <= last; ++i) forward(i);
         place_loss(last);
         if (!options_.scoring) {
-            int first = 0;
-            while (first < last && !learns(layer(first))) ++first;
-            for (int i = last; i >= first; --i) {
-                if (i > first) back(i);
-                weights(i);
-            }
+            for (int i = last; i >= 0; --i)
+                if (needs(i)) back(i);
             if (!options_.fused) place_optimiser();
         }
-        for (Op& op : program_.ops) divide(op);
+        for (Op& op : program_.ops)
+            if (is_product(op.kind))
+                divide(op, options_.replicas, options_.persistent, program_.workspace_floats,
+                       program_.ticket_count);
         return std::move(program_);
     }
 
 private:
-    using Layer = gossamer_cuda_layer;
-    const Layer& layer(int i) const { return net_.layers[i]; }
-    static bool learns(const Layer& l) {
-        return l.kind == GOSSAMER_CUDA_DENSE || l.kind == GOSSAMER_CUDA_CONV;
-    }
-    static int number(std::uint64_t n) { return static_cast<int>(n); }
-
-    std::int64_t reserve(std::int64_t floats) {
-        const std::int64_t at = program_.arena_floats;
-        program_.arena_floats += (floats + 31) / 32 * 32;  // 128 bytes
-        return at;
-    }
-    int in_count(const Layer& l) const { return number(l.height) * l.width * l.channels * batch_; }
-    int out_count(const Layer& l) const {
-        return number(l.out_height) * l.out_width * l.out_channels * batch_;
-    }
-    std::int64_t output_of(int i) const {
-        return i < 0 ? input_ : outputs_[static_cast<std::size_t>(i)];
-    }
-    Op& add(OpKind kind, Program::TableAt tables = {}) {
-        program_.ops.emplace_back();
-        program_.table_at.push_back(tables);
-        Op& op = program_.ops.back();
-        op.kind = kind, op.batch = batch_, op.training = !options_.scoring;
-        return op;
-    }
-    // The activation whose slope multiplies the gradient of layer i's output.
-    void pass_slope(Op& op, int i) const {
-        op.activation = number(layer(i).activation);
-        op.y = op.activation != kNone ? output_of(i) : -1;
-    }
-
     void place_batch() {
         input_ = reserve(static_cast<std::int64_t>(net_.input_count) * batch_);
-        labels_ = reserve(batch_);
+        labels_ = reserve(std::int64_t{batch_} * net_.label_count);
         if (net_.target_count > 0)
             targets_ = reserve(static_cast<std::int64_t>(net_.target_count) * batch_);
         Op& op = add(OpKind::gather);
         op.out = input_, op.labels = labels_, op.targets = targets_;
         op.features = number(net_.input_count), op.target_count = number(net_.target_count);
+        op.label_count = number(net_.label_count);
         op.count = op.features * batch_;
     }
+    void place(int i) {
+        const Layer& l = layer(i);
+        Placed& p = placed(i);
+        p.output = reserve(out_count(l));
+        p.needs = !options_.scoring &&
+                  (learns(l) || needs(l.input) || (l.kind == GOSSAMER_CUDA_ADD && needs(l.source)));
+        if (p.needs) p.delta = reserve(out_count(l));
+    }
 
-    // How a layer's windows lie: of the way forth, and of the gradient of its weights.
-    Program::TableAt forward_tables(const Layer& l) {
-        const Program::TableAt at{std::int64_t(program_.pixels.size()),
-                                  std::int64_t(program_.windows.size())};
-        for (int b = 0; b < batch_; ++b)
-            for (int y = 0; y < number(l.out_height); ++y)
-                for (int x = 0; x < number(l.out_width); ++x)
-                    program_.pixels.push_back({y * number(l.stride) - number(l.pad_top),
-                                               x * number(l.stride) - number(l.pad_left),
-                                               b * number(l.height * l.width * l.channels), 0});
-        for (int y = 0; y < number(l.window_height); ++y)
-            for (int x = 0; x < number(l.window_width); ++x)
-                for (int c = 0; c < number(l.channels); ++c)
-                    program_.windows.push_back({y, x, c, 0});
-        return at;
+    void forward(int i) {
+        switch (layer(i).kind) {
+            case GOSSAMER_CUDA_DENSE: return dense(i);
+            case GOSSAMER_CUDA_CONV: return conv(i);
+            case GOSSAMER_CUDA_MAX_POOL:
+            case GOSSAMER_CUDA_AVERAGE_POOL: return pool(i);
+            case GOSSAMER_CUDA_GROUP_NORM:
+            case GOSSAMER_CUDA_LAYER_NORM:
+            case GOSSAMER_CUDA_RMS_NORM: return norm(i);
+            case GOSSAMER_CUDA_LSTM:
+            case GOSSAMER_CUDA_GRU: return recurrent(i);
+            case GOSSAMER_CUDA_ATTENTION: return attention(i);
+            default: return simple(i);
+        }
     }
-    Program::TableAt back_tables(const Layer& l) {
-        const Program::TableAt at{std::int64_t(program_.pixels.size()),
-                                  std::int64_t(program_.windows.size())};
-        for (int b = 0; b < batch_; ++b)
-            for (int y = 0; y < number(l.height); ++y)
-                for (int x = 0; x < number(l.width); ++x)
-                    program_.pixels.push_back(
-                        {y + number(l.pad_top), x + number(l.pad_left),
-                         b * number(l.out_height * l.out_width * l.out_channels), 0});
-        for (int y = 0; y < number(l.window_height); ++y)
-            for (int x = 0; x < number(l.window_width); ++x)
-                for (int c = 0; c < number(l.out_channels); ++c)
-                    program_.windows.push_back(
-                        {-y, -x, c,
-                         (y * number(l.window_width) + x) * number(l.channels * l.out_channels) +
-                             c});
-        return at;
+    void back(int i) {
+        switch (layer(i).kind) {
+            case GOSSAMER_CUDA_DENSE: return dense_back(i);
+            case GOSSAMER_CUDA_CONV: return conv_back(i);
+            case GOSSAMER_CUDA_GROUP_NORM:
+            case GOSSAMER_CUDA_LAYER_NORM:
+            case GOSSAMER_CUDA_RMS_NORM: return norm_back(i);
+            case GOSSAMER_CUDA_EMBEDDING: return embedding_back(i);
+            case GOSSAMER_CUDA_FACTORS: return factors_back(i);
+            case GOSSAMER_CUDA_LSTM:
+            case GOSSAMER_CUDA_GRU: return recurrent_back(i);
+            case GOSSAMER_CUDA_ATTENTION: return attention_back(i);
+            default: return simple_back(i);
+        }
     }
-    static void images(Op& op, std::uint32_t height, std::uint32_t width, std::uint32_t channels,
-                       std::uint32_t divide) {
-        op.height = number(height), op.width = number(width), op.channels = number(channels);
-        op.divide = number(divide);
+
+    // ---- products ----
+
+    void dense(int i) {
+        const Layer& l = layer(i);
+        forward_dense(rows(l), number(l.out_channels), number(l.channels), output_of(l.input),
+                      placed(i).output, l.weight_offset, l.biased != 0, l.bias_offset)
+            .activation = number(l.activation);
     }
-    static void pool(Op& op, const Layer& l) {
+    void dense_back(int i) {
+        const Layer& l = layer(i);
+        const int in = number(l.channels), out = number(l.out_channels);
+        if (needs(l.input))
+            give_to(back_dense(rows(l), in, out, placed(i).delta, l.weight_offset), l.input);
+        learner(dense_weights(in, out, rows(l), output_of(l.input), placed(i).delta),
+                l.weight_offset, l.biased != 0, l.bias_offset);
+    }
+
+    void conv(int i) {
+        const Layer& l = layer(i);
+        placed(i).tables = forward_tables(l);
+        Op& op = product(OpKind::conv_forward, batch_ * number(l.out_height * l.out_width),
+                         number(l.out_channels),
+                         number(l.window_height * l.window_width * l.channels), placed(i).tables);
+        images(op, l.height, l.width, l.channels, 1);
+        op.in = output_of(l.input), op.out = placed(i).output, op.weights = offset(l.weight_offset);
+        op.bias = l.biased != 0 ? offset(l.bias_offset) : -1;
+        op.activation = number(l.activation);
+    }
+    void conv_back(int i) {
+        const Layer& l = layer(i);
+        const int window = number(l.window_height * l.window_width);
+        if (needs(l.input)) {
+            Op& op = product(OpKind::conv_data, rows(l), number(l.channels),
+                             window * number(l.out_channels), back_tables(l));
+            images(op, l.out_height, l.out_width, l.out_channels, l.stride);
+            op.in = placed(i).delta, op.weights = offset(l.weight_offset);
+            give_to(op, l.input);
+        }
+        Op& op = product(OpKind::conv_weights, window * number(l.channels), number(l.out_channels),
+                         batch_ * number(l.out_height * l.out_width), placed(i).tables);
+        images(op, l.height, l.width, l.channels, 1);
+        op.in = output_of(l.input), op.kept = placed(i).delta;
+        learner(op, l.weight_offset, l.biased != 0, l.bias_offset);
+    }
+
+    // ---- pools, and what goes element by element ----
+
+    void pool_shape(Op& op, const Layer& l) const {
         images(op, l.height, l.width, l.channels, 1);
         op.out_height = number(l.out_height), op.out_width = number(l.out_width);
         op.window_height = number(l.window_height), op.window_width = number(l.window_width);
         op.stride = number(l.stride);
     }
-
-    void forward(int i) {
+    void pool(int i) {
         const Layer& l = layer(i);
-        const std::int64_t in = output_of(i - 1);
-        outputs_.push_back(reserve(out_count(l)));
-        kept_.push_back(-1);
-        deltas_.push_back(options_.scoring ? -1 : reserve(out_count(l)));
-        Program::TableAt tables;
-        if (l.kind == GOSSAMER_CUDA_CONV) tables = forward_tables(l);
-        forward_tables_.push_back(tables);
-        Op& op = add(forward_kind(l), tables);
-        op.in = in, op.out = outputs_.back(), op.activation = number(l.activation);
-        op.count = out_count(l), op.stage = i, op.rate = l.rate;
-        switch (l.kind) {
-            case GOSSAMER_CUDA_DENSE:
-                op.m = batch_ * number(l.height * l.width), op.k = number(l.channels);
-                op.n = number(l.out_channels);
-                break;
-            case GOSSAMER_CUDA_CONV:
-                op.m = batch_ * number(l.out_height * l.out_width), op.n = number(l.out_channels);
-                op.k = number(l.window_height * l.window_width * l.channels);
-                images(op, l.height, l.width, l.channels, 1);
-                break;
-            case GOSSAMER_CUDA_MAX_POOL:
-                kept_.back() = op.kept = reserve(out_count(l));
-                [[fallthrough]];
-            case GOSSAMER_CUDA_AVERAGE_POOL: pool(op, l); break;
-            default: break;
-        }
-        if (!learns(l)) return;
-        op.weights = static_cast<std::int64_t>(l.weight_offset);
-        op.bias = l.biased != 0 ? static_cast<std::int64_t>(l.bias_offset) : -1;
-    }
-    static OpKind forward_kind(const Layer& l) {
-        switch (l.kind) {
-            case GOSSAMER_CUDA_DENSE: return OpKind::dense_forward;
-            case GOSSAMER_CUDA_CONV: return OpKind::conv_forward;
-            case GOSSAMER_CUDA_MAX_POOL: return OpKind::max_pool;
-            case GOSSAMER_CUDA_AVERAGE_POOL: return OpKind::average_pool;
-            case GOSSAMER_CUDA_ACTIVATION: return OpKind::activate;
-            default: return OpKind::dropout;
-        }
+        const bool most = l.kind == GOSSAMER_CUDA_MAX_POOL;
+        if (most) placed(i).kept = reserve(out_count(l));
+        Op& op = add(most ? OpKind::max_pool : OpKind::average_pool);
+        pool_shape(op, l);
+        op.in = output_of(l.input), op.out = placed(i).output, op.kept = placed(i).kept;
+        op.activation = number(l.activation), op.count = out_count(l);
     }
 
-    void place_loss(int last) {
-        const std::int64_t kept = reserve(2 * std::int64_t{batch_});
-        Op& op = add(OpKind::loss);
-        op.in = output_of(last), op.kept = kept, op.labels = labels_;
-        op.out = options_.scoring ? -1 : deltas_.back();
-        op.targets = net_.loss == GOSSAMER_CUDA_RECONSTRUCTION ? input_ : targets_;
-        op.n = number(net_.output_count), op.loss = number(net_.loss);
-        op.scores_labels = op.targets < 0;
-        op.count = batch_;
-        pass_slope(op, last);
-    }
-
-    // The gradient of layer i's input, with the slope of the layer that made it.
-    void back(int i) {
+    void simple(int i) {
         const Layer& l = layer(i);
-        Program::TableAt tables;
-        if (l.kind == GOSSAMER_CUDA_CONV) tables = back_tables(l);
-        Op& op = add(back_kind(l), tables);
-        op.in = deltas_[static_cast<std::size_t>(i)];
-        op.out = deltas_[static_cast<std::size_t>(i - 1)];
-        op.kept = kept_[static_cast<std::size_t>(i)];
-        op.count = in_count(l), op.stage = i, op.rate = l.rate;
-        pass_slope(op, i - 1);
-        if (learns(l)) op.weights = static_cast<std::int64_t>(l.weight_offset);
+        Op& op = add(simple_kind(l));
+        op.in = output_of(l.input), op.out = placed(i).output, op.count = out_count(l);
+        op.stage = i, op.rate = l.rate, op.weights = offset(l.weight_offset);
+        op.n = number(l.out_channels), op.steps = number(l.width);
         switch (l.kind) {
-            case GOSSAMER_CUDA_DENSE:
-                op.m = batch_ * number(l.height * l.width), op.n = number(l.channels);
-                op.k = number(l.out_channels);
+            case GOSSAMER_CUDA_ACTIVATION: op.function = number(l.activation); break;
+            case GOSSAMER_CUDA_ADD:
+                op.second = output_of(l.source), op.activation = number(l.activation);
                 break;
-            case GOSSAMER_CUDA_CONV:
-                op.m = batch_ * number(l.height * l.width), op.n = number(l.channels);
-                op.k = number(l.window_height * l.window_width * l.out_channels);
-                images(op, l.out_height, l.out_width, l.out_channels, l.stride);
+            case GOSSAMER_CUDA_EMBEDDING: op.m = number(l.vocabulary); break;
+            case GOSSAMER_CUDA_POSITION: op.n = in_count(l) / batch_; break;
+            case GOSSAMER_CUDA_FACTORS:
+                placed(i).kept = op.kept = reserve(2 * std::int64_t{batch_} * l.rank);
+                op.m = number(l.vocabulary), op.n = number(l.items), op.k = number(l.rank);
+                op.second = offset(l.second_offset), op.bias = offset(l.bias_offset);
+                op.in_stride = in_count(l) / batch_;
                 break;
-            case GOSSAMER_CUDA_MAX_POOL:
-            case GOSSAMER_CUDA_AVERAGE_POOL: pool(op, l); break;
             default: break;
         }
     }
-    static OpKind back_kind(const Layer& l) {
+    static OpKind simple_kind(const Layer& l) {
         switch (l.kind) {
-            case GOSSAMER_CUDA_DENSE: return OpKind::dense_data;
-            case GOSSAMER_CUDA_CONV: return OpKind::conv_data;
+            case GOSSAMER_CUDA_DROPOUT: return OpKind::dropout;
+            case GOSSAMER_CUDA_ADD: return OpKind::add;
+            case GOSSAMER_CUDA_EMBEDDING: return OpKind::embed;
+            case GOSSAMER_CUDA_POSITION: return OpKind::add_positions;
+            case GOSSAMER_CUDA_LAST: return OpKind::last_step;
+            case GOSSAMER_CUDA_FACTORS: return OpKind::multiply_factors;
+            default: return OpKind::activate;
+        }
+    }
+    void simple_back(int i) {
+        const Layer& l = layer(i);
+        if (needs(l.input)) give_simply(i, l.input);
+        if (l.kind == GOSSAMER_CUDA_ADD && needs(l.source)) give_simply(i, l.source);
+        if (l.kind != GOSSAMER_CUDA_POSITION) return;
+        Op& op = add(OpKind::position_weights);
+        op.in = placed(i).delta, op.n = op.count = in_count(l) / batch_;
+        learner(op, l.weight_offset);
+    }
+    void give_simply(int i, int to) {
+        const Layer& l = layer(i);
+        Op& op = add(simple_back_kind(l));
+        op.in = placed(i).delta, op.kept = placed(i).kept, op.count = in_count(l);
+        op.stage = i, op.rate = l.rate, op.n = number(l.channels), op.steps = number(l.width);
+        if (l.kind == GOSSAMER_CUDA_ACTIVATION) op.function = number(l.activation);
+        op.second = output_of(to);
+        if (l.kind == GOSSAMER_CUDA_MAX_POOL || l.kind == GOSSAMER_CUDA_AVERAGE_POOL)
+            pool_shape(op, l);
+        give_to(op, to);
+    }
+    static OpKind simple_back_kind(const Layer& l) {
+        switch (l.kind) {
             case GOSSAMER_CUDA_MAX_POOL: return OpKind::max_pool_back;
             case GOSSAMER_CUDA_AVERAGE_POOL: return OpKind::average_pool_back;
-            case GOSSAMER_CUDA_ACTIVATION: return OpKind::activate_back;
-            default: return OpKind::dropout_back;
+            case GOSSAMER_CUDA_DROPOUT: return OpKind::dropout_back;
+            case GOSSAMER_CUDA_LAST: return OpKind::last_step_back;
+            default: return OpKind::activate_back;
         }
     }
 
-    void weights(int i) {
+    // ---- norms ----
+
+    Op& norm_op(OpKind kind, int i) {
         const Layer& l = layer(i);
-        if (!learns(l)) return;
-        const bool conv = l.kind == GOSSAMER_CUDA_CONV;
-        Op& op = add(conv ? OpKind::conv_weights : OpKind::dense_weights,
-                     conv ? forward_tables_[static_cast<std::size_t>(i)] : Program::TableAt{});
-        op.in = output_of(i - 1), op.kept = deltas_[static_cast<std::size_t>(i)];
-        op.weights = static_cast<std::int64_t>(l.weight_offset);
-        op.bias = l.biased != 0 ? static_cast<std::int64_t>(l.bias_offset) : -1;
-        op.n = number(l.out_channels), op.fused = options_.fused;
-        if (conv) {
-            op.m = number(l.window_height * l.window_width * l.channels);
-            op.k = batch_ * number(l.out_height * l.out_width);
-            images(op, l.height, l.width, l.channels, 1);
-        } else {
-            op.m = number(l.channels), op.k = batch_ * number(l.height * l.width);
+        Op& op = add(kind);
+        const bool whole = l.kind == GOSSAMER_CUDA_GROUP_NORM;  // else every position on its own
+        op.rows = whole ? positions(l) : 1, op.groups = whole ? number(l.groups) : 1;
+        op.channels = number(l.channels), op.centred = l.kind != GOSSAMER_CUDA_RMS_NORM;
+        op.count = rows(l) / op.rows * op.groups;
+        op.kept = placed(i).kept, op.weights = offset(l.weight_offset);
+        op.bias = l.biased != 0 ? offset(l.bias_offset) : -1;
+        return op;
+    }
+    void norm(int i) {
+        const Layer& l = layer(i);
+        Op& op = norm_op(OpKind::norm, i);
+        op.kept = placed(i).kept = reserve(2 * std::int64_t{op.count});
+        op.in = output_of(l.input), op.out = placed(i).output, op.activation = number(l.activation);
+    }
+    void norm_back(int i) {
+        const Layer& l = layer(i);
+        if (needs(l.input)) {
+            Op& op = norm_op(OpKind::norm_back, i);
+            op.in = placed(i).delta, op.second = output_of(l.input);
+            give_to(op, l.input);
         }
+        constexpr int kParts = 64, kPartLeast = 64;
+        const int part = std::max(kPartLeast, (rows(l) + kParts - 1) / kParts);
+        const int parts = (rows(l) + part - 1) / part;
+        const std::int64_t room = reserve(2 * std::int64_t{parts} * l.channels);
+        Op& sums = norm_op(OpKind::norm_sums, i);
+        sums.in = placed(i).delta, sums.second = output_of(l.input), sums.out = room;
+        sums.k = rows(l), sums.k_part = part;
+        sums.count = parts * ((number(l.channels) + kNormChannels - 1) / kNormChannels);
+        Op& op = norm_op(OpKind::norm_weights, i);
+        op.in = room, op.k = parts, op.count = op.bias >= 0 ? 2 * op.channels : op.channels;
+        op.fused = options_.fused;
+    }
+
+    // ---- loss and optimiser ----
+
+    void place_loss(int last) {
+        const int labels = number(net_.label_count);
+        const std::int64_t kept = reserve(2 * std::int64_t{batch_} * labels);
+        Op& op = add(OpKind::loss);
+        op.in = output_of(last), op.kept = kept, op.labels = labels_, op.label_count = labels;
+        op.targets = net_.loss == GOSSAMER_CUDA_RECONSTRUCTION ? input_ : targets_;
+        op.n = number(net_.output_count) / labels, op.loss = number(net_.loss);
+        op.scores_labels = op.targets < 0;
+        op.count = batch_;
+        if (options_.scoring)
+            pass_slope(op, last);
+        else
+            give_to(op, last);
     }
 
     void place_optimiser() {
@@ -270,69 +279,6 @@ private:
         Op& op = add(OpKind::optimise);
         op.count = number(net_.parameter_count), op.k = partials, op.partials = at;
     }
-
-    // Chooses a product's tiles, and among how many blocks its terms are divided.
-    struct Cut {
-        TileKind tile;
-        int rows, columns, threads, values;
-        double rate;  // how fast a block of it is, against others
-    };
-    template <class T>
-    static Cut cut_of(TileKind tile, double rate) {
-        return {tile, T::kRows, T::kColumns, T::kBlock, T::kValues, rate};
-    }
-    void divide(Op& op) {
-        if (!is_product(op.kind)) return;
-        const bool conv = op.kind >= OpKind::conv_forward;
-        const Cut small = cut_of<SmallTile>(TileKind::small, 0.6);
-        std::vector<Cut> cuts{small};
-        if (!options_.persistent) {
-            if (conv) cuts.push_back(cut_of<NarrowTile>(TileKind::narrow, 0.8));
-            cuts.push_back(cut_of<LargeTile>(TileKind::large, 1.0));
-        }
-        double best = 0;
-        for (const Cut& cut : cuts) {
-            Op tried = op;
-            const std::int64_t tiles = cut_up(tried, cut);
-            // A card of about 132 processors works on that many blocks at least.
-            const double blocks = double(std::max<std::int64_t>(tiles * tried.splits, 132));
-            const double cost = blocks * cut.rows * cut.columns * (tried.k_part + 64) / cut.rate;
-            if (best != 0 && cost >= best) continue;
-            best = cost;
-            op.tile = tried.tile, op.splits = tried.splits, op.k_part = tried.k_part;
-            op.row_tiles = tried.row_tiles, op.column_tiles = tried.column_tiles;
-        }
-        if (op.splits == 1) return;
-        const Cut& cut = *std::find_if(cuts.begin(), cuts.end(),
-                                       [&](const Cut& c) { return c.tile == op.tile; });
-        const std::int64_t tiles = std::int64_t{op.row_tiles} * op.column_tiles * options_.replicas;
-        op.partials = program_.workspace_floats, op.tickets = program_.ticket_count;
-        program_.workspace_floats += tiles * op.splits * cut.threads * (cut.values + 1);
-        program_.ticket_count += tiles;
-    }
-    // Returns the tiles of all replicas.
-    std::int64_t cut_up(Op& op, const Cut& cut) const {
-        op.tile = cut.tile;
-        op.row_tiles = (op.m + cut.rows - 1) / cut.rows;
-        op.column_tiles = (op.n + cut.columns - 1) / cut.columns;
-        const std::int64_t tiles = std::int64_t{op.row_tiles} * op.column_tiles * options_.replicas;
-        const std::int64_t depths = (std::int64_t{op.k} + kDepth - 1) / kDepth;
-        const std::int64_t most = op.kind == OpKind::conv_weights ? 32 : 12;
-        std::int64_t splits = std::min({most, 264 / tiles, depths / 2});
-        if (options_.persistent || splits < 2) splits = 1;
-        const std::int64_t part = (depths + splits - 1) / splits;
-        op.k_part = static_cast<int>(part) * kDepth;
-        op.splits = static_cast<int>((depths + part - 1) / part);
-        return tiles;
-    }
-
-    const gossamer_cuda_network& net_;
-    ProgramOptions options_;
-    int batch_;
-    Program program_;
-    std::int64_t input_ = -1, labels_ = -1, targets_ = -1;
-    std::vector<std::int64_t> outputs_, kept_, deltas_;
-    std::vector<Program::TableAt> forward_tables_;
 };
 
 }  // namespace gossamer::cuda

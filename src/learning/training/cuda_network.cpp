@@ -1,6 +1,9 @@
 // A network in the plugin's words, or which layer the card does not run.
 #include "learning/training/cuda_stack.hpp"
 
+#include <algorithm>
+#include <optional>
+
 #include "learning/cuda/loader.hpp"
 
 namespace gossamer::training {
@@ -9,27 +12,50 @@ namespace {
 using model::Activation;
 using model::LayerKind;
 
-bool kind_of(const model::Stage& s, std::uint32_t& kind, std::uint32_t& activation) {
-    switch (s.activation) {
-        case Activation::none: activation = GOSSAMER_CUDA_LINEAR; break;
-        case Activation::relu: activation = GOSSAMER_CUDA_RELU; break;
-        case Activation::tanh: activation = GOSSAMER_CUDA_TANH; break;
-        case Activation::sigmoid: activation = GOSSAMER_CUDA_SIGMOID; break;
-        default: return false;
+std::optional<std::uint32_t> activation_of(Activation activation) {
+    switch (activation) {
+        case Activation::none: return GOSSAMER_CUDA_LINEAR;
+        case Activation::relu: return GOSSAMER_CUDA_RELU;
+        case Activation::tanh: return GOSSAMER_CUDA_TANH;
+        case Activation::sigmoid: return GOSSAMER_CUDA_SIGMOID;
+        case Activation::gelu: return GOSSAMER_CUDA_GELU;
+        case Activation::silu: return GOSSAMER_CUDA_SILU;
     }
-    kind = GOSSAMER_CUDA_ACTIVATION;
-    switch (s.kind) {
-        case LayerKind::dense: kind = GOSSAMER_CUDA_DENSE; return true;
-        case LayerKind::conv: kind = GOSSAMER_CUDA_CONV; return true;
-        case LayerKind::max_pool: kind = GOSSAMER_CUDA_MAX_POOL; return true;
+    return std::nullopt;
+}
+
+struct Kind {
+    std::uint32_t kind, activation = GOSSAMER_CUDA_LINEAR;  // of a stage that is an activation
+};
+std::optional<Kind> kind_of(LayerKind kind) {
+    switch (kind) {
+        case LayerKind::dense: return Kind{GOSSAMER_CUDA_DENSE};
+        case LayerKind::conv: return Kind{GOSSAMER_CUDA_CONV};
+        case LayerKind::max_pool: return Kind{GOSSAMER_CUDA_MAX_POOL};
         case LayerKind::average_pool:
-        case LayerKind::global_pool: kind = GOSSAMER_CUDA_AVERAGE_POOL; return true;
-        case LayerKind::dropout: kind = GOSSAMER_CUDA_DROPOUT; return true;
-        case LayerKind::relu: activation = GOSSAMER_CUDA_RELU; return true;
-        case LayerKind::tanh: activation = GOSSAMER_CUDA_TANH; return true;
-        case LayerKind::sigmoid: activation = GOSSAMER_CUDA_SIGMOID; return true;
-        default: return false;
+        case LayerKind::global_pool: return Kind{GOSSAMER_CUDA_AVERAGE_POOL};
+        case LayerKind::dropout: return Kind{GOSSAMER_CUDA_DROPOUT};
+        case LayerKind::relu: return Kind{GOSSAMER_CUDA_ACTIVATION, GOSSAMER_CUDA_RELU};
+        case LayerKind::tanh: return Kind{GOSSAMER_CUDA_ACTIVATION, GOSSAMER_CUDA_TANH};
+        case LayerKind::sigmoid: return Kind{GOSSAMER_CUDA_ACTIVATION, GOSSAMER_CUDA_SIGMOID};
+        case LayerKind::gelu: return Kind{GOSSAMER_CUDA_ACTIVATION, GOSSAMER_CUDA_GELU};
+        case LayerKind::silu: return Kind{GOSSAMER_CUDA_ACTIVATION, GOSSAMER_CUDA_SILU};
+        case LayerKind::group_norm: return Kind{GOSSAMER_CUDA_GROUP_NORM};
+        case LayerKind::layer_norm: return Kind{GOSSAMER_CUDA_LAYER_NORM};
+        case LayerKind::rms_norm: return Kind{GOSSAMER_CUDA_RMS_NORM};
+        case LayerKind::add: return Kind{GOSSAMER_CUDA_ADD};
+        case LayerKind::embedding: return Kind{GOSSAMER_CUDA_EMBEDDING};
+        case LayerKind::position: return Kind{GOSSAMER_CUDA_POSITION};
+        case LayerKind::lstm: return Kind{GOSSAMER_CUDA_LSTM};
+        case LayerKind::gru: return Kind{GOSSAMER_CUDA_GRU};
+        case LayerKind::last: return Kind{GOSSAMER_CUDA_LAST};
+        case LayerKind::attention: return Kind{GOSSAMER_CUDA_ATTENTION};
+        case LayerKind::factors: return Kind{GOSSAMER_CUDA_FACTORS};
+        case LayerKind::flatten:
+        case LayerKind::residual:
+        case LayerKind::shortcut: break;  // never stages
     }
+    return std::nullopt;
 }
 
 std::uint32_t loss_of(model::Loss loss) {
@@ -44,21 +70,24 @@ std::uint32_t loss_of(model::Loss loss) {
 
 }  // namespace
 
-Result<CudaNetwork> cuda_network(const model::Network& network, std::uint32_t target_count) {
+Result<CudaNetwork> cuda_network(const model::Network& network, std::uint32_t target_count,
+                                 std::uint32_t label_count) {
     CudaNetwork made;
     if (network.frozen_layout())
         return fail(cuda::kGpuModel,
                     "models of which a part is frozen (model.trainable) do not run on the card",
                     "set training.device = \"cpu\"");
-    int number = 0;
     for (const model::Stage& s : network.stages()) {
         gossamer_cuda_layer l{};
-        if (!kind_of(s, l.kind, l.activation) || s.adapted() || s.input != number - 1)
+        const auto kind = kind_of(s.kind);
+        const auto activation = activation_of(s.activation);
+        if (!kind || !activation || s.adapted())
             return fail(
                 cuda::kGpuModel,
                 "the layer " + s.name + " of " + network.spec().name + " does not run on the card",
                 "set training.device = \"cpu\"");
-        ++number;
+        l.kind = kind->kind;
+        l.activation = l.kind == GOSSAMER_CUDA_ACTIVATION ? kind->activation : *activation;
         l.height = s.height, l.width = s.width, l.channels = s.channels;
         l.out_height = s.out_height, l.out_width = s.out_width, l.out_channels = s.out_channels;
         l.window_height = l.window_width = l.stride = 1;
@@ -71,6 +100,9 @@ Result<CudaNetwork> cuda_network(const model::Network& network, std::uint32_t ta
         l.biased = s.bias_count() > 0;
         l.weight_offset = s.weight_offset, l.bias_offset = s.bias_offset;
         l.rate = s.rate;
+        l.input = s.input, l.source = s.source >= 0 ? s.source : -1;
+        l.groups = s.groups, l.vocabulary = s.vocabulary, l.items = s.items, l.rank = s.rank;
+        l.second_offset = s.second_offset, l.second_bias_offset = s.second_bias_offset;
         made.layers.push_back(l);
     }
     auto& d = made.description;
@@ -80,6 +112,7 @@ Result<CudaNetwork> cuda_network(const model::Network& network, std::uint32_t ta
     d.input_count = network.input_count(), d.output_count = network.output_count();
     d.loss = loss_of(network.spec().loss);
     d.target_count = d.loss == GOSSAMER_CUDA_RECONSTRUCTION ? 0 : target_count;
+    d.label_count = std::max(1u, label_count);
     return made;
 }
 

@@ -57,52 +57,25 @@ std::uint64_t stream_name(const PeerId& who) {
     return name;
 }
 
-// ---- samples ------------------------------------------------------------------------------------
-
-Result<std::shared_ptr<const CudaSamples>> CudaSamples::place(const gossamer_cuda_interface& api,
-                                                              int device, const data::View& view) {
-    std::shared_ptr<CudaSamples> made(new CudaSamples(api));
-    // Only the rows of the view: several peers on one machine do not each keep all data.
-    std::vector<std::uint32_t> rows(view.size());
-    for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = view.row(i);
-    const auto& d = *view.data;
-    if (d.label_count() > 1)
-        return fail(cuda::kGpuModel,
-                    d.name() + " has labels at each position, which the card does not learn",
-                    "set training.device = \"cpu\"");
-    std::vector<float> features(rows.size() * d.feature_count()), targets;
-    std::vector<std::int32_t> labels;
-    d.gather(features, rows);
-    gossamer_cuda_data_description to{};
-    to.size = sizeof to;
-    to.sample_count = rows.size(), to.feature_count = d.feature_count();
-    to.floats = features.data();
-    if (d.has_labels()) {
-        labels.resize(rows.size());
-        d.gather_labels(labels, rows);
-        to.labels = labels.data(), to.class_count = d.class_count();
-    } else {
-        targets.resize(rows.size() * d.target_count());
-        d.gather_targets(targets, rows);
-        to.targets = targets.data(), to.target_count = d.target_count();
-    }
-    gossamer_cuda_error error{};
-    if (api.data_create(device, &to, &made->data_, &error) != GOSSAMER_CUDA_OK)
-        return failed(error);
-    return std::shared_ptr<const CudaSamples>(std::move(made));
-}
-
-CudaSamples::~CudaSamples() {
-    if (data_ != nullptr) api_.data_destroy(data_);
-}
-
 // ---- plans --------------------------------------------------------------------------------------
+
+CudaStack::Options CudaStack::Options::of(int device, const data::View& train,
+                                          const data::View& test) {
+    Options options{.device = device};
+    const auto& view = train.size() > 0 ? train : test;
+    if (view.size() == 0) return options;
+    options.samples_most = static_cast<std::uint32_t>(std::max(train.size(), test.size()));
+    options.target_count = view.data->target_count();
+    if (view.data->has_labels())
+        options.label_count = static_cast<std::uint32_t>(view.data->label_count());
+    return options;
+}
 
 Result<std::shared_ptr<CudaStack>> CudaStack::create(const gossamer_cuda_interface& api,
                                                      const Options& options,
                                                      const model::Network& network,
                                                      TrainingConfig config) {
-    GOSSAMER_TRY(auto described, cuda_network(network, options.target_count));
+    GOSSAMER_TRY(auto described, cuda_network(network, options.target_count, options.label_count));
     const bool draws = std::ranges::any_of(network.stages(), [](const model::Stage& s) {
         return s.kind == model::LayerKind::dropout;
     });
@@ -118,8 +91,13 @@ CudaStack::CudaStack(const gossamer_cuda_interface& api, const Options& options,
       config_(std::move(config)),
       draws_(draws) {
     network_.description.layers = network_.layers.data();
-    scoring_batch_ = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
-        (std::uint64_t{1} << 22) / network_.description.input_count, 16, 1024));
+    // Activations of 256 MiB at most, and no more rows than there are samples.
+    std::uint64_t floats = network_.description.input_count;
+    for (const auto& l : network_.layers)
+        floats += std::uint64_t{l.out_height} * l.out_width * l.out_channels;
+    scoring_batch_ = static_cast<std::uint32_t>(
+        std::clamp<std::uint64_t>((std::uint64_t{1} << 26) / floats, 8, 1024));
+    scoring_batch_ = std::clamp<std::uint32_t>(options.samples_most, 1, scoring_batch_);
 }
 
 CudaStack::~CudaStack() {
@@ -384,7 +362,7 @@ Result<Evaluation> CudaStack::evaluate(const CudaPart& part, std::span<const flo
     gossamer_cuda_error error{};
     if (api_.score(borrowed.get(), &job, &error) != GOSSAMER_CUDA_OK) return failed(error);
     borrowed.good = true;
-    const auto count = static_cast<double>(part.count);
+    const auto count = static_cast<double>(std::max<std::uint64_t>(one.counted, 1));
     // As on the processor: a loss that is not finite is told, not hidden.
     result.loss = one.failed_step != 0 ? std::nan("") : one.loss_sum / count;
     result.accuracy = static_cast<double>(one.correct) / count;

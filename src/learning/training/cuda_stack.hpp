@@ -23,7 +23,8 @@ struct CudaNetwork {
     gossamer_cuda_network description{};
 };
 // kGpuModel, naming the layer, when the card does not run this network.
-Result<CudaNetwork> cuda_network(const model::Network& network, std::uint32_t target_count);
+Result<CudaNetwork> cuda_network(const model::Network& network, std::uint32_t target_count,
+                                 std::uint32_t label_count = 1);
 
 // What gossamer::stream makes of a peer's id.
 std::uint64_t stream_name(const PeerId& who);
@@ -31,7 +32,7 @@ std::uint64_t stream_name(const PeerId& who);
 // Samples on the card.
 class CudaSamples {
 public:
-    // Errors: kGpuModel (labels at each position), kGpuMemory, kGpuFailed.
+    // Errors: kGpuMemory, kGpuFailed.
     static Result<std::shared_ptr<const CudaSamples>> place(const gossamer_cuda_interface& api,
                                                             int device, const data::View& view);
     ~CudaSamples();
@@ -57,7 +58,11 @@ public:
     struct Options {
         int device = 0;
         std::uint32_t replica_max = 1;
-        std::uint32_t target_count = 0;  // of the data; 0: labels
+        std::uint32_t target_count = 0;     // of the data; 0: labels
+        std::uint32_t label_count = 1;      // of a sample
+        std::uint32_t samples_most = 1024;  // that are evaluated at a time
+        // As the data of these peers has them.
+        static Options of(int device, const data::View& train, const data::View& test);
     };
     // Errors: kGpuModel, kGpuMemory (naming the figure), kGpuFailed.
     static Result<std::shared_ptr<CudaStack>> create(const gossamer_cuda_interface& api,

@@ -14,9 +14,7 @@ CudaTrainer::CudaTrainer(std::shared_ptr<CudaStack> stack, std::shared_ptr<CpuTr
 Result<std::shared_ptr<CudaTrainer>> CudaTrainer::create(
     const gossamer_cuda_interface& api, int device, std::shared_ptr<CpuTrainer> processor,
     const model::Network& network, const data::View& train, const data::View& test) {
-    CudaStack::Options options{.device = device};
-    for (const auto* view : {&train, &test})
-        if (view->size() > 0) options.target_count = view->data->target_count();
+    const auto options = CudaStack::Options::of(device, train, test);
     GOSSAMER_TRY(auto stack, CudaStack::create(api, options, network, processor->config()));
     const auto place = [&](const data::View& view) -> Result<CudaPart> {
         if (view.size() == 0) return CudaPart{};

@@ -63,8 +63,8 @@ public:
         GOSSAMER_TRY(made->train_, place(setup.train));
         GOSSAMER_TRY(made->test_, place(setup.test));
         for (std::uint32_t size = std::max(1u, setup.at_once);; size /= 2) {
-            CudaStack::Options options{.device = device, .replica_max = size};
-            if (setup.train.size() > 0) options.target_count = setup.train.data->target_count();
+            auto options = CudaStack::Options::of(device, setup.train, setup.test);
+            options.replica_max = size;
             GOSSAMER_TRY(made->stack_, CudaStack::create(*card.api, options, setup.plans->network(),
                                                          setup.config));
             auto fits = made->stack_->rehearse(setup.train.size() > 0, setup.test.size() > 0);
