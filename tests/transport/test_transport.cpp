@@ -145,6 +145,47 @@ TEST_CASE("a ban closes the live link and refuses the next dial for good") {
     CHECK(failed.permanent);
 }
 
+TEST_CASE("a newer link of the same peer replaces the older, whose end is reported first") {
+    Federation federation;
+    TransportConfig threads;
+    threads.threads = 3;
+    Node server(federation.context(40, Role::aggregator), threads);
+    const auto address = server.listen();
+    std::vector<std::unique_ptr<Node>> twins;  // one identity: a daemon that lost its memory
+    auto add = [&] { twins.push_back(std::make_unique<Node>(federation.context(41))); };
+    for (int i = 0; i < 8; ++i) {  // one after the other: on whatever threads their links are
+        add();
+        twins.back()->transport.dial(address, server.id);
+        (void)twins.back()->next<job::LinkUp>();
+        if (i > 0) (void)server.next<job::LinkDown>();
+        (void)server.next<job::LinkUp>();
+        server.transport.send(twins.back()->id, beat(i), message::Lane::control);
+        (void)twins.back()->next<message::Message>();
+    }
+    const auto first = twins.size();
+    for (int i = 0; i < 8; ++i) add();  // all at once
+    for (auto i = first; i < twins.size(); ++i) twins[i]->transport.dial(address, server.id);
+    for (auto i = first; i < twins.size(); ++i)
+        CHECK(twins[i]->wait([](const Event& e) {
+            const auto* link = std::get_if<job::LinkEvent>(&e.what);
+            return link && (std::holds_alternative<job::LinkUp>(*link) ||
+                            std::holds_alternative<job::DialFailed>(*link));
+        }));
+    server.transport.stop();
+    int up = 0, ups = 0;
+    server.count([&](const Event& e) {
+        const auto* link = std::get_if<job::LinkEvent>(&e.what);
+        if (!link) return false;
+        up += std::holds_alternative<job::LinkUp>(*link);
+        ups += std::holds_alternative<job::LinkUp>(*link);
+        up -= std::holds_alternative<job::LinkDown>(*link);
+        CHECK((up == 0 || up == 1));
+        return true;
+    });
+    CHECK(up == 0);
+    CHECK(ups > 8);
+}
+
 TEST_CASE("transfers beyond the staging wait for each other across links") {
     Federation federation;
     TransportConfig small;
@@ -159,10 +200,12 @@ TEST_CASE("transfers beyond the staging wait for each other across links") {
         (void)c.next<job::LinkUp>();
         c.offer(server.id, 7, c.payload((2 << 20) + i));
     }
+    std::vector<PeerId> offered;  // all, before the first can arrive between two offers
     for (int i = 0; i < 4; ++i) {
         (void)server.next<message::TransferOffered>();
-        server.transport.grant(server.last_peer, {7});
+        offered.push_back(server.last_peer);
     }
+    for (const auto& from : offered) server.transport.grant(from, {7});
     for (int i = 0; i < 4; ++i) {
         (void)server.next<message::TransferArrived>();
         CHECK(server.transport.stats().staging_used_bytes <= small.staging_bytes);

@@ -26,14 +26,20 @@ void set_option(int socket, int level, int name, int value) {
 
 }  // namespace
 
-Connection::Connection(ConnectionOwner& owner, asio::ip::tcp::socket socket, std::string address,
-                       const security::TlsContext& context, session::SessionConfig config)
+Connection::Connection(ConnectionOwner& owner, Lane& lane, asio::ip::tcp::socket socket,
+                       std::string address, const security::TlsContext& context,
+                       session::SessionConfig config)
     : owner_(owner),
+      lane_(lane),
       socket_(std::move(socket)),
       timer_(socket_.get_executor()),
       address_(std::move(address)),
       session_(context, config, now()),
-      dialled_(config.side == security::TlsSide::dialler) {}
+      dialled_(config.side == security::TlsSide::dialler) {
+    ++lane_.connection_count;
+}
+
+Connection::~Connection() { --lane_.connection_count; }
 
 void Connection::start() {
     std::error_code ignored;
@@ -64,7 +70,7 @@ void Connection::on_readable() {
     if (lingering_) return linger();
     for (std::size_t turn = 0; turn < kTurnBytes && !session_.finished();) {
         const bool known = session_.identified();
-        const auto space = known ? owner_.read_space() : session_.input_space(kStrangerBytes);
+        const auto space = known ? std::span(lane_.read_space) : session_.input_space(kStrangerBytes);
         std::error_code error;
         const auto count = socket_.read_some(asio::buffer(space.data(), space.size()), error);
         if (error == asio::error::would_block || error == asio::error::try_again) break;
@@ -102,13 +108,13 @@ void Connection::process() {
 
 bool Connection::pass_events() {
     bool any = false;
-    while (!shut_) {
+    while (!shut_ && !held_) {
         auto event = session_.next_event();
         if (!event) break;
         any = true;
         owner_.on_session_event(*this, std::move(*event));
     }
-    return any && !shut_;
+    return any && !shut_ && !held_;
 }
 
 void Connection::flush() {
@@ -209,6 +215,14 @@ void Connection::close(Error error) {
 }
 
 void Connection::drop() { shut(); }
+
+void Connection::resume() {
+    held_ = false;
+    if (shut_) return;
+    if (auto up = std::exchange(notes.up_waiting, std::nullopt))
+        owner_.on_session_event(*this, std::move(*up));
+    process();
+}
 
 void Connection::shut() {
     if (shut_) return;

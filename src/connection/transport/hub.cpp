@@ -1,7 +1,7 @@
 #include "connection/transport/hub.hpp"
 
+#include <algorithm>
 #include <asio/connect.hpp>
-#include <asio/post.hpp>
 
 #include "connection/transport/address.hpp"
 #include "connection/transport/clock.hpp"
@@ -11,8 +11,12 @@ namespace gossamer::transport {
 
 namespace {
 
+constexpr std::size_t kEvictedMax = 256;
 constexpr Duration kTick = 10s;     // between looks at what lies idle
 constexpr Duration kStopWait = 2s;  // for goodbyes to go out
+// Commands on their way to a lane. Offers beyond it are refused as busy; the others are bounded by
+// what links accept and are never dropped.
+constexpr std::size_t kCommandsMax = 64 * 1024;
 
 std::string text_of(const asio::ip::tcp::endpoint& endpoint) {
     const auto host = endpoint.address().to_string();
@@ -27,15 +31,16 @@ std::string host_of(const std::string& address) { return address.substr(0, addre
 struct Hub::Dial {
     std::string address;
     std::optional<PeerId> expected;
-    asio::ip::tcp::resolver resolver;
-    asio::ip::tcp::socket socket;
-    asio::steady_timer timer;
+    Lane& lane;
+    asio::ip::tcp::resolver resolver{lane.io};
+    asio::ip::tcp::socket socket{lane.io};
+    asio::steady_timer timer{lane.io};
     bool resolved = false, done = false;
 };
 
-Hub::Hub(asio::io_context& io, const TransportConfig& config, security::TlsContext context,
+Hub::Hub(const Lanes& lanes, const TransportConfig& config, security::TlsContext context,
          std::vector<std::uint8_t> codecs, tensor::PoolRef pool, EventSink sink)
-    : io_(io),
+    : lanes_(lanes),
       config_(config),
       context_(std::move(context)),
       self_(context_.self().id),
@@ -43,86 +48,114 @@ Hub::Hub(asio::io_context& io, const TransportConfig& config, security::TlsConte
       pool_(std::move(pool)),
       sink_(std::move(sink)),
       staging_(std::make_shared<link::Staging>(config.staging_bytes)),
-      accept_again_(io),
-      ticker_(io),
-      stop_timer_(io) {
+      accept_again_(first_lane().io),
+      ticker_(first_lane().io),
+      stop_timer_(first_lane().io) {
     tick();
+}
+
+Lane& Hub::least_busy_lane() {
+    return **std::ranges::min_element(
+        lanes_, {}, [](const auto& lane) { return lane->connection_count.load(); });
 }
 
 // ---- incoming ----
 
 void Hub::accept_on(asio::ip::tcp::acceptor acceptor) {
-    if (stopping_) return;
-    acceptors_.push_back(std::move(acceptor));
-    accept_next(acceptors_.back());
-}
-
-void Hub::accept_next(asio::ip::tcp::acceptor& acceptor) {
-    acceptor.async_accept([this, &acceptor](std::error_code error, asio::ip::tcp::socket socket) {
-        if (stopping_) return;
-        if (!error) {
-            admit(std::move(socket));
-            return accept_next(acceptor);
-        }
-        // No descriptors left, most likely: strangers go first, then it is tried again.
-        if (!strangers_.empty()) strangers_.front()->drop();
-        accept_again_.expires_after(100ms);
-        accept_again_.async_wait([this, &acceptor](std::error_code cancelled) {
-            if (!cancelled && !stopping_) accept_next(acceptor);
-        });
+    asio::post(first_lane().io, [this, a = std::move(acceptor)]() mutable {
+        acceptors_.push_back(std::move(a));
+        accept_next(acceptors_.back());
     });
 }
 
-void Hub::admit(asio::ip::tcp::socket socket) {
+void Hub::accept_next(asio::ip::tcp::acceptor& acceptor) {
+    if (!acceptor.is_open()) return;  // stopping
+    auto& lane = least_busy_lane();
+    acceptor.async_accept(
+        lane.io, [this, &acceptor, &lane](std::error_code error, asio::ip::tcp::socket socket) {
+            if (!acceptor.is_open()) return;
+            if (!error) {
+                admit(std::move(socket), lane);
+                return accept_next(acceptor);
+            }
+            // No descriptors left, most likely: strangers go first, then it is tried again.
+            {
+                std::lock_guard lock(mutex_);
+                if (!strangers_.empty()) evict(strangers_.begin());
+            }
+            accept_again_.expires_after(100ms);
+            accept_again_.async_wait([this, &acceptor](std::error_code cancelled) {
+                if (!cancelled) accept_next(acceptor);
+            });
+        });
+}
+
+void Hub::admit(asio::ip::tcp::socket socket, Lane& lane) {
     std::error_code error;
     const auto endpoint = socket.remote_endpoint(error);
     if (error) return;  // gone already
-    // Those already refused linger for a second to hear why; when too many do, nobody is told.
-    if (all_.size() - up_.size() >= 2 * config_.handshakes_max) return;
     const auto address = text_of(endpoint), host = host_of(address);
-    Connection* oldest_here = nullptr;
-    std::size_t here = 0;
-    for (auto* stranger : strangers_)
-        if (host_of(stranger->address()) == host && ++here == 1) oldest_here = stranger;
-    Connection* evicted = here >= config_.handshakes_per_address_max    ? oldest_here
-                          : strangers_.size() >= config_.handshakes_max ? strangers_.front()
-                                                                        : nullptr;
-    if (evicted) evicted->drop();  // which reports it
-    auto connection = open(std::move(socket), address, security::TlsSide::listener, std::nullopt);
-    strangers_.push_back(connection.get());
-    connection->start();
+    {
+        std::lock_guard lock(mutex_);
+        // Those already refused linger for a second to hear why; when too many do, nobody is told.
+        if (all_.size() - up_.size() - evicted_.size() >= 2 * config_.handshakes_max) return;
+        if (evicted_.size() >= kEvictedMax) return;  // their lanes are behind
+        const auto is_here = [&](const auto& stranger) {
+            return host_of(stranger->address()) == host;
+        };
+        const auto here = std::ranges::count_if(strangers_, is_here);
+        if (static_cast<std::size_t>(here) >= config_.handshakes_per_address_max)
+            evict(std::ranges::find_if(strangers_, is_here));
+        else if (strangers_.size() >= config_.handshakes_max)
+            evict(strangers_.begin());
+    }
+    open(lane, std::move(socket), address, security::TlsSide::listener, std::nullopt);
 }
 
-Hub::ConnectionRef Hub::open(asio::ip::tcp::socket socket, std::string address,
-                             security::TlsSide side, std::optional<PeerId> expected) {
+void Hub::evict(std::list<ConnectionRef>::iterator stranger) {
+    const auto evicted = *stranger;
+    strangers_.erase(stranger);
+    evicted_.insert(evicted.get());
+    asio::post(evicted->lane().io, [evicted] { evicted->drop(); });  // which reports it
+}
+
+bool Hub::open(Lane& lane, asio::ip::tcp::socket socket, std::string address,
+               security::TlsSide side, std::optional<PeerId> expected) {
     session::SessionConfig config;
     config.side = side;
-    config.policy = {.now = wall_now(), .expected_peer = expected, .banned = banned_};
     config.handshake_deadline = config_.handshake_deadline;
     const auto& self = context_.self();
     config.link.local = {self.role, self.federation.to_string(), codecs_, 0, "gossamer 0.1.0"};
     config.link.limits = config_.link;
     config.link.staging = staging_;
     config.link.pool = pool_;
-    auto connection = std::make_shared<Connection>(*this, std::move(socket), std::move(address),
-                                                   context_, std::move(config));
+    std::lock_guard lock(mutex_);
+    if (stopping_) return false;
+    config.policy = {.now = wall_now(), .expected_peer = expected, .banned = banned_};
+    auto connection = std::make_shared<Connection>(*this, lane, std::move(socket),
+                                                   std::move(address), context_, std::move(config));
     all_[connection.get()] = connection;
-    return connection;
+    if (side == security::TlsSide::listener) strangers_.push_back(connection);
+    asio::post(lane.io, [connection] { connection->start(); });
+    return true;
 }
 
 // ---- outgoing ----
 
 void Hub::dial(const std::string& address, std::optional<PeerId> expected) {
-    auto dial = std::make_shared<Dial>(Dial{address, expected, asio::ip::tcp::resolver(io_),
-                                            asio::ip::tcp::socket(io_), asio::steady_timer(io_)});
+    auto dial = std::shared_ptr<Dial>(new Dial{address, expected, least_busy_lane()});
+    std::lock_guard lock(mutex_);
     dials_.insert(dial);
-    const auto target = parse_address(address);
-    if (!target || stopping_) {
-        asio::post(io_, [this, dial,
-                         error = target ? Error{ErrorCode::kCancelled, "stopping", {}}
-                                        : target.error()] { dial_failed(dial, error); });
-        return;
-    }
+    asio::post(dial->lane.io, [this, dial, stopping = stopping_] {
+        if (stopping) return dial_failed(dial, {ErrorCode::kCancelled, "stopping", {}});
+        start_dial(dial);
+    });
+}
+
+void Hub::start_dial(const std::shared_ptr<Dial>& dial) {
+    if (dial->done) return;
+    const auto target = parse_address(dial->address);
+    if (!target) return dial_failed(dial, target.error());
     dial->timer.expires_after(config_.dial_deadline);
     dial->timer.async_wait([this, dial](std::error_code cancelled) {
         if (cancelled) return;
@@ -149,135 +182,161 @@ void Hub::dial(const std::string& address, std::optional<PeerId> expected) {
 }
 
 void Hub::dial_failed(const std::shared_ptr<Dial>& dial, Error error) {
-    if (dial->done) return;
-    dial->done = true;
+    if (std::exchange(dial->done, true)) return;
     std::error_code ignored;
     dial->timer.cancel();
     dial->resolver.cancel();
     dial->socket.close(ignored);
-    dials_.erase(dial);
     const bool permanent = error.code == ErrorCode::kNetAddress;
     sink_({dial->expected.value_or(PeerId{}),
            job::LinkEvent(job::DialFailed{dial->address, std::move(error), permanent})});
+    {
+        std::lock_guard lock(mutex_);
+        dials_.erase(dial);
+    }
     finish_if_empty();
 }
 
 void Hub::connected(const std::shared_ptr<Dial>& dial) {
+    if (!open(dial->lane, std::move(dial->socket), dial->address, security::TlsSide::dialler,
+              dial->expected))
+        return dial_failed(dial, {ErrorCode::kCancelled, "stopping", {}});
     dial->done = true;
     dial->timer.cancel();
+    std::lock_guard lock(mutex_);
     dials_.erase(dial);
-    open(std::move(dial->socket), dial->address, security::TlsSide::dialler, dial->expected)
-        ->start();
 }
 
 // ---- commands ----
 
-Connection* Hub::linked(const PeerId& peer) {
-    auto it = up_.find(peer);
-    return it == up_.end() ? nullptr : it->second;
-}
-
 void Hub::close(const PeerId& peer, const std::string& reason) {
-    if (auto* c = linked(peer)) c->close({ErrorCode::kLinkClosed, reason, {}});
+    on_link(peer, [reason](Connection& c) { c.close({ErrorCode::kLinkClosed, reason, {}}); });
 }
 
+// Without a link nothing is sent: the core has been told that it is down, or will be.
 void Hub::send(const PeerId& to, message::Message message, message::Lane lane) {
-    auto* c = linked(to);
-    if (!c) return;  // the core has been told that the link is down, or will be
-    auto status = c->session().link().send(now(), std::move(message), lane);
-    if (!status) report_refused(c->address(), status.error());
-    c->process();
+    on_link(to, [this, lane, m = std::move(message)](Connection& c) mutable {
+        auto status = c.session().link().send(now(), std::move(m), lane);
+        if (!status) report_refused(c.address(), status.error());
+        c.process();
+    });
 }
 
 void Hub::offer(const PeerId& to, message::TransferId id, message::Manifest manifest,
                 tensor::Payload payload) {
-    auto* c = linked(to);
-    if (!c) {
-        const Error error{ErrorCode::kLinkClosed, "no link to " + to.short_string(), {}};
-        return sink_({to, TransferNews{id, message::TransferLost{error}}});
+    if (commands_ > kCommandsMax) {
+        const message::TransferRefused busy{message::RefuseReason::busy};
+        asio::post(first_lane().io, [=, this] { sink_({to, TransferNews{id, busy}}); });
+        return;
     }
-    offered_[id] = to;
-    c->session().link().offer(now(), id, std::move(manifest), std::move(payload));
-    c->process();
+    {
+        std::lock_guard lock(mutex_);
+        offered_[id] = to;
+    }
+    const bool linked = on_link(
+        to,
+        [this, id, m = std::move(manifest), p = std::move(payload)](Connection& c) mutable {
+            c.session().link().offer(now(), id, std::move(m), std::move(p));
+            c.process();
+        },
+        [this, to, id] { report_lost(to, id); });
+    if (!linked) asio::post(first_lane().io, [this, to, id] { report_lost(to, id); });
 }
 
-void Hub::refuse_offer(const PeerId& to, message::TransferId id) {
-    sink_({to, TransferNews{id, message::TransferRefused{message::RefuseReason::busy}}});
+void Hub::report_lost(const PeerId& to, message::TransferId id) {
+    {
+        std::lock_guard lock(mutex_);
+        if (!offered_.erase(id)) return;  // withdrawn
+    }
+    const Error error{ErrorCode::kLinkClosed, "no link to " + to.short_string(), {}};
+    sink_({to, TransferNews{id, message::TransferLost{error}}});
 }
 
 void Hub::withdraw(message::TransferId id) {
-    auto it = offered_.find(id);
-    if (it == offered_.end()) return;
-    auto* c = linked(it->second);
-    offered_.erase(it);
-    if (!c) return;
-    c->session().link().withdraw(now(), id);
-    c->process();
+    PeerId to;
+    {
+        std::lock_guard lock(mutex_);
+        const auto it = offered_.find(id);
+        if (it == offered_.end()) return;
+        to = it->second;
+        offered_.erase(it);
+    }
+    on_link(to, [id](Connection& c) {
+        c.session().link().withdraw(now(), id);
+        c.process();
+    });
 }
 
 void Hub::grant(const PeerId& from, message::TransferId id) {
-    auto* c = linked(from);
-    if (!c) return;
-    c->session().link().grant(now(), id);
-    c->process();
+    on_link(from, [id](Connection& c) {
+        c.session().link().grant(now(), id);
+        c.process();
+    });
 }
 
 void Hub::refuse(const PeerId& from, message::TransferId id, message::RefuseReason reason) {
-    auto* c = linked(from);
-    if (!c) return;
-    c->session().link().refuse(now(), id, reason);
-    c->process();
+    on_link(from, [id, reason](Connection& c) {
+        c.session().link().refuse(now(), id, reason);
+        c.process();
+    });
 }
 
 void Hub::ban(std::shared_ptr<const security::BanList> banned) {
-    banned_ = std::move(banned);
-    if (!banned_) return;
-    for (const auto& peer : *banned_)
-        if (auto* c = linked(peer)) c->close({ErrorCode::kTlsBanned, "banned", {}});
+    {
+        std::lock_guard lock(mutex_);
+        banned_ = banned;
+    }
+    if (!banned) return;
+    for (const auto& peer : *banned)
+        on_link(peer, [](Connection& c) { c.close({ErrorCode::kTlsBanned, "banned", {}}); });
 }
 
 // ---- the end, and the time between ----
 
 void Hub::stop(const std::string& reason, std::function<void()> done) {
-    if (stopping_) return;
-    stopping_ = true;
-    stopped_ = std::move(done);
-    std::error_code ignored;
-    for (auto& acceptor : acceptors_) acceptor.close(ignored);
-    accept_again_.cancel();
-    ticker_.cancel();
-    for (auto& dial : std::set(dials_)) dial_failed(dial, {ErrorCode::kCancelled, reason, {}});
-    for (auto& [key, connection] : std::map(all_)) {
-        if (std::find(strangers_.begin(), strangers_.end(), key) != strangers_.end())
-            connection->drop();
-        else
-            connection->close({ErrorCode::kLinkClosed, reason, {}});
-    }
-    stop_timer_.expires_after(kStopWait);
-    stop_timer_.async_wait([this](std::error_code cancelled) {
-        if (cancelled) return;
-        for (auto& [key, connection] : std::map(all_)) connection->drop();
+    asio::post(first_lane().io, [this, reason, done = std::move(done)]() mutable {
+        std::error_code ignored;
+        for (auto& acceptor : acceptors_) acceptor.close(ignored);
+        accept_again_.cancel();
+        ticker_.cancel();
+        stop_timer_.expires_after(kStopWait);
+        stop_timer_.async_wait([this](std::error_code cancelled) {
+            if (!cancelled) on_all([](Connection& c) { c.drop(); });
+        });
+        {
+            std::lock_guard lock(mutex_);
+            stopping_ = true;  // from here on nothing is opened
+            stopped_ = std::move(done);
+            while (!strangers_.empty()) evict(strangers_.begin());
+            for (const auto& dial : dials_)
+                asio::post(dial->lane.io, [this, dial, reason] {
+                    dial_failed(dial, {ErrorCode::kCancelled, reason, {}});
+                });
+        }
+        on_all([reason](Connection& c) { c.close({ErrorCode::kLinkClosed, reason, {}}); });
+        finish_if_empty();
     });
-    finish_if_empty();
 }
 
 void Hub::finish_if_empty() {
+    std::lock_guard lock(mutex_);
     if (!stopping_ || !all_.empty() || !dials_.empty() || !stopped_) return;
-    stop_timer_.cancel();
-    std::exchange(stopped_, nullptr)();
+    asio::post(first_lane().io, [this, done = std::exchange(stopped_, nullptr)] {
+        stop_timer_.cancel();
+        done();
+    });
 }
 
 void Hub::tick() {
     ticker_.expires_after(kTick);
     ticker_.async_wait([this](std::error_code cancelled) {
-        if (cancelled || stopping_) return;
+        if (cancelled) return;
         // Buffers of a link that carried nothing but heartbeats since the last look go back.
-        for (auto& [key, connection] : all_) {
-            auto& notes = connection->notes;
-            const auto moved = notes.received_bytes + notes.sent_bytes;
-            if (moved - notes.moved_at_tick < 64 * 1024) connection->session().trim();
-            notes.moved_at_tick = moved;
-        }
+        on_all([](Connection& c) {
+            const auto moved = c.notes.received_bytes + c.notes.sent_bytes;
+            if (moved - c.notes.moved_at_tick < 64 * 1024) c.session().trim();
+            c.notes.moved_at_tick = moved;
+        });
         tick();
     });
 }

@@ -1,10 +1,13 @@
-// All connections of a node, on the I/O thread: accepts, dials, keeps one link per pair of peers,
-// and bounds what strangers cost.
+// All connections of a node: accepts, dials, keeps one link per pair of peers, and bounds what
+// strangers cost. Connections are spread over lanes and report from their lanes' threads; what they
+// share stands behind one lock, which is never held while an event is reported or while work is
+// done on a connection. What must be done on another connection is posted to its lane.
 #pragma once
 
-#include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
+#include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
+#include <functional>
 #include <list>
 #include <map>
 #include <mutex>
@@ -15,58 +18,76 @@
 
 namespace gossamer::transport {
 
-constexpr std::size_t kReadBytes = 256 * 1024;  // per call; few calls, and it stays in the cache
-
+// Lanes must run from after the constructor until stop() is done, and outlive the hub.
 class Hub final : public ConnectionOwner {
 public:
-    Hub(asio::io_context& io, const TransportConfig& config, security::TlsContext context,
+    using Lanes = std::vector<std::unique_ptr<Lane>>;  // at least one
+
+    Hub(const Lanes& lanes, const TransportConfig& config, security::TlsContext context,
         std::vector<std::uint8_t> codecs, tensor::PoolRef pool, EventSink sink);
 
-    // On the I/O thread, but for stats().
-    void accept_on(asio::ip::tcp::acceptor acceptor);
+    // From any thread, but the commands of one peer from one thread.
+    void accept_on(asio::ip::tcp::acceptor acceptor);  // of the first lane's
     void dial(const std::string& address, std::optional<PeerId> expected);
     void close(const PeerId& peer, const std::string& reason);
     void send(const PeerId& to, message::Message message, message::Lane lane);
     void offer(const PeerId& to, message::TransferId id, message::Manifest manifest,
                tensor::Payload payload);
-    void refuse_offer(const PeerId& to, message::TransferId id);  // no room for the command
     void withdraw(message::TransferId id);
     void grant(const PeerId& from, message::TransferId id);
     void refuse(const PeerId& from, message::TransferId id, message::RefuseReason reason);
     void ban(std::shared_ptr<const security::BanList> banned);
-    // Calls `done` when nothing is left or two seconds have passed.
+    // Calls `done`, on a lane, when nothing is left or two seconds have passed.
     void stop(const std::string& reason, std::function<void()> done);
     TransportStats stats() const;
 
     void on_session_event(Connection& connection, session::Event event) override;
     void on_bytes_moved(Connection& connection) override;
     void on_socket_closed(Connection& connection) override;
-    std::span<std::byte> read_space() override { return read_space_; }
 
 private:
     struct Dial;
     using ConnectionRef = std::shared_ptr<Connection>;
+    struct UpLink {
+        ConnectionRef connection;
+        Instant since;
+        ConnectionRef successor;  // held until this link's end is reported
+    };
 
+    Lane& first_lane() { return *lanes_.front(); }
+    Lane& least_busy_lane();
     void accept_next(asio::ip::tcp::acceptor& acceptor);
-    void admit(asio::ip::tcp::socket socket);
+    void admit(asio::ip::tcp::socket socket, Lane& lane);
+    void evict(std::list<ConnectionRef>::iterator stranger);  // locked
+    void start_dial(const std::shared_ptr<Dial>& dial);
     void connected(const std::shared_ptr<Dial>& dial);
     void dial_failed(const std::shared_ptr<Dial>& dial, Error error);
-    ConnectionRef open(asio::ip::tcp::socket socket, std::string address, security::TlsSide side,
-                       std::optional<PeerId> expected);
+    // False: stopping.
+    bool open(Lane& lane, asio::ip::tcp::socket socket, std::string address,
+              security::TlsSide side, std::optional<PeerId> expected);
+
+    // f(Connection&) on the lane of the peer's link, or missed() where that has ended when f gets
+    // its turn. False: there is no link.
+    template <class F>
+    bool on_link(const PeerId& peer, F f, std::function<void()> missed = nullptr);
+    // The same for every connection.
+    template <class F>
+    void on_all(F f);
+    void report_lost(const PeerId& to, message::TransferId id);
 
     void on_identified(Connection& connection);
     void on_greeted(Connection& connection);
     void on_up(Connection& connection, const link::Up& up);
     void on_closed(Connection& connection, const link::Closed& closed);
+    void remove_stranger(Connection& connection);                      // locked
+    void remove_greeting(const PeerId& peer, Connection& connection);  // locked
     void report_refused(const std::string& address, const Error& error);
     void emit(Connection& connection, decltype(Event::what) what);
-    Connection* linked(const PeerId& peer);
     void retry_grants();
     void tick();
     void finish_if_empty();
-    void count_links();
 
-    asio::io_context& io_;
+    const Lanes& lanes_;
     const TransportConfig& config_;
     const security::TlsContext context_;
     const PeerId self_;
@@ -74,15 +95,20 @@ private:
     const tensor::PoolRef pool_;
     const EventSink sink_;
     const std::shared_ptr<link::Staging> staging_;
-    std::shared_ptr<const security::BanList> banned_;
+    std::atomic<std::size_t> commands_{0};  // on their way to a lane
+    std::atomic<bool> retry_posted_{false};
 
-    Bytes read_space_ = Bytes(kReadBytes);
+    // On the first lane only.
     std::list<asio::ip::tcp::acceptor> acceptors_;
     asio::steady_timer accept_again_, ticker_, stop_timer_;
+
+    mutable std::mutex mutex_;  // for all below
+    std::shared_ptr<const security::BanList> banned_;
     std::set<std::shared_ptr<Dial>> dials_;
     std::map<Connection*, ConnectionRef> all_;
-    std::list<Connection*> strangers_;        // incoming, not identified, oldest first
-    std::map<PeerId, Connection*> up_;        // one link for each peer
+    std::list<ConnectionRef> strangers_;      // incoming, not identified, oldest first
+    std::set<Connection*> evicted_;           // of those, until they are gone
+    std::map<PeerId, UpLink> up_;             // one link for each peer
     std::map<PeerId, Connection*> greeting_;  // dialled, identified, no WELCOME yet
     std::map<message::TransferId, PeerId> offered_;
     struct Refusals {
@@ -90,11 +116,38 @@ private:
         std::uint64_t unreported = 0;
     };
     std::map<ErrorCode, Refusals> refusals_;
-    bool stopping_ = false, retry_posted_ = false;
+    bool stopping_ = false;
     std::function<void()> stopped_;
-
-    mutable std::mutex stats_mutex_;
     TransportStats stats_;
 };
+
+template <class F>
+bool Hub::on_link(const PeerId& peer, F f, std::function<void()> missed) {
+    std::lock_guard lock(mutex_);
+    const auto it = up_.find(peer);
+    if (it == up_.end()) return false;
+    ++commands_;
+    auto& connection = it->second.connection;
+    asio::post(connection->lane().io,
+               [this, c = connection, f = std::move(f), m = std::move(missed)]() mutable {
+                   --commands_;
+                   if (!c->notes.ended)
+                       f(*c);
+                   else if (m)
+                       m();
+               });
+    return true;
+}
+
+template <class F>
+void Hub::on_all(F f) {
+    std::lock_guard lock(mutex_);
+    std::map<Lane*, std::vector<ConnectionRef>> by_lane;
+    for (const auto& [key, connection] : all_) by_lane[&connection->lane()].push_back(connection);
+    for (auto& [lane, connections] : by_lane)
+        asio::post(lane->io, [f, list = std::move(connections)]() mutable {
+            for (auto& connection : list) f(*connection);
+        });
+}
 
 }  // namespace gossamer::transport

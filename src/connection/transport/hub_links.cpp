@@ -1,7 +1,5 @@
 // The half of Hub that hears what sessions report: who stays when two links meet, and what of it
 // the cores are told.
-#include <asio/post.hpp>
-
 #include "connection/link/duel.hpp"
 #include "connection/transport/clock.hpp"
 #include "connection/transport/hub.hpp"
@@ -24,38 +22,55 @@ void Hub::on_identified(Connection& connection) {
     auto& link = connection.session().link();
     if (peer == self_)
         return link.close(now(), {ErrorCode::kTlsPeerId, "this address is our own", {}});
-    if (up_.contains(peer) || greeting_.contains(peer))
-        return link.close(now(), {ErrorCode::kLinkDuplicate, "already linked", {}});
-    greeting_[peer] = &connection;
+    std::lock_guard lock(mutex_);
+    if (up_.contains(peer) || !greeting_.try_emplace(peer, &connection).second)
+        link.close(now(), {ErrorCode::kLinkDuplicate, "already linked", {}});
 }
 
 void Hub::on_greeted(Connection& connection) {
-    std::erase(strangers_, &connection);
     const auto& peer = connection.session().peer().id;
     auto& link = connection.session().link();
     using wire::RejectReason;
+    std::lock_guard lock(mutex_);
+    remove_stranger(connection);
     if (stopping_) return link.reject(now(), RejectReason::stopping, "");
+    if (evicted_.contains(&connection)) return link.reject(now(), RejectReason::busy, "");
     if (peer == self_) return link.reject(now(), RejectReason::duplicate, "dialled itself");
-    auto* old = linked(peer);
-    if (!old && up_.size() >= config_.connections_max)
+    const auto old = up_.find(peer);
+    if (old == up_.end() && up_.size() >= config_.connections_max)
         return link.reject(now(), RejectReason::busy, "");
     link::PresentLink present;
-    if (old) present = {old->dialled(), now() - old->notes.up_since};
-    if (link::refuse_newcomer(self_, peer, greeting_.contains(peer), old ? &present : nullptr))
+    if (old != up_.end())
+        present = {old->second.connection->dialled(), now() - old->second.since};
+    if (link::refuse_newcomer(self_, peer, greeting_.contains(peer),
+                              old != up_.end() ? &present : nullptr))
         return link.reject(now(), RejectReason::duplicate, "");
     link.welcome(now());
 }
 
+// A peer's new link replaces its old one, which may live on another lane: until that has reported
+// its end, the new one is held, so that the core hears of both in their order.
 void Hub::on_up(Connection& connection, const link::Up& up) {
     const auto peer = connection.session().peer().id;
-    if (auto* old = linked(peer))
-        old->close({ErrorCode::kLinkDuplicate, "replaced by a newer link", {}});
-    if (auto it = greeting_.find(peer); it != greeting_.end() && it->second == &connection)
-        greeting_.erase(it);
-    up_[peer] = &connection;
-    count_links();
+    {
+        std::lock_guard lock(mutex_);
+        auto self = connection.shared_from_this();
+        if (auto old = up_.find(peer); old != up_.end()) {
+            connection.hold();
+            connection.notes.up_waiting = up;
+            const Error replaced{ErrorCode::kLinkDuplicate, "replaced by a newer link", {}};
+            const auto end = [&](const ConnectionRef& c) {
+                asio::post(c->lane().io, [c, replaced] { c->close(replaced); });
+            };
+            if (auto& successor = old->second.successor; successor) end(successor);
+            end(old->second.connection);
+            old->second.successor = std::move(self);
+            return;
+        }
+        remove_greeting(peer, connection);
+        up_[peer] = {std::move(self), now(), nullptr};
+    }
     connection.notes.up = true;
-    connection.notes.up_since = now();
     emit(connection,
          job::LinkEvent(job::LinkUp{up.remote.role, connection.address(), connection.dialled()}));
 }
@@ -63,14 +78,20 @@ void Hub::on_up(Connection& connection, const link::Up& up) {
 void Hub::on_closed(Connection& connection, const link::Closed& closed) {
     auto& notes = connection.notes;
     if (std::exchange(notes.ended, true)) return;
-    std::erase(strangers_, &connection);
     const bool known = connection.session().identified();
     const auto peer = known ? connection.session().peer().id : PeerId{};
-    if (known) {
-        if (auto it = greeting_.find(peer); it != greeting_.end() && it->second == &connection)
-            greeting_.erase(it);
-        if (auto it = up_.find(peer); it != up_.end() && it->second == &connection) up_.erase(it);
-        count_links();
+    ConnectionRef successor;
+    {
+        std::lock_guard lock(mutex_);
+        remove_stranger(connection);
+        if (known) remove_greeting(peer, connection);
+        if (auto it = up_.find(peer); known && it != up_.end()) {
+            if (it->second.successor.get() == &connection) it->second.successor.reset();
+            if (it->second.connection.get() == &connection) {
+                successor = std::move(it->second.successor);
+                up_.erase(it);
+            }
+        }
     }
     if (notes.up) {
         emit(connection, job::LinkEvent(job::LinkDown{closed.error}));
@@ -81,6 +102,16 @@ void Hub::on_closed(Connection& connection, const link::Closed& closed) {
     } else if (closed.error.code != ErrorCode::kLinkDuplicate) {
         report_refused(connection.address(), closed.error);
     }
+    if (successor) asio::post(successor->lane().io, [successor] { successor->resume(); });
+}
+
+void Hub::remove_stranger(Connection& connection) {
+    strangers_.remove_if([&](const auto& stranger) { return stranger.get() == &connection; });
+}
+
+void Hub::remove_greeting(const PeerId& peer, Connection& connection) {
+    if (auto it = greeting_.find(peer); it != greeting_.end() && it->second == &connection)
+        greeting_.erase(it);
 }
 
 // ---- what sessions report ----
@@ -99,7 +130,10 @@ void Hub::on_session_event(Connection& connection, session::Event event) {
         using namespace message;
         room_freed = news->incoming && (std::holds_alternative<TransferArrived>(news->event) ||
                                         std::holds_alternative<TransferLost>(news->event));
-        if (!news->incoming) offered_.erase(news->id);
+        if (!news->incoming) {
+            std::lock_guard lock(mutex_);
+            offered_.erase(news->id);
+        }
         emit(connection, TransferNews{news->id, std::move(news->event)});
     } else if (auto* closed = std::get_if<link::Closed>(&event)) {
         on_closed(connection, *closed);
@@ -109,14 +143,14 @@ void Hub::on_session_event(Connection& connection, session::Event event) {
 
 // Room was given back: those who wait for it get their chance, each in its own turn.
 void Hub::retry_grants() {
-    if (std::exchange(retry_posted_, true)) return;
-    asio::post(io_, [this] {
+    if (retry_posted_.exchange(true)) return;
+    asio::post(first_lane().io, [this] {
         retry_posted_ = false;
-        for (auto& [peer, waiting] : std::map(up_))
-            if (waiting->session().link().waits_for_room()) {
-                waiting->session().link().retry_grants(now());
-                waiting->process();
-            }
+        on_all([](Connection& c) {
+            if (!c.notes.up || c.notes.ended || !c.session().link().waits_for_room()) return;
+            c.session().link().retry_grants(now());
+            c.process();
+        });
     });
 }
 
@@ -125,24 +159,21 @@ void Hub::emit(Connection& connection, decltype(Event::what) what) {
     sink_({connection.session().peer().id, std::move(what)});
 }
 
-void Hub::count_links() {
-    std::lock_guard lock(stats_mutex_);
-    stats_.link_count = up_.size();
-}
-
 void Hub::report_refused(const std::string& address, const Error& error) {
+    std::uint64_t unreported = 0;
     {
-        std::lock_guard lock(stats_mutex_);
+        std::lock_guard lock(mutex_);
         ++stats_.incoming_refused_count;
+        auto [it, first] = refusals_.try_emplace(error.code);
+        auto& r = it->second;
+        if (!first && now() - r.reported < kReportEvery) {
+            ++r.unreported;
+            return;
+        }
+        r.reported = now();
+        unreported = std::exchange(r.unreported, 0);
     }
-    auto [it, first] = refusals_.try_emplace(error.code);
-    auto& r = it->second;
-    if (!first && now() - r.reported < kReportEvery) {
-        ++r.unreported;
-        return;
-    }
-    r.reported = now();
-    sink_({PeerId{}, IncomingRefused{address, error, std::exchange(r.unreported, 0)}});
+    sink_({PeerId{}, IncomingRefused{address, error, unreported}});
 }
 
 void Hub::on_socket_closed(Connection& connection) {
@@ -154,10 +185,15 @@ void Hub::on_socket_closed(Connection& connection) {
              "Raise transport.handshakes_max or transport.handshakes_per_address_max if "
              "they are peers of yours."});
         while (auto event = connection.session().next_event())
-            on_session_event(connection, std::move(*event));
+            if (!connection.notes.up_waiting || std::holds_alternative<link::Closed>(*event))
+                on_session_event(connection, std::move(*event));
     }
     on_bytes_moved(connection);
-    all_.erase(&connection);
+    {
+        std::lock_guard lock(mutex_);
+        all_.erase(&connection);
+        evicted_.erase(&connection);
+    }
     finish_if_empty();
 }
 
@@ -168,7 +204,7 @@ void Hub::on_bytes_moved(Connection& connection) {
     if (!connection.session().identified()) return;
     const auto& peer = connection.session().peer().id;
     {
-        std::lock_guard lock(stats_mutex_);
+        std::lock_guard lock(mutex_);
         if (stats_.peers.size() < kTrafficPeersMax || stats_.peers.contains(peer)) {
             auto& traffic = stats_.peers[peer];
             traffic.received_bytes += notes.received_bytes - notes.counted.received_bytes;
@@ -181,8 +217,9 @@ void Hub::on_bytes_moved(Connection& connection) {
 }
 
 TransportStats Hub::stats() const {
-    std::lock_guard lock(stats_mutex_);
+    std::lock_guard lock(mutex_);
     auto copy = stats_;
+    copy.link_count = up_.size();
     copy.staging_used_bytes = staging_->used_bytes();
     return copy;
 }

@@ -41,6 +41,14 @@ OptionTable transport_options() {
          .kind = OptionKind::text,
          .fallback = std::string("0.0.0.0:7400"),
          .reason = "host:port to listen on; port 0 lets the system choose, empty only dials out."},
+        {.key = "transport.threads",
+         .kind = OptionKind::integer,
+         .fallback = integer(d.threads),
+         .unit = "threads",
+         .reason = "Threads that seal, open and move bytes; 0: one for each core, at most four. A "
+                   "link stays on one of them.",
+         .least = 0,
+         .most = 64},
         bytes_option("transport.staging_bytes", integer(d.staging_bytes), 1 << 20,
                      "Memory for arriving transfers of all links together; one transfer must fit. "
                      "Grants beyond it wait."),
@@ -68,6 +76,7 @@ TransportConfig transport_config(const OptionSource& options) {
     };
     TransportConfig c;
     c.listen_address = options.text("listen.address");
+    c.threads = size("transport.threads");
     c.staging_bytes = size("transport.staging_bytes");
     c.link.credit_window_bytes = size("transport.credit_window_bytes");
     c.connections_max = size("transport.connections_max");

@@ -1,7 +1,5 @@
 #include "connection/transport/transport.hpp"
 
-#include <asio/executor_work_guard.hpp>
-#include <asio/post.hpp>
 #include <atomic>
 #include <future>
 #include <thread>
@@ -12,36 +10,29 @@
 
 namespace gossamer::transport {
 
-namespace {
-
-// Commands on their way to the I/O thread. Offers beyond it are refused as busy; the others are
-// bounded by what links accept and are never dropped.
-constexpr std::size_t kCommandsMax = 64 * 1024;
-
-}  // namespace
+constexpr std::size_t kThreadsByDefault = 4;
 
 struct Transport::State {
     TransportConfig config;
-    asio::io_context io{1};
-    asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
+    Hub::Lanes lanes;
     Hub hub;
-    std::atomic<std::size_t> commands{0};
     std::atomic<bool> stopped{false};
-    std::thread thread;
+    std::vector<std::thread> threads;
 
     State(TransportConfig c, security::TlsContext context, std::vector<std::uint8_t> codecs,
           tensor::PoolRef pool, EventSink sink)
         : config(std::move(c)),
-          hub(io, config, std::move(context), std::move(codecs), std::move(pool), std::move(sink)),
-          thread([this] { io.run(); }) {}
+          lanes(make_lanes(config.threads)),
+          hub(lanes, config, std::move(context), std::move(codecs), std::move(pool),
+              std::move(sink)) {
+        for (auto& lane : lanes) threads.emplace_back([&io = lane->io] { io.run(); });
+    }
 
-    template <class F>
-    void command(F f) {
-        commands.fetch_add(1, std::memory_order_relaxed);
-        asio::post(io, [this, f = std::move(f)]() mutable {
-            commands.fetch_sub(1, std::memory_order_relaxed);
-            f(hub);
-        });
+    static Hub::Lanes make_lanes(std::size_t wanted) {
+        const auto cores = std::max<std::size_t>(1, std::thread::hardware_concurrency());
+        Hub::Lanes lanes(wanted > 0 ? wanted : std::min(cores, kThreadsByDefault));
+        for (auto& lane : lanes) lane = std::make_unique<Lane>();
+        return lanes;
     }
 };
 
@@ -55,12 +46,13 @@ Transport::~Transport() { stop(); }
 Result<std::string> Transport::listen(const std::string& address) {
     GOSSAMER_TRY(auto target, parse_address(address));
     std::error_code error;
-    asio::ip::tcp::resolver resolver(state_->io);
+    auto& io = state_->lanes.front()->io;
+    asio::ip::tcp::resolver resolver(io);
     const auto found = resolver.resolve(target.host, std::to_string(target.port),
                                         asio::ip::tcp::resolver::passive, error);
     if (error || found.empty()) return fail(ErrorCode::kNetListen, net_error(error, address).what);
     const auto endpoint = found.begin()->endpoint();
-    asio::ip::tcp::acceptor acceptor(state_->io);
+    asio::ip::tcp::acceptor acceptor(io);
     acceptor.open(endpoint.protocol(), error);
     if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
     if (!error) acceptor.bind(endpoint, error);
@@ -70,49 +62,39 @@ Result<std::string> Transport::listen(const std::string& address) {
     if (error) return fail(ErrorCode::kNetListen, address + ": " + error.message());
     const auto bound = acceptor.local_endpoint();
     const auto host = bound.address().to_string();
-    state_->command([a = std::move(acceptor)](Hub& hub) mutable { hub.accept_on(std::move(a)); });
+    state_->hub.accept_on(std::move(acceptor));
     return (bound.address().is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(bound.port());
 }
 
 void Transport::dial(std::string address, std::optional<PeerId> expected) {
-    state_->command([=](Hub& hub) { hub.dial(address, expected); });
+    state_->hub.dial(address, expected);
 }
-void Transport::close(const PeerId& peer, std::string reason) {
-    state_->command([=](Hub& hub) { hub.close(peer, reason); });
-}
+void Transport::close(const PeerId& peer, std::string reason) { state_->hub.close(peer, reason); }
 void Transport::send(const PeerId& to, message::Message message, message::Lane lane) {
-    state_->command(
-        [to, lane, m = std::move(message)](Hub& hub) mutable { hub.send(to, std::move(m), lane); });
+    state_->hub.send(to, std::move(message), lane);
 }
 void Transport::offer(const PeerId& to, message::TransferId id, message::Manifest manifest,
                       tensor::Payload payload) {
-    if (state_->commands.load(std::memory_order_relaxed) > kCommandsMax)
-        return state_->command([=](Hub& hub) { hub.refuse_offer(to, id); });
-    state_->command([to, id, m = std::move(manifest), p = std::move(payload)](Hub& hub) mutable {
-        hub.offer(to, id, std::move(m), std::move(p));
-    });
+    state_->hub.offer(to, id, std::move(manifest), std::move(payload));
 }
-void Transport::withdraw(message::TransferId id) {
-    state_->command([=](Hub& hub) { hub.withdraw(id); });
-}
+void Transport::withdraw(message::TransferId id) { state_->hub.withdraw(id); }
 void Transport::grant(const PeerId& from, message::TransferId id) {
-    state_->command([=](Hub& hub) { hub.grant(from, id); });
+    state_->hub.grant(from, id);
 }
 void Transport::refuse(const PeerId& from, message::TransferId id, message::RefuseReason reason) {
-    state_->command([=](Hub& hub) { hub.refuse(from, id, reason); });
+    state_->hub.refuse(from, id, reason);
 }
 void Transport::ban(std::shared_ptr<const security::BanList> banned) {
-    state_->command([b = std::move(banned)](Hub& hub) mutable { hub.ban(std::move(b)); });
+    state_->hub.ban(std::move(banned));
 }
 
 void Transport::stop(const std::string& reason) {
     if (state_->stopped.exchange(true)) return;
     std::promise<void> done;
-    state_->command([&](Hub& hub) { hub.stop(reason, [&] { done.set_value(); }); });
+    state_->hub.stop(reason, [&] { done.set_value(); });
     done.get_future().wait();
-    state_->work.reset();
-    state_->io.stop();
-    state_->thread.join();
+    for (auto& lane : state_->lanes) lane->io.stop();
+    for (auto& thread : state_->threads) thread.join();
 }
 
 TransportStats Transport::stats() const { return state_->hub.stats(); }

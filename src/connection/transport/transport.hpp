@@ -1,9 +1,10 @@
 // Sockets for sessions: listens, dials when told, and carries messages and transfers over mutual
 // TLS. It decides nothing that a core decides: whom to dial and when, what to grant.
 //
-// Commands may be called from any one thread; they are carried out in order on the I/O thread.
-// Events come in order on the I/O thread, through the sink, which must not block for long and must
-// not call back into the Transport but for its commands.
+// Commands may be called from any one thread; those for one peer are carried out in order. Events
+// come through the sink on the I/O threads: those of one peer in order and one at a time, those of
+// several peers at the same time. The sink must not block for long and must not call back into the
+// Transport but for its commands.
 //
 // Two links between the same peers: the one opened by the smaller PeerId stays; a peer that dials
 // again after more than five seconds has lost its old link, and the new one replaces it.
@@ -25,6 +26,7 @@ namespace gossamer::transport {
 
 struct TransportConfig {
     std::string listen_address;               // host:port; empty: only dials out
+    std::size_t threads = 0;                  // for I/O; 0: one per core, at most four
     std::uint64_t staging_bytes = 512 << 20;  // of all arriving transfers together
     std::size_t connections_max = 1024;       // links
     std::size_t handshakes_max = 512;         // sockets that have not shown who they are
@@ -90,7 +92,7 @@ public:
     // Replaces the bans; closes links to those banned now.
     void ban(std::shared_ptr<const security::BanList> banned);
 
-    // Says goodbye to all, waits at most two seconds for it to go out, ends the I/O thread.
+    // Says goodbye to all, waits at most two seconds for it to go out, ends the I/O threads.
     void stop(const std::string& reason = "stopping");
     TransportStats stats() const;  // from any thread
 
