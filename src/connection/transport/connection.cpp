@@ -26,20 +26,15 @@ void set_option(int socket, int level, int name, int value) {
 
 }  // namespace
 
-Connection::Connection(ConnectionOwner& owner, Lane& lane, asio::ip::tcp::socket socket,
-                       std::string address, const security::TlsContext& context,
-                       session::SessionConfig config)
+Connection::Connection(ConnectionOwner& owner, asio::ip::tcp::socket socket, std::string address,
+                       const security::TlsContext& context, session::SessionConfig config)
     : owner_(owner),
-      lane_(lane),
       socket_(std::move(socket)),
-      timer_(socket_.get_executor()),
+      executor_(socket_.get_executor()),
+      timer_(executor_),
       address_(std::move(address)),
       session_(context, config, now()),
-      dialled_(config.side == security::TlsSide::dialler) {
-    ++lane_.connection_count;
-}
-
-Connection::~Connection() { --lane_.connection_count; }
+      dialled_(config.side == security::TlsSide::dialler) {}
 
 void Connection::start() {
     std::error_code ignored;
@@ -70,7 +65,7 @@ void Connection::on_readable() {
     if (lingering_) return linger();
     for (std::size_t turn = 0; turn < kTurnBytes && !session_.finished();) {
         const bool known = session_.identified();
-        const auto space = known ? std::span(lane_.read_space) : session_.input_space(kStrangerBytes);
+        const auto space = known ? owner_.read_space() : session_.input_space(kStrangerBytes);
         std::error_code error;
         const auto count = socket_.read_some(asio::buffer(space.data(), space.size()), error);
         if (error == asio::error::would_block || error == asio::error::try_again) break;
@@ -141,7 +136,7 @@ void Connection::flush() {
     }
     if (again_) return;
     again_ = true;
-    asio::post(socket_.get_executor(), [self = shared_from_this()] {
+    asio::post(executor_, [self = shared_from_this()] {
         self->again_ = false;
         self->process();
     });

@@ -1,6 +1,6 @@
 // One socket and its session. Reads when the socket is readable, straight into the TLS engine's
-// buffer; writes what the session seals until the socket is full. Lives on one I/O thread, its
-// lane's, from which all of it but executor(), address() and dialled() must be called.
+// buffer; writes what the session seals until the socket is full. All of it but executor(),
+// address() and dialled() is called on its executor only, a strand: never on two threads at a time.
 #pragma once
 
 #include <asio/ip/tcp.hpp>
@@ -8,7 +8,6 @@
 #include <optional>
 
 #include "connection/session/session.hpp"
-#include "connection/transport/lane.hpp"
 
 namespace gossamer::transport {
 
@@ -16,12 +15,13 @@ class Connection;
 
 constexpr std::size_t kWaitingLeast = 128 * 1024;  // of our bytes in the kernel, not sent yet
 
-// Who owns connections and hears, on their threads, what happens on them.
+// Who owns connections and hears, on their strands, what happens on them.
 class ConnectionOwner {
 public:
     virtual void on_session_event(Connection& connection, session::Event event) = 0;
     virtual void on_bytes_moved(Connection& connection) = 0;  // or none; once after each turn
     virtual void on_socket_closed(Connection& connection) = 0;
+    virtual std::span<std::byte> read_space() = 0;  // of the calling thread
 
 protected:
     ~ConnectionOwner() = default;
@@ -29,11 +29,9 @@ protected:
 
 class Connection : public std::enable_shared_from_this<Connection> {
 public:
-    // REQUIRES a socket of the lane's.
-    Connection(ConnectionOwner& owner, Lane& lane, asio::ip::tcp::socket socket,
-               std::string address, const security::TlsContext& context,
-               session::SessionConfig config);
-    ~Connection();
+    // REQUIRES a socket whose executor is a strand of its own.
+    Connection(ConnectionOwner& owner, asio::ip::tcp::socket socket, std::string address,
+               const security::TlsContext& context, session::SessionConfig config);
 
     void start();
     // After anything was done to session(): passes on events, sends, arms the timer.
@@ -44,7 +42,7 @@ public:
     void hold() { held_ = true; }
     void resume();
 
-    Lane& lane() { return lane_; }
+    asio::any_io_executor executor() { return executor_; }
     session::Session& session() { return session_; }
     const std::string& address() const { return address_; }
     bool dialled() const { return dialled_; }
@@ -73,8 +71,8 @@ private:
     void shut();
 
     ConnectionOwner& owner_;
-    Lane& lane_;
     asio::ip::tcp::socket socket_;
+    const asio::any_io_executor executor_;
     asio::steady_timer timer_;
     std::string address_;
     session::Session session_;

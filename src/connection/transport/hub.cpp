@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <asio/connect.hpp>
+#include <asio/strand.hpp>
 
 #include "connection/transport/address.hpp"
 #include "connection/transport/clock.hpp"
@@ -14,7 +15,7 @@ namespace {
 constexpr std::size_t kEvictedMax = 256;
 constexpr Duration kTick = 10s;     // between looks at what lies idle
 constexpr Duration kStopWait = 2s;  // for goodbyes to go out
-// Commands on their way to a lane. Offers beyond it are refused as busy; the others are bounded by
+// Commands on their way to links. Offers beyond it are refused as busy; the others are bounded by
 // what links accept and are never dropped.
 constexpr std::size_t kCommandsMax = 64 * 1024;
 
@@ -31,16 +32,17 @@ std::string host_of(const std::string& address) { return address.substr(0, addre
 struct Hub::Dial {
     std::string address;
     std::optional<PeerId> expected;
-    Lane& lane;
-    asio::ip::tcp::resolver resolver{lane.io};
-    asio::ip::tcp::socket socket{lane.io};
-    asio::steady_timer timer{lane.io};
+    asio::any_io_executor strand;
+    asio::ip::tcp::resolver resolver{strand};
+    asio::ip::tcp::socket socket{strand};
+    asio::steady_timer timer{strand};
     bool resolved = false, done = false;
 };
 
-Hub::Hub(const Lanes& lanes, const TransportConfig& config, security::TlsContext context,
+Hub::Hub(asio::io_context& io, const TransportConfig& config, security::TlsContext context,
          std::vector<std::uint8_t> codecs, tensor::PoolRef pool, EventSink sink)
-    : lanes_(lanes),
+    : io_(io),
+      strand_(asio::make_strand(io)),
       config_(config),
       context_(std::move(context)),
       self_(context_.self().id),
@@ -48,21 +50,16 @@ Hub::Hub(const Lanes& lanes, const TransportConfig& config, security::TlsContext
       pool_(std::move(pool)),
       sink_(std::move(sink)),
       staging_(std::make_shared<link::Staging>(config.staging_bytes)),
-      accept_again_(first_lane().io),
-      ticker_(first_lane().io),
-      stop_timer_(first_lane().io) {
+      accept_again_(strand_),
+      ticker_(strand_),
+      stop_timer_(strand_) {
     tick();
-}
-
-Lane& Hub::least_busy_lane() {
-    return **std::ranges::min_element(
-        lanes_, {}, [](const auto& lane) { return lane->connection_count.load(); });
 }
 
 // ---- incoming ----
 
 void Hub::accept_on(asio::ip::tcp::acceptor acceptor) {
-    asio::post(first_lane().io, [this, a = std::move(acceptor)]() mutable {
+    asio::post(strand_, [this, a = std::move(acceptor)]() mutable {
         acceptors_.push_back(std::move(a));
         accept_next(acceptors_.back());
     });
@@ -70,12 +67,11 @@ void Hub::accept_on(asio::ip::tcp::acceptor acceptor) {
 
 void Hub::accept_next(asio::ip::tcp::acceptor& acceptor) {
     if (!acceptor.is_open()) return;  // stopping
-    auto& lane = least_busy_lane();
     acceptor.async_accept(
-        lane.io, [this, &acceptor, &lane](std::error_code error, asio::ip::tcp::socket socket) {
+        asio::make_strand(io_), [this, &acceptor](std::error_code error, auto socket) {
             if (!acceptor.is_open()) return;
             if (!error) {
-                admit(std::move(socket), lane);
+                admit(std::move(socket));
                 return accept_next(acceptor);
             }
             // No descriptors left, most likely: strangers go first, then it is tried again.
@@ -90,7 +86,7 @@ void Hub::accept_next(asio::ip::tcp::acceptor& acceptor) {
         });
 }
 
-void Hub::admit(asio::ip::tcp::socket socket, Lane& lane) {
+void Hub::admit(asio::ip::tcp::socket socket) {
     std::error_code error;
     const auto endpoint = socket.remote_endpoint(error);
     if (error) return;  // gone already
@@ -99,7 +95,7 @@ void Hub::admit(asio::ip::tcp::socket socket, Lane& lane) {
         std::lock_guard lock(mutex_);
         // Those already refused linger for a second to hear why; when too many do, nobody is told.
         if (all_.size() - up_.size() - evicted_.size() >= 2 * config_.handshakes_max) return;
-        if (evicted_.size() >= kEvictedMax) return;  // their lanes are behind
+        if (evicted_.size() >= kEvictedMax) return;  // their turn to go has not come yet
         const auto is_here = [&](const auto& stranger) {
             return host_of(stranger->address()) == host;
         };
@@ -109,18 +105,18 @@ void Hub::admit(asio::ip::tcp::socket socket, Lane& lane) {
         else if (strangers_.size() >= config_.handshakes_max)
             evict(strangers_.begin());
     }
-    open(lane, std::move(socket), address, security::TlsSide::listener, std::nullopt);
+    open(std::move(socket), address, security::TlsSide::listener, std::nullopt);
 }
 
 void Hub::evict(std::list<ConnectionRef>::iterator stranger) {
     const auto evicted = *stranger;
     strangers_.erase(stranger);
     evicted_.insert(evicted.get());
-    asio::post(evicted->lane().io, [evicted] { evicted->drop(); });  // which reports it
+    asio::post(evicted->executor(), [evicted] { evicted->drop(); });  // which reports it
 }
 
-bool Hub::open(Lane& lane, asio::ip::tcp::socket socket, std::string address,
-               security::TlsSide side, std::optional<PeerId> expected) {
+bool Hub::open(asio::ip::tcp::socket socket, std::string address, security::TlsSide side,
+               std::optional<PeerId> expected) {
     session::SessionConfig config;
     config.side = side;
     config.handshake_deadline = config_.handshake_deadline;
@@ -132,21 +128,21 @@ bool Hub::open(Lane& lane, asio::ip::tcp::socket socket, std::string address,
     std::lock_guard lock(mutex_);
     if (stopping_) return false;
     config.policy = {.now = wall_now(), .expected_peer = expected, .banned = banned_};
-    auto connection = std::make_shared<Connection>(*this, lane, std::move(socket),
-                                                   std::move(address), context_, std::move(config));
+    auto connection = std::make_shared<Connection>(*this, std::move(socket), std::move(address),
+                                                   context_, std::move(config));
     all_[connection.get()] = connection;
     if (side == security::TlsSide::listener) strangers_.push_back(connection);
-    asio::post(lane.io, [connection] { connection->start(); });
+    asio::post(connection->executor(), [connection] { connection->start(); });
     return true;
 }
 
 // ---- outgoing ----
 
 void Hub::dial(const std::string& address, std::optional<PeerId> expected) {
-    auto dial = std::shared_ptr<Dial>(new Dial{address, expected, least_busy_lane()});
+    auto dial = std::shared_ptr<Dial>(new Dial{address, expected, asio::make_strand(io_)});
     std::lock_guard lock(mutex_);
     dials_.insert(dial);
-    asio::post(dial->lane.io, [this, dial, stopping = stopping_] {
+    asio::post(dial->strand, [this, dial, stopping = stopping_] {
         if (stopping) return dial_failed(dial, {ErrorCode::kCancelled, "stopping", {}});
         start_dial(dial);
     });
@@ -198,7 +194,7 @@ void Hub::dial_failed(const std::shared_ptr<Dial>& dial, Error error) {
 }
 
 void Hub::connected(const std::shared_ptr<Dial>& dial) {
-    if (!open(dial->lane, std::move(dial->socket), dial->address, security::TlsSide::dialler,
+    if (!open(std::move(dial->socket), dial->address, security::TlsSide::dialler,
               dial->expected))
         return dial_failed(dial, {ErrorCode::kCancelled, "stopping", {}});
     dial->done = true;
@@ -226,7 +222,7 @@ void Hub::offer(const PeerId& to, message::TransferId id, message::Manifest mani
                 tensor::Payload payload) {
     if (commands_ > kCommandsMax) {
         const message::TransferRefused busy{message::RefuseReason::busy};
-        asio::post(first_lane().io, [=, this] { sink_({to, TransferNews{id, busy}}); });
+        asio::post(strand_, [=, this] { sink_({to, TransferNews{id, busy}}); });
         return;
     }
     {
@@ -240,7 +236,7 @@ void Hub::offer(const PeerId& to, message::TransferId id, message::Manifest mani
             c.process();
         },
         [this, to, id] { report_lost(to, id); });
-    if (!linked) asio::post(first_lane().io, [this, to, id] { report_lost(to, id); });
+    if (!linked) asio::post(strand_, [this, to, id] { report_lost(to, id); });
 }
 
 void Hub::report_lost(const PeerId& to, message::TransferId id) {
@@ -268,8 +264,9 @@ void Hub::withdraw(message::TransferId id) {
 }
 
 void Hub::grant(const PeerId& from, message::TransferId id) {
-    on_link(from, [id](Connection& c) {
+    on_link(from, [this, id](Connection& c) {
         c.session().link().grant(now(), id);
+        if (c.session().link().waits_for_room()) try_grants(c);
         c.process();
     });
 }
@@ -294,7 +291,7 @@ void Hub::ban(std::shared_ptr<const security::BanList> banned) {
 // ---- the end, and the time between ----
 
 void Hub::stop(const std::string& reason, std::function<void()> done) {
-    asio::post(first_lane().io, [this, reason, done = std::move(done)]() mutable {
+    asio::post(strand_, [this, reason, done = std::move(done)]() mutable {
         std::error_code ignored;
         for (auto& acceptor : acceptors_) acceptor.close(ignored);
         accept_again_.cancel();
@@ -309,7 +306,7 @@ void Hub::stop(const std::string& reason, std::function<void()> done) {
             stopped_ = std::move(done);
             while (!strangers_.empty()) evict(strangers_.begin());
             for (const auto& dial : dials_)
-                asio::post(dial->lane.io, [this, dial, reason] {
+                asio::post(dial->strand, [this, dial, reason] {
                     dial_failed(dial, {ErrorCode::kCancelled, reason, {}});
                 });
         }
@@ -321,7 +318,7 @@ void Hub::stop(const std::string& reason, std::function<void()> done) {
 void Hub::finish_if_empty() {
     std::lock_guard lock(mutex_);
     if (!stopping_ || !all_.empty() || !dials_.empty() || !stopped_) return;
-    asio::post(first_lane().io, [this, done = std::exchange(stopped_, nullptr)] {
+    asio::post(strand_, [this, done = std::exchange(stopped_, nullptr)] {
         stop_timer_.cancel();
         done();
     });

@@ -1,12 +1,14 @@
 // All connections of a node: accepts, dials, keeps one link per pair of peers, and bounds what
-// strangers cost. Connections are spread over lanes and report from their lanes' threads; what they
-// share stands behind one lock, which is never held while an event is reported or while work is
-// done on a connection. What must be done on another connection is posted to its lane.
+// strangers cost. Each connection is a strand of work that any I/O thread may take up and reports
+// from there; what connections share stands behind one lock, which is never held while an event is
+// reported. What must be done on another connection is posted to its strand.
 #pragma once
 
+#include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
+#include <atomic>
 #include <functional>
 #include <list>
 #include <map>
@@ -14,20 +16,19 @@
 #include <set>
 
 #include "connection/transport/connection.hpp"
+#include "connection/transport/read_spaces.hpp"
 #include "connection/transport/transport.hpp"
 
 namespace gossamer::transport {
 
-// Lanes must run from after the constructor until stop() is done, and outlive the hub.
+// `io` runs, on one thread or several, from after the constructor until stop() is done.
 class Hub final : public ConnectionOwner {
 public:
-    using Lanes = std::vector<std::unique_ptr<Lane>>;  // at least one
-
-    Hub(const Lanes& lanes, const TransportConfig& config, security::TlsContext context,
+    Hub(asio::io_context& io, const TransportConfig& config, security::TlsContext context,
         std::vector<std::uint8_t> codecs, tensor::PoolRef pool, EventSink sink);
 
     // From any thread, but the commands of one peer from one thread.
-    void accept_on(asio::ip::tcp::acceptor acceptor);  // of the first lane's
+    void accept_on(asio::ip::tcp::acceptor acceptor);  // REQUIRES executor()
     void dial(const std::string& address, std::optional<PeerId> expected);
     void close(const PeerId& peer, const std::string& reason);
     void send(const PeerId& to, message::Message message, message::Lane lane);
@@ -37,13 +38,15 @@ public:
     void grant(const PeerId& from, message::TransferId id);
     void refuse(const PeerId& from, message::TransferId id, message::RefuseReason reason);
     void ban(std::shared_ptr<const security::BanList> banned);
-    // Calls `done`, on a lane, when nothing is left or two seconds have passed.
+    // Calls `done`, on an I/O thread, when nothing is left or two seconds have passed.
     void stop(const std::string& reason, std::function<void()> done);
     TransportStats stats() const;
+    asio::any_io_executor executor() { return strand_; }
 
     void on_session_event(Connection& connection, session::Event event) override;
     void on_bytes_moved(Connection& connection) override;
     void on_socket_closed(Connection& connection) override;
+    std::span<std::byte> read_space() override { return read_spaces_.mine(); }
 
 private:
     struct Dial;
@@ -54,19 +57,17 @@ private:
         ConnectionRef successor;  // held until this link's end is reported
     };
 
-    Lane& first_lane() { return *lanes_.front(); }
-    Lane& least_busy_lane();
     void accept_next(asio::ip::tcp::acceptor& acceptor);
-    void admit(asio::ip::tcp::socket socket, Lane& lane);
+    void admit(asio::ip::tcp::socket socket);
     void evict(std::list<ConnectionRef>::iterator stranger);  // locked
     void start_dial(const std::shared_ptr<Dial>& dial);
     void connected(const std::shared_ptr<Dial>& dial);
     void dial_failed(const std::shared_ptr<Dial>& dial, Error error);
     // False: stopping.
-    bool open(Lane& lane, asio::ip::tcp::socket socket, std::string address,
-              security::TlsSide side, std::optional<PeerId> expected);
+    bool open(asio::ip::tcp::socket socket, std::string address, security::TlsSide side,
+              std::optional<PeerId> expected);
 
-    // f(Connection&) on the lane of the peer's link, or missed() where that has ended when f gets
+    // f(Connection&) on the strand of the peer's link, or missed() where that has ended when f gets
     // its turn. False: there is no link.
     template <class F>
     bool on_link(const PeerId& peer, F f, std::function<void()> missed = nullptr);
@@ -84,10 +85,12 @@ private:
     void report_refused(const std::string& address, const Error& error);
     void emit(Connection& connection, decltype(Event::what) what);
     void retry_grants();
+    void try_grants(Connection& connection);
     void tick();
     void finish_if_empty();
 
-    const Lanes& lanes_;
+    asio::io_context& io_;
+    const asio::any_io_executor strand_;
     const TransportConfig& config_;
     const security::TlsContext context_;
     const PeerId self_;
@@ -95,10 +98,10 @@ private:
     const tensor::PoolRef pool_;
     const EventSink sink_;
     const std::shared_ptr<link::Staging> staging_;
-    std::atomic<std::size_t> commands_{0};  // on their way to a lane
-    std::atomic<bool> retry_posted_{false};
+    std::atomic<std::size_t> commands_{0};  // on their way to a link's strand
+    ReadSpaces read_spaces_;
 
-    // On the first lane only.
+    // On our own strand only.
     std::list<asio::ip::tcp::acceptor> acceptors_;
     asio::steady_timer accept_again_, ticker_, stop_timer_;
 
@@ -111,6 +114,7 @@ private:
     std::map<PeerId, UpLink> up_;             // one link for each peer
     std::map<PeerId, Connection*> greeting_;  // dialled, identified, no WELCOME yet
     std::map<message::TransferId, PeerId> offered_;
+    std::set<ConnectionRef> wait_for_room_;  // in the staging
     struct Refusals {
         Instant reported;
         std::uint64_t unreported = 0;
@@ -128,7 +132,7 @@ bool Hub::on_link(const PeerId& peer, F f, std::function<void()> missed) {
     if (it == up_.end()) return false;
     ++commands_;
     auto& connection = it->second.connection;
-    asio::post(connection->lane().io,
+    asio::post(connection->executor(),
                [this, c = connection, f = std::move(f), m = std::move(missed)]() mutable {
                    --commands_;
                    if (!c->notes.ended)
@@ -142,12 +146,8 @@ bool Hub::on_link(const PeerId& peer, F f, std::function<void()> missed) {
 template <class F>
 void Hub::on_all(F f) {
     std::lock_guard lock(mutex_);
-    std::map<Lane*, std::vector<ConnectionRef>> by_lane;
-    for (const auto& [key, connection] : all_) by_lane[&connection->lane()].push_back(connection);
-    for (auto& [lane, connections] : by_lane)
-        asio::post(lane->io, [f, list = std::move(connections)]() mutable {
-            for (auto& connection : list) f(*connection);
-        });
+    for (const auto& [key, connection] : all_)
+        asio::post(connection->executor(), [f, c = connection] { f(*c); });
 }
 
 }  // namespace gossamer::transport

@@ -48,8 +48,8 @@ void Hub::on_greeted(Connection& connection) {
     link.welcome(now());
 }
 
-// A peer's new link replaces its old one, which may live on another lane: until that has reported
-// its end, the new one is held, so that the core hears of both in their order.
+// A peer's new link replaces its old one, which may be busy on another thread: until that has
+// reported its end, the new one is held, so that the core hears of both in their order.
 void Hub::on_up(Connection& connection, const link::Up& up) {
     const auto peer = connection.session().peer().id;
     {
@@ -60,7 +60,7 @@ void Hub::on_up(Connection& connection, const link::Up& up) {
             connection.notes.up_waiting = up;
             const Error replaced{ErrorCode::kLinkDuplicate, "replaced by a newer link", {}};
             const auto end = [&](const ConnectionRef& c) {
-                asio::post(c->lane().io, [c, replaced] { c->close(replaced); });
+                asio::post(c->executor(), [c, replaced] { c->close(replaced); });
             };
             if (auto& successor = old->second.successor; successor) end(successor);
             end(old->second.connection);
@@ -102,7 +102,7 @@ void Hub::on_closed(Connection& connection, const link::Closed& closed) {
     } else if (closed.error.code != ErrorCode::kLinkDuplicate) {
         report_refused(connection.address(), closed.error);
     }
-    if (successor) asio::post(successor->lane().io, [successor] { successor->resume(); });
+    if (successor) asio::post(successor->executor(), [successor] { successor->resume(); });
 }
 
 void Hub::remove_stranger(Connection& connection) {
@@ -143,15 +143,24 @@ void Hub::on_session_event(Connection& connection, session::Event event) {
 
 // Room was given back: those who wait for it get their chance, each in its own turn.
 void Hub::retry_grants() {
-    if (retry_posted_.exchange(true)) return;
-    asio::post(first_lane().io, [this] {
-        retry_posted_ = false;
-        on_all([](Connection& c) {
-            if (!c.notes.up || c.notes.ended || !c.session().link().waits_for_room()) return;
-            c.session().link().retry_grants(now());
-            c.process();
+    std::lock_guard lock(mutex_);
+    for (const auto& waiting : std::exchange(wait_for_room_, {}))
+        asio::post(waiting->executor(), [this, waiting] {
+            if (waiting->notes.ended || !waiting->session().link().waits_for_room()) return;
+            try_grants(*waiting);
+            waiting->process();
         });
-    });
+}
+
+void Hub::try_grants(Connection& connection) {
+    auto& link = connection.session().link();
+    link.retry_grants(now());
+    if (!link.waits_for_room()) return;
+    {
+        std::lock_guard lock(mutex_);
+        wait_for_room_.insert(connection.shared_from_this());
+    }
+    link.retry_grants(now());  // room given back before it was known that we wait
 }
 
 void Hub::emit(Connection& connection, decltype(Event::what) what) {
@@ -193,6 +202,7 @@ void Hub::on_socket_closed(Connection& connection) {
         std::lock_guard lock(mutex_);
         all_.erase(&connection);
         evicted_.erase(&connection);
+        wait_for_room_.erase(connection.shared_from_this());
     }
     finish_if_empty();
 }

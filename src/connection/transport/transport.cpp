@@ -1,5 +1,7 @@
 #include "connection/transport/transport.hpp"
 
+#include <algorithm>
+#include <asio/executor_work_guard.hpp>
 #include <atomic>
 #include <future>
 #include <thread>
@@ -10,11 +12,13 @@
 
 namespace gossamer::transport {
 
-constexpr std::size_t kThreadsByDefault = 4;
+constexpr int kThreadsByDefault = 4;
 
 struct Transport::State {
     TransportConfig config;
-    Hub::Lanes lanes;
+    const int thread_count;
+    asio::io_context io{thread_count};
+    asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
     Hub hub;
     std::atomic<bool> stopped{false};
     std::vector<std::thread> threads;
@@ -22,17 +26,15 @@ struct Transport::State {
     State(TransportConfig c, security::TlsContext context, std::vector<std::uint8_t> codecs,
           tensor::PoolRef pool, EventSink sink)
         : config(std::move(c)),
-          lanes(make_lanes(config.threads)),
-          hub(lanes, config, std::move(context), std::move(codecs), std::move(pool),
-              std::move(sink)) {
-        for (auto& lane : lanes) threads.emplace_back([&io = lane->io] { io.run(); });
+          thread_count(threads_for(config.threads)),
+          hub(io, config, std::move(context), std::move(codecs), std::move(pool), std::move(sink)) {
+        for (int i = 0; i < thread_count; ++i) threads.emplace_back([this] { io.run(); });
     }
 
-    static Hub::Lanes make_lanes(std::size_t wanted) {
-        const auto cores = std::max<std::size_t>(1, std::thread::hardware_concurrency());
-        Hub::Lanes lanes(wanted > 0 ? wanted : std::min(cores, kThreadsByDefault));
-        for (auto& lane : lanes) lane = std::make_unique<Lane>();
-        return lanes;
+    static int threads_for(std::size_t wanted) {
+        if (wanted > 0) return static_cast<int>(wanted);
+        const auto cores = static_cast<int>(std::thread::hardware_concurrency());
+        return std::clamp(cores, 1, kThreadsByDefault);
     }
 };
 
@@ -46,13 +48,12 @@ Transport::~Transport() { stop(); }
 Result<std::string> Transport::listen(const std::string& address) {
     GOSSAMER_TRY(auto target, parse_address(address));
     std::error_code error;
-    auto& io = state_->lanes.front()->io;
-    asio::ip::tcp::resolver resolver(io);
+    asio::ip::tcp::resolver resolver(state_->io);
     const auto found = resolver.resolve(target.host, std::to_string(target.port),
                                         asio::ip::tcp::resolver::passive, error);
     if (error || found.empty()) return fail(ErrorCode::kNetListen, net_error(error, address).what);
     const auto endpoint = found.begin()->endpoint();
-    asio::ip::tcp::acceptor acceptor(io);
+    asio::ip::tcp::acceptor acceptor(state_->hub.executor());
     acceptor.open(endpoint.protocol(), error);
     if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
     if (!error) acceptor.bind(endpoint, error);
@@ -93,7 +94,8 @@ void Transport::stop(const std::string& reason) {
     std::promise<void> done;
     state_->hub.stop(reason, [&] { done.set_value(); });
     done.get_future().wait();
-    for (auto& lane : state_->lanes) lane->io.stop();
+    state_->work.reset();
+    state_->io.stop();
     for (auto& thread : state_->threads) thread.join();
 }
 
