@@ -12,7 +12,7 @@
 
 namespace gossamer::transport {
 
-constexpr std::size_t kReadBytes = 256 * 1024;  // per call; few calls, and it stays in the cache
+constexpr std::size_t kReadBytes = 128 * 1024;  // per call; few calls, and it stays in the cache
 
 class ReadSpaces {
 public:
