@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kFirstInputBytes = 2 * 1024;  // a ClientHello and most other flights
 constexpr std::size_t kInputBytesMin = 4 * 1024;
+constexpr std::size_t kReadAheadBytes = 64 * 1024;  // of each link under way; more leaves the cache
 
 }  // namespace
 
@@ -22,7 +23,7 @@ struct TlsEngine::State {
     HandshakeNotes notes;
     SSL* ssl = nullptr;
     FlatBuffer in, out;
-    ByteView lent;  // input after `in` that is not ours
+    const CipherSource* source = nullptr;  // of input after `in`
     RecordGuard guard;
     std::size_t released_bytes = 0;  // of `in`, checked and open to OpenSSL
     std::optional<Error> error;
@@ -33,7 +34,7 @@ struct TlsEngine::State {
     State(const State&) = delete;
     ~State() { SSL_free(ssl); }
 
-    std::size_t readable_bytes() const { return done ? in.size() + lent.size() : released_bytes; }
+    std::size_t readable_bytes() const { return done ? in.size() : released_bytes; }
     // Moves up to `most` bytes of input to `to`.
     std::size_t take_input(char* to, std::size_t most);
     void start(TlsSide side);
@@ -86,10 +87,8 @@ std::size_t TlsEngine::State::take_input(char* to, std::size_t most) {
     if (from_own > 0) std::memcpy(to, in.view().data(), from_own);
     in.consume(from_own);
     if (!done) released_bytes -= from_own;
-    const auto from_lent = done ? std::min(most - from_own, lent.size()) : 0;
-    if (from_lent > 0) std::memcpy(to + from_own, lent.data(), from_lent);
-    lent = lent.subspan(from_lent);
-    return from_own + from_lent;
+    if (from_own > 0 || !done || source == nullptr) return from_own;
+    return (*source)(std::as_writable_bytes(std::span(to, most)));
 }
 
 TlsEngine::State::State(std::shared_ptr<const TlsContext::Shared> shared, TlsSide side,
@@ -136,8 +135,11 @@ void TlsEngine::State::step_handshake() {
     if (result != 1) return note_end(result);
     GOSSAMER_ASSERT(notes.peer.has_value(), "no handshake ends without a verified chain");
     done = true;
-    // Small while unknown; from here buffers stay between records, until trim.
+    // Small while unknown; from here buffers stay between records, until trim, and many records
+    // come with one call.
     SSL_clear_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+    SSL_set_read_ahead(ssl, 1);
+    SSL_set_default_read_buffer_len(ssl, kReadAheadBytes);
 }
 
 void TlsEngine::State::note_end(int result) {
@@ -177,16 +179,9 @@ void TlsEngine::commit_input(std::size_t count) {
     if (s.error) s.in.consume(s.in.size());  // nobody will read it
 }
 
-void TlsEngine::lend_input(ByteView bytes) {
+void TlsEngine::read_from(const CipherSource* source) {
     GOSSAMER_ASSERT(state_->done, "strangers' bytes are looked at record by record");
-    keep_input();
-    state_->lent = bytes;
-}
-
-void TlsEngine::keep_input() {
-    State& s = *state_;
-    if (!s.error) s.in.append(s.lent);
-    s.lent = {};
+    state_->source = source;
 }
 
 Status TlsEngine::end_of_input() {

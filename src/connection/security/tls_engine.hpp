@@ -1,6 +1,6 @@
 // One TLS connection without a socket: ciphertext in, plaintext out, and back. OpenSSL reads from
-// and appends to two flat buffers here, so nothing is copied on the way to and from the socket, and
-// the same bytes flow in tests and in the simulator.
+// and appends to two flat buffers here, or reads from a source that fills its own buffer, and the
+// same bytes flow in tests and in the simulator.
 //
 //   socket -> input_space / commit_input -> read -> plaintext
 //   plaintext -> write -> output / consume_output -> socket
@@ -19,6 +19,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -44,6 +45,9 @@ constexpr std::size_t tls_wire_bytes(std::size_t header, std::size_t body) {
     return header + body + records * kTlsRecordOverhead;
 }
 
+// Puts up to so many bytes there and says how many; 0: none now.
+using CipherSource = std::function<std::size_t(std::span<std::byte>)>;
+
 class TlsEngine {
 public:
     // A dialler has its first flight in output at once. `policy.now` is the time that counts for
@@ -56,11 +60,10 @@ public:
     // Where to put ciphertext: about `wanted` bytes, fewer before authentication. Never empty.
     std::span<std::byte> input_space(std::size_t wanted);
     void commit_input(std::size_t count);
-    // The same for ciphertext that lies elsewhere, in a buffer that many connections share: lend
-    // it, read until nothing more comes, then take what is left (a part of a record) before the
-    // bytes go. REQUIRES handshake_done.
-    void lend_input(ByteView bytes);
-    void keep_input();
+    // The same without a buffer of ours between: from now on until nullptr, reads fetch ciphertext
+    // from `source` straight into OpenSSL's buffer, after what was committed. REQUIRES
+    // handshake_done.
+    void read_from(const CipherSource* source);
     // The socket's end was reached and read gives 0. Errors: kTlsTruncated when the other side did
     // not say goodbye first; then nothing that is incomplete may be taken for whole.
     Status end_of_input();

@@ -44,11 +44,11 @@ void Session::commit_input(Instant now, std::size_t count) {
     pump(now);
 }
 
-void Session::take_input(Instant now, ByteView bytes) {
-    engine_.lend_input(bytes);
+void Session::take_input(Instant now, const security::CipherSource& source) {
+    engine_.read_from(&source);
     link_->note_received(now);
     pump(now);
-    engine_.keep_input();
+    engine_.read_from(nullptr);
 }
 
 void Session::end_of_input(Instant now) {

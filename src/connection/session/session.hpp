@@ -40,9 +40,8 @@ public:
 
     std::span<std::byte> input_space(std::size_t wanted) { return engine_.input_space(wanted); }
     void commit_input(Instant now, std::size_t count);
-    // The same for bytes in a buffer of the owner's, which it may use again at once. REQUIRES
-    // identified().
-    void take_input(Instant now, ByteView bytes);
+    // The same for all that `source` gives until it gives nothing. REQUIRES identified().
+    void take_input(Instant now, const security::CipherSource& source);
     void end_of_input(Instant now);            // the socket's end was reached
     void on_broken(Instant now, Error error);  // the socket failed
 

@@ -13,6 +13,7 @@ namespace gossamer::transport {
 namespace {
 
 constexpr std::size_t kStrangerBytes = 64 * 1024;  // per call
+constexpr std::size_t kPassBytes = 128 * 1024;    // then events are passed on, answers sent
 constexpr std::size_t kTurnBytes = 1024 * 1024;    // then another connection gets its turn
 constexpr Duration kWaitingTime = 20ms;            // a heartbeat may wait for it
 constexpr std::size_t kWaitingMost = 1024 * 1024;
@@ -63,29 +64,37 @@ void Connection::wait_readable() {
 
 void Connection::on_readable() {
     if (lingering_) return linger();
-    for (std::size_t turn = 0; turn < kTurnBytes && !session_.finished();) {
-        const bool known = session_.identified();
-        const auto space = known ? owner_.read_space() : session_.input_space(kStrangerBytes);
-        std::error_code error;
+    std::size_t turn = 0;
+    std::error_code error;
+    bool dry = false;  // nothing more in the socket, for now or for good
+    const auto read = [&](std::span<std::byte> space) -> std::size_t {
         const auto count = socket_.read_some(asio::buffer(space.data(), space.size()), error);
-        if (error == asio::error::would_block || error == asio::error::try_again) break;
-        if (error) {
-            if (error == asio::error::eof)
-                session_.end_of_input(now());
-            else
-                session_.on_broken(now(), net_error(error, address_));
-            break;
-        }
         notes.received_bytes += count;
         turn += count;
-        if (known)
-            session_.take_input(now(), space.first(count));
-        else
-            session_.commit_input(now(), count);
+        dry = error || count < space.size();
+        return count;
+    };
+    while (!dry && turn < kTurnBytes && !session_.finished()) {
+        if (session_.identified()) {
+            const auto before = turn, most = turn + kPassBytes;
+            session_.take_input(now(), [&](std::span<std::byte> space) {
+                return dry || turn >= most ? 0 : read(space);
+            });
+            if (turn == before && !dry) {  // the link is closed; our last words wait to leave
+                std::array<std::byte, 16 * 1024> nowhere;
+                read(nowhere);
+            }
+        } else {
+            const auto count = read(session_.input_space(kStrangerBytes));
+            if (count > 0) session_.commit_input(now(), count);
+        }
         process();
         if (shut_ || lingering_) return;
-        if (count < space.size()) break;
     }
+    if (error == asio::error::eof)
+        session_.end_of_input(now());
+    else if (error && error != asio::error::would_block && error != asio::error::try_again)
+        session_.on_broken(now(), net_error(error, address_));
     process();
     wait_readable();
 }

@@ -21,7 +21,6 @@ public:
     virtual void on_session_event(Connection& connection, session::Event event) = 0;
     virtual void on_bytes_moved(Connection& connection) = 0;  // or none; once after each turn
     virtual void on_socket_closed(Connection& connection) = 0;
-    virtual std::span<std::byte> read_space() = 0;  // of the calling thread
 
 protected:
     ~ConnectionOwner() = default;

@@ -16,7 +16,6 @@
 #include <set>
 
 #include "connection/transport/connection.hpp"
-#include "connection/transport/read_spaces.hpp"
 #include "connection/transport/transport.hpp"
 
 namespace gossamer::transport {
@@ -46,7 +45,6 @@ public:
     void on_session_event(Connection& connection, session::Event event) override;
     void on_bytes_moved(Connection& connection) override;
     void on_socket_closed(Connection& connection) override;
-    std::span<std::byte> read_space() override { return read_spaces_.mine(); }
 
 private:
     struct Dial;
@@ -99,7 +97,6 @@ private:
     const EventSink sink_;
     const std::shared_ptr<link::Staging> staging_;
     std::atomic<std::size_t> commands_{0};  // on their way to a link's strand
-    ReadSpaces read_spaces_;
 
     // On our own strand only.
     std::list<asio::ip::tcp::acceptor> acceptors_;

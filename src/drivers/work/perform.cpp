@@ -207,12 +207,16 @@ Result<job::TrainDone> Workshop::perform(job::TrainJob& j, const Pause& pause) c
             ErrorCode::kTrainingFailed,
             "the trainer gave what was not asked of it in round " + std::to_string(j.round));
     const bool weights = product.product == Product::weights;
-    if (!std::isfinite(product.loss) ||
-        (weights && !tools_.trainer->checks_finite() &&
-         !tensor::all_finite(std::as_const(product.weights).floats())))
+    const bool plain_difference = encoded && codec->traits().identity;  // checked as it is made
+    const auto not_finite = [&] {
         return fail(ErrorCode::kModelNotFinite,
                     "training gave values that are not finite in round " + std::to_string(j.round) +
                         " on peer " + tools_.self.short_string());
+    };
+    if (!std::isfinite(product.loss) ||
+        (weights && !plain_difference && !tools_.trainer->checks_finite() &&
+         !tensor::all_finite(std::as_const(product.weights).floats())))
+        return not_finite();
     job::TrainDone done{.sample_count = product.sample_count,
                         .step_count = product.step_count,
                         .loss = product.loss,
@@ -224,7 +228,10 @@ Result<job::TrainDone> Workshop::perform(job::TrainJob& j, const Pause& pause) c
     auto bytes = std::move(product.weights);
     if (weights) {
         const auto trained = std::as_const(bytes).floats();
-        GOSSAMER_TRY(bytes, encode_difference(*codec, std::move(bytes), trained, j.start.values()));
+        auto difference = encode_difference(*codec, std::move(bytes), trained, j.start.values());
+        if (!difference && difference.error().code == ErrorCode::kUpdateNotFinite)
+            return not_finite();
+        GOSSAMER_TRY(bytes, std::move(difference));
     }
     done.byte_count = bytes.size_bytes();
     j.encoded.fill(std::move(bytes));
