@@ -40,7 +40,8 @@ struct Hub::Dial {
 };
 
 Hub::Hub(asio::io_context& io, const TransportConfig& config, security::TlsContext context,
-         std::vector<std::uint8_t> codecs, tensor::PoolRef pool, EventSink sink)
+         std::vector<std::uint8_t> codecs, tensor::PoolRef pool, EventSink sink,
+         std::function<void(std::size_t link_count)> on_link_count)
     : io_(io),
       strand_(asio::make_strand(io)),
       config_(config),
@@ -49,6 +50,7 @@ Hub::Hub(asio::io_context& io, const TransportConfig& config, security::TlsConte
       codecs_(std::move(codecs)),
       pool_(std::move(pool)),
       sink_(std::move(sink)),
+      on_link_count_(std::move(on_link_count)),
       staging_(std::make_shared<link::Staging>(config.staging_bytes)),
       accept_again_(strand_),
       ticker_(strand_),

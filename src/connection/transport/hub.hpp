@@ -24,7 +24,8 @@ namespace gossamer::transport {
 class Hub final : public ConnectionOwner {
 public:
     Hub(asio::io_context& io, const TransportConfig& config, security::TlsContext context,
-        std::vector<std::uint8_t> codecs, tensor::PoolRef pool, EventSink sink);
+        std::vector<std::uint8_t> codecs, tensor::PoolRef pool, EventSink sink,
+        std::function<void(std::size_t link_count)> on_link_count);
 
     // From any thread, but the commands of one peer from one thread.
     void accept_on(asio::ip::tcp::acceptor acceptor);  // REQUIRES executor()
@@ -95,6 +96,7 @@ private:
     const std::vector<std::uint8_t> codecs_;
     const tensor::PoolRef pool_;
     const EventSink sink_;
+    const std::function<void(std::size_t)> on_link_count_;
     const std::shared_ptr<link::Staging> staging_;
     std::atomic<std::size_t> commands_{0};  // on their way to a link's strand
 

@@ -52,6 +52,7 @@ void Hub::on_greeted(Connection& connection) {
 // reported its end, the new one is held, so that the core hears of both in their order.
 void Hub::on_up(Connection& connection, const link::Up& up) {
     const auto peer = connection.session().peer().id;
+    std::size_t link_count = 0;
     {
         std::lock_guard lock(mutex_);
         auto self = connection.shared_from_this();
@@ -69,7 +70,9 @@ void Hub::on_up(Connection& connection, const link::Up& up) {
         }
         remove_greeting(peer, connection);
         up_[peer] = {std::move(self), now(), nullptr};
+        link_count = up_.size();
     }
+    on_link_count_(link_count);
     connection.notes.up = true;
     emit(connection,
          job::LinkEvent(job::LinkUp{up.remote.role, connection.address(), connection.dialled()}));

@@ -45,8 +45,8 @@ OptionTable transport_options() {
          .kind = OptionKind::integer,
          .fallback = integer(d.threads),
          .unit = "threads",
-         .reason = "Threads that seal, open and move bytes; 0: one for each core, at most "
-                   "four.",
+         .reason = "Threads that seal, open and move bytes; 0: one for every two links, "
+                   "at most four and one for each core.",
          .least = 0,
          .most = 64},
         bytes_option("transport.staging_bytes", integer(d.staging_bytes), 1 << 20,

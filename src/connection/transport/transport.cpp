@@ -4,6 +4,7 @@
 #include <asio/executor_work_guard.hpp>
 #include <atomic>
 #include <future>
+#include <mutex>
 #include <thread>
 
 #include "connection/transport/address.hpp"
@@ -12,29 +13,37 @@
 
 namespace gossamer::transport {
 
-constexpr int kThreadsByDefault = 4;
+constexpr std::size_t kThreadsByDefault = 4;
 
 struct Transport::State {
     TransportConfig config;
-    const int thread_count;
-    asio::io_context io{thread_count};
+    const std::size_t threads_max;
+    asio::io_context io{static_cast<int>(threads_max)};
     asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
     Hub hub;
     std::atomic<bool> stopped{false};
+    std::mutex threads_mutex;
     std::vector<std::thread> threads;
 
     State(TransportConfig c, security::TlsContext context, std::vector<std::uint8_t> codecs,
           tensor::PoolRef pool, EventSink sink)
         : config(std::move(c)),
-          thread_count(threads_for(config.threads)),
-          hub(io, config, std::move(context), std::move(codecs), std::move(pool), std::move(sink)) {
-        for (int i = 0; i < thread_count; ++i) threads.emplace_back([this] { io.run(); });
+          threads_max(most_threads(config.threads)),
+          hub(io, config, std::move(context), std::move(codecs), std::move(pool), std::move(sink),
+              [this](std::size_t links) { want_threads((links + 1) / 2); }) {
+        want_threads(std::max<std::size_t>(config.threads, 1));
     }
 
-    static int threads_for(std::size_t wanted) {
-        if (wanted > 0) return static_cast<int>(wanted);
-        const auto cores = static_cast<int>(std::thread::hardware_concurrency());
-        return std::clamp(cores, 1, kThreadsByDefault);
+    static std::size_t most_threads(std::size_t wanted) {
+        if (wanted > 0) return wanted;
+        return std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, kThreadsByDefault);
+    }
+    // A thread that sleeps is woken for every event beside the one that works, so few links get by
+    // with one.
+    void want_threads(std::size_t count) {
+        std::lock_guard lock(threads_mutex);
+        while (!stopped && threads.size() < std::min(count, threads_max))
+            threads.emplace_back([this] { io.run(); });
     }
 };
 
@@ -96,7 +105,12 @@ void Transport::stop(const std::string& reason) {
     done.get_future().wait();
     state_->work.reset();
     state_->io.stop();
-    for (auto& thread : state_->threads) thread.join();
+    std::vector<std::thread> threads;
+    {
+        std::lock_guard lock(state_->threads_mutex);  // for one that is being started
+        threads.swap(state_->threads);
+    }
+    for (auto& thread : threads) thread.join();
 }
 
 TransportStats Transport::stats() const { return state_->hub.stats(); }
