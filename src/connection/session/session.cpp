@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t kKeptBodyBytes = 4 * 1024;
 // Sealed but not sent: what every link with a transfer under way may hold. Fewer bytes to a call
 // cost time; many links share the memory.
-constexpr std::size_t kSealedMost = 64 * 1024;
+constexpr std::size_t kSealedMost = 32 * 1024;
 
 }  // namespace
 
