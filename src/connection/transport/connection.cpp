@@ -13,7 +13,7 @@ namespace gossamer::transport {
 namespace {
 
 constexpr std::size_t kStrangerBytes = 64 * 1024;  // per call
-constexpr std::size_t kPassBytes = 128 * 1024;    // then events are passed on, answers sent
+constexpr std::size_t kPassBytes = 128 * 1024;     // then events are passed on, answers sent
 constexpr std::size_t kTurnBytes = 1024 * 1024;    // then another connection gets its turn
 constexpr Duration kWaitingTime = 20ms;            // a heartbeat may wait for it
 constexpr std::size_t kWaitingMost = 1024 * 1024;

@@ -196,8 +196,7 @@ void Hub::dial_failed(const std::shared_ptr<Dial>& dial, Error error) {
 }
 
 void Hub::connected(const std::shared_ptr<Dial>& dial) {
-    if (!open(std::move(dial->socket), dial->address, security::TlsSide::dialler,
-              dial->expected))
+    if (!open(std::move(dial->socket), dial->address, security::TlsSide::dialler, dial->expected))
         return dial_failed(dial, {ErrorCode::kCancelled, "stopping", {}});
     dial->done = true;
     dial->timer.cancel();

@@ -40,8 +40,7 @@ void Hub::on_greeted(Connection& connection) {
     if (old == up_.end() && up_.size() >= config_.connections_max)
         return link.reject(now(), RejectReason::busy, "");
     link::PresentLink present;
-    if (old != up_.end())
-        present = {old->second.connection->dialled(), now() - old->second.since};
+    if (old != up_.end()) present = {old->second.connection->dialled(), now() - old->second.since};
     if (link::refuse_newcomer(self_, peer, greeting_.contains(peer),
                               old != up_.end() ? &present : nullptr))
         return link.reject(now(), RejectReason::duplicate, "");

@@ -88,9 +88,7 @@ void Transport::offer(const PeerId& to, message::TransferId id, message::Manifes
     state_->hub.offer(to, id, std::move(manifest), std::move(payload));
 }
 void Transport::withdraw(message::TransferId id) { state_->hub.withdraw(id); }
-void Transport::grant(const PeerId& from, message::TransferId id) {
-    state_->hub.grant(from, id);
-}
+void Transport::grant(const PeerId& from, message::TransferId id) { state_->hub.grant(from, id); }
 void Transport::refuse(const PeerId& from, message::TransferId id, message::RefuseReason reason) {
     state_->hub.refuse(from, id, reason);
 }

@@ -25,8 +25,8 @@
 namespace gossamer::transport {
 
 struct TransportConfig {
-    std::string listen_address;               // host:port; empty: only dials out
-    std::size_t threads = 0;                  // for I/O; 0: one for two links, at most four and the cores
+    std::string listen_address;  // host:port; empty: only dials out
+    std::size_t threads = 0;     // for I/O; 0: one for two links, at most four and the cores
     std::uint64_t staging_bytes = 512 << 20;  // of all arriving transfers together
     std::size_t connections_max = 1024;       // links
     std::size_t handshakes_max = 512;         // sockets that have not shown who they are
