@@ -125,7 +125,7 @@ std::unique_ptr<node::Node> LearningWorld::make(std::size_t place, std::uint64_t
     job::SharedSettings shared(setup.run, setup.layout->digest());
     if (!options.aggregator) gossip::add_shared(shared, gossip_config, graph);
     setup.settings = shared.digest();
-    setup.setting_lines = shared.lines();
+    setup.setting_lines = std::make_shared<const std::vector<std::string>>(shared.lines());
 
     std::optional<job::Restored> restored;
     if (auto found = disk_.find(place); found != disk_.end()) restored = found->second;

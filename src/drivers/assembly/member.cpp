@@ -78,7 +78,11 @@ Result<std::unique_ptr<node::Node>> make_node(NodeParts parts) {
     job::SharedSettings shared(run, layout->digest());
     auto fill = [&] {
         base.settings = shared.digest();
-        base.setting_lines = shared.lines();
+        if (parts.lines && *parts.lines)
+            base.setting_lines = *parts.lines;
+        else
+            base.setting_lines = std::make_shared<const std::vector<std::string>>(shared.lines());
+        if (parts.lines) *parts.lines = base.setting_lines;
     };
     if (run.mode == message::Mode::gossip) {
         if (role != Role::peer)

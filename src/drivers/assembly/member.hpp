@@ -29,6 +29,8 @@ struct NodeParts {
     // In gossip, when it is settled beforehand who takes part; else null.
     std::shared_ptr<const topology::Roster> roster;
     std::shared_ptr<const topology::Schedule> schedule;
+    // Kept by who makes many nodes of one run, so that they share them; filled by the first.
+    node::SettingLines* lines = nullptr;
 };
 // Errors are those of the configuration, and of what was restored.
 Result<std::unique_ptr<node::Node>> make_node(NodeParts parts);

@@ -1,13 +1,32 @@
 #include "drivers/simulation/compute.hpp"
 
+#include <algorithm>
+#include <chrono>
+
 namespace gossamer::simulation {
+
+namespace {
+
+// To fall asleep and be woken takes as long as a small window.
+constexpr auto kSpinMost = std::chrono::microseconds(60);
+
+template <class F>
+void spin_until(F&& done) {
+    const auto end = std::chrono::steady_clock::now() + kSpinMost;
+    while (!done() && std::chrono::steady_clock::now() < end) continue;
+}
+
+}  // namespace
 
 Compute::Compute(unsigned thread_count) {
     for (unsigned i = 1; i < thread_count; ++i)
         threads_.emplace_back([this] {
             std::unique_lock lock(mutex_);
             while (!stopping_)
-                if (!join(lock) && !run_one(lock)) wake_.wait(lock);
+                if (join(lock))
+                    linger(lock);
+                else if (!run_one(lock))
+                    wake_.wait(lock);
         });
 }
 
@@ -28,6 +47,7 @@ Compute::TicketRef Compute::submit(Work work, job::JobClass priority, bool when_
     {
         std::lock_guard lock(mutex_);
         queues_[static_cast<std::size_t>(priority)].push_back(ticket);
+        ++news_;
     }
     wake_.notify_one();
     return ticket;
@@ -50,11 +70,15 @@ void Compute::together(const std::function<void(unsigned)>& work) {
         std::lock_guard lock(mutex_);
         shared_ = &work;
         joined_ = 0;
+        ++news_;
     }
     wake_.notify_all();
     work(0);
     std::unique_lock lock(mutex_);
     shared_ = nullptr;
+    lock.unlock();
+    spin_until([&] { return joined_under_way_ == 0; });
+    lock.lock();
     while (joined_under_way_ > 0)
         if (!run_one(lock)) done_.wait(lock);
 }
@@ -70,6 +94,15 @@ bool Compute::join(std::unique_lock<std::mutex>& lock) {
     lock.lock();
     if (--joined_under_way_ == 0) done_.notify_all();
     return true;
+}
+
+// The next window comes soon.
+void Compute::linger(std::unique_lock<std::mutex>& lock) {
+    if (!std::ranges::all_of(queues_, &std::deque<TicketRef>::empty)) return;
+    const auto seen = news_.load();
+    lock.unlock();
+    spin_until([&] { return news_ != seen; });
+    lock.lock();
 }
 
 bool Compute::run_one(std::unique_lock<std::mutex>& lock) {

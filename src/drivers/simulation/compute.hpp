@@ -40,6 +40,7 @@ public:
 
 private:
     bool join(std::unique_lock<std::mutex>& lock);
+    void linger(std::unique_lock<std::mutex>& lock);
     bool run_one(std::unique_lock<std::mutex>& lock);
     void run(std::unique_lock<std::mutex>& lock, const TicketRef& ticket);
 
@@ -48,7 +49,9 @@ private:
     std::deque<TicketRef> queues_[4];  // by class
     bool stopping_ = false;
     const std::function<void(unsigned)>* shared_ = nullptr;  // what together() offers
-    unsigned joined_ = 0, joined_under_way_ = 0;
+    unsigned joined_ = 0;
+    std::atomic<unsigned> news_{0};  // what there is to do was added
+    std::atomic<unsigned> joined_under_way_{0};
     std::vector<std::thread> threads_;
 };
 

@@ -100,6 +100,7 @@ End& Lane::add_end(PlaceIndex p, ChannelId id, PlaceIndex other) {
     end.dialled = dialler_of(id) == p;
     end.peer = this->id(other);
     end.latency = network_.latency(p, other);
+    end.unlimited = up_rate(p) <= 0 && down_rate(other) <= 0;
     place.ends.set(id, std::move(made));
     const auto bytes = kHandshakeBytes[end.dialled ? 0 : 1];
     place.sent_bytes += bytes;

@@ -44,8 +44,8 @@ double Lane::down_rate(PlaceIndex p) const {
 
 void Lane::pump(PlaceIndex p, End& end) {
     if (!end.link) return;
-    const double up = up_rate(p), down = down_rate(end.other);
-    const auto most = up <= 0 && down <= 0 ? kPacketBytesFree : kPacketBytesMax;
+    const double up = up_rate(p);
+    const auto most = end.unlimited ? kPacketBytesFree : kPacketBytesMax;
     std::unique_ptr<Packet> packet;
     while (true) {
         const std::uint64_t waiting = end.in_flight + (packet ? packet->bytes : 0);

@@ -40,6 +40,7 @@ struct End {
     std::uint32_t life_there = 0;  // of the other when it was dialled
     PeerId peer;                   // there
     Duration latency{};
+    bool unlimited = false;  // neither its line nor the other's has a limit
     Instant up_since, last_arrival;
     std::uint64_t in_flight = 0, packets = 0;
     Instant armed = Instant::never();

@@ -134,7 +134,8 @@ Result<std::unique_ptr<node::Node>> Simulation::make_node(PlaceIndex p, std::uin
                                 .base = std::move(base),
                                 .restored = std::move(restored),
                                 .roster = s.local_view() ? s.roster() : nullptr,
-                                .schedule = s.local_view() ? s.schedule() : nullptr});
+                                .schedule = s.local_view() ? s.schedule() : nullptr,
+                                .lines = &lines_});
 }
 
 // Bound to the place here, on the thread that turns it; carried out anywhere.

@@ -12,6 +12,7 @@
 #include "protocol/federated/round_engine.hpp"
 #include "protocol/gossip/gossip.hpp"
 #include "protocol/membership/config.hpp"
+#include "protocol/node/run_slot.hpp"
 
 namespace gossamer::node {
 
@@ -23,9 +24,9 @@ struct NodeSetup {
     std::vector<message::MemberRecord> known;  // the peer book
     job::RunConfig run;
     tensor::LayoutRef layout;
-    Digest128 settings;                      // SharedSettings::digest()
-    std::vector<std::string> setting_lines;  // SharedSettings::lines()
-    std::uint64_t sample_count = 0;          // of the local training data
+    Digest128 settings;              // SharedSettings::digest()
+    SettingLines setting_lines;      // SharedSettings::lines()
+    std::uint64_t sample_count = 0;  // of the local training data
 };
 
 // A peer that gossips with other peers. REQUIRES self.role == peer.

@@ -50,9 +50,9 @@ std::optional<Error> incompatibility(const RunIdentity& own, const message::Join
     if (layout->digest() != own.layout->digest())
         return Error{ErrorCode::kModelLayout, "the same tensors in another order", {}};
     if (theirs.settings != own.settings)
-        return Error{ErrorCode::kConfigConflict,
-                     "settings that all members of a run must share differ",
-                     "compare with ours: " + joined(own.setting_lines, ", ")};
+        return Error{
+            ErrorCode::kConfigConflict, "settings that all members of a run must share differ",
+            "compare with ours: " + (own.setting_lines ? joined(*own.setting_lines, ", ") : "")};
     return std::nullopt;
 }
 
@@ -96,6 +96,8 @@ RunSlots::Outcome RunSlots::on_join(job::Turn& turn, const PeerId& peer,
     }
     turn.send(peer, std::move(reply));
     found->second.theirs = join;
+    found->second.theirs->tensors = {};
+    found->second.theirs->run_name = {};
     return settle(found->second);
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,13 +16,16 @@
 
 namespace gossamer::node {
 
+// "seed = 42", one a line; the same for all nodes of a run, and shared by those of one process.
+using SettingLines = std::shared_ptr<const std::vector<std::string>>;
+
 // What this node says of itself; round and phase are those of the moment.
 struct RunIdentity {
     std::string name;
     message::Mode mode{};
     tensor::LayoutRef layout;
     Digest128 settings;
-    std::vector<std::string> setting_lines;  // "seed = 42": for the hint when they differ
+    SettingLines setting_lines;  // for the hint when they differ
     std::uint64_t sample_count = 0;
 };
 
@@ -49,9 +53,9 @@ public:
 
 private:
     struct Slot {
-        std::optional<message::Join> theirs;  // accepted by us
-        bool accepted = false;                // we, by them
         bool told = false;                    // that it is open
+        bool accepted = false;                // we, by them
+        std::optional<message::Join> theirs;  // accepted by us; without what was only compared
     };
     Outcome settle(Slot& slot);
 
