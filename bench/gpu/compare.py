@@ -1,9 +1,10 @@
-"""The same training steps in PyTorch and JAX, where this Python has them: compare.py OURS.json OUT.json
+"""The same training steps in PyTorch and JAX, where this Python has them: compare.py FOLDER OUT.json
 
 PyTorch eager and with a CUDA graph, one replica; JAX compiled, one replica and 64 under vmap. Data on
 the card, batches by index there, plain SGD, float32. "tf32" rows let the matrix units round inputs to
 10 bits, which is PyTorch's default for convolutions and JAX's for all products; ours never does.
 """
+import glob
 import json
 import os
 import signal
@@ -251,8 +252,12 @@ def ratios(ours, shown):
 
 
 def main():
-    ours_path, out_path = sys.argv[1:3]
+    folder, out_path = sys.argv[1:3]
     global seconds_left
+    ours = {"figures": []}  # of the parts that came to be
+    for path in sorted(glob.glob(os.path.join(folder, "bench-*.json"))):
+        with open(path) as part:
+            ours["figures"] += json.load(part)["figures"]
     for name, work, seconds in (("PyTorch", torch_rows, 60), ("JAX", jax_rows, 85)):
         seconds_left = seconds
         try:
@@ -264,8 +269,7 @@ def main():
             print(f"{name} failed: {error}", flush=True)
             rows.append({"name": name, "value": None, "why": str(error)[:200]})
         with open(out_path, "w") as out:  # what there is, should the time run out
-            with open(ours_path) as ours:
-                json.dump({"rivals": rows, "goals": ratios(json.load(ours), name == "JAX")}, out, indent=1)
+            json.dump({"rivals": rows, "goals": ratios(ours, name == "JAX")}, out, indent=1)
 
 
 main()

@@ -40,10 +40,12 @@ public:
 private:
     void write(bool finished) const {
         if (path_.empty()) return;
-        std::ofstream(path_) << "{\n  \"device\": \"" << device_
-                             << "\",\n  \"finished\": " << (finished ? "true" : "false")
-                             << ",\n  \"figures\": [\n"
-                             << lines_ << "\n  ]\n}\n";
+        const std::string next = path_ + ".next";
+        std::ofstream(next) << "{\n  \"device\": \"" << device_
+                            << "\",\n  \"finished\": " << (finished ? "true" : "false")
+                            << ",\n  \"figures\": [\n"
+                            << lines_ << "\n  ]\n}\n";
+        std::rename(next.c_str(), path_.c_str());  // whole, or not at all
     }
     const std::string path_, device_;
     std::string lines_;

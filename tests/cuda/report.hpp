@@ -35,10 +35,12 @@ public:
 private:
     void write(bool finished) const {
         if (path_.empty()) return;
-        std::ofstream(path_) << "{\n  \"device\": \"" << device_
-                             << "\",\n  \"finished\": " << (finished ? "true" : "false")
-                             << ",\n  \"failed\": " << failed_ << ",\n  \"checks\": " << json()
-                             << "\n}\n";
+        const std::string next = path_ + ".next";
+        std::ofstream(next) << "{\n  \"device\": \"" << device_
+                            << "\",\n  \"finished\": " << (finished ? "true" : "false")
+                            << ",\n  \"failed\": " << failed_ << ",\n  \"checks\": " << json()
+                            << "\n}\n";
+        std::rename(next.c_str(), path_.c_str());  // whole, or not at all
     }
     std::string json() const {
         std::string text = "[\n";

@@ -151,6 +151,15 @@ GOSSAMER_BOTH float slope_at(int activation, float dy, float x) {
     return dy * (0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * inner);
 }
 
+// A block's sum of one double a thread, in a fixed order; the result is red[0] afterwards.
+template <int Threads = 128>
+GOSSAMER_BODY void sum_tree(Block& block, double* red) {
+    for (int width = Threads / 2; width > 0; width /= 2)
+        block.each([&](int t) {
+            if (t < width) red[t] += red[t + width];
+        });
+}
+
 // ---- Optimiser steps: those of model/maths, element by element ----
 
 struct Optimiser {

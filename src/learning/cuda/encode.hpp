@@ -75,10 +75,7 @@ struct Measure {
             }
             red[t] = sum;
         });
-        for (int width = kThreads / 2; width > 0; width /= 2)
-            block.each([&](int t) {
-                if (t < width) red[t] += red[t + width];
-            });
+        sum_tree<kThreads>(block, red);
         block.each([&](int t) {
             if (t == 0) a.partials[block.x] = red[0];
         });
@@ -94,10 +91,7 @@ struct Settle {
             for (int i = t; i < a.partial_count; i += kThreads) sum += a.partials[i];
             red[t] = sum;
         });
-        for (int width = kThreads / 2; width > 0; width /= 2)
-            block.each([&](int t) {
-                if (t < width) red[t] += red[t + width];
-            });
+        sum_tree<kThreads>(block, red);
         block.each([&](int t) {
             if (t != 0) return;
             const double norm = sqrt(red[0]);

@@ -16,14 +16,6 @@ GOSSAMER_BODY void each_of(Block& block, int tile, int count, Use&& use) {
     });
 }
 
-// A block's sum of one double a thread, in a fixed order; the result is red[0] afterwards.
-GOSSAMER_BODY void sum_tree(Block& block, double* red) {
-    for (int width = kThreads / 2; width > 0; width /= 2)
-        block.each([&](int t) {
-            if (t < width) red[t] += red[t + width];
-        });
-}
-
 // Rows beyond the batch's size become zeros with label -1, and add nothing to any gradient.
 GOSSAMER_BODY void gather_batch(Block& block, const Op& op, const Room& room, int tile) {
     const ReplicaJob& job = *room.job;

@@ -187,6 +187,7 @@ public:
 
     template <class Kernel>
     void launch(const Grid& grid, const typename Kernel::Args& args) {
+        static_assert(sizeof(typename Kernel::Args) <= 4096, "what a kernel may be given");
         if (failed() || grid.x == 0 || grid.y == 0 || grid.z == 0) return;
         if (rehearsing_) {
             cudaFuncAttributes attributes;

@@ -97,8 +97,12 @@ private:
         weights_on_chip_ =
             kScratchBytes + weights <= std::min<std::size_t>(shared_bytes, kChipBytes);
         persistent_ = options_.mode == GOSSAMER_CUDA_PERSISTENT;
+        // Norms, recurrent stages and attention keep one block too busy.
+        const bool plain =
+            std::none_of(net.layers, net.layers + net.layer_count,
+                         [](const auto& l) { return l.kind >= GOSSAMER_CUDA_GROUP_NORM; });
         if (options_.mode == GOSSAMER_CUDA_AUTO)
-            persistent_ = net.parameter_count < kPersistentMost &&
+            persistent_ = plain && net.parameter_count < kPersistentMost &&
                           options_.replica_max >= (weights_on_chip_ ? 8u : 128u);
         shared_bytes_ = std::min(shared_bytes, kChipBytes);
     }

@@ -282,14 +282,22 @@ GOSSAMER_BODY Part part_of(const Op& op, int tile, int split) {
             last < op.k ? last : op.k, false};
 }
 
-// `slot`: which of all tiles of all replicas this is, for the parts of split products.
+// `slot`: which of all tiles of all replicas this is, for the parts of split products. False:
+// another block has the whole.
+template <class T, class A, class B>
+GOSSAMER_BODY bool whole_sums(Block& block, PerThread<Sums<T>, T::kBlock>& sums, const Op& op,
+                              const Areas& areas, int slot, int split, const A& a, const B& b,
+                              const Part& part) {
+    multiply_tile<T>(block, sums, a, b, part);
+    return gather_parts<T>(block, sums, op, areas, slot, split);
+}
+
 template <class T, class A, class B>
 GOSSAMER_BODY void forward_product(Block& block, const Op& op, const Areas& areas, const Room& room,
                                    int tile, int slot, int split, const A& a, const B& b) {
     const Part part = part_of<T>(op, tile, split);
     PerThread<Sums<T>, T::kBlock> sums;
-    multiply_tile<T>(block, sums, a, b, part);
-    if (!gather_parts<T>(block, sums, op, areas, slot, split)) return;
+    if (!whole_sums<T>(block, sums, op, areas, slot, split, a, b, part)) return;
     float* out = room.arena + op.out;
     const float* bias = op.bias >= 0 ? room.parameters + op.bias : nullptr;
     each_element<T>(block, sums, op, part, [&](int row, int column, float value) {
@@ -303,8 +311,7 @@ GOSSAMER_BODY void data_product(Block& block, const Op& op, const Areas& areas, 
                                 int tile, int slot, int split, const A& a, const B& b) {
     const Part part = part_of<T>(op, tile, split);
     PerThread<Sums<T>, T::kBlock> sums;
-    multiply_tile<T>(block, sums, a, b, part);
-    if (!gather_parts<T>(block, sums, op, areas, slot, split)) return;
+    if (!whole_sums<T>(block, sums, op, areas, slot, split, a, b, part)) return;
     each_element<T>(block, sums, op, part, [&](int row, int column, float value) {
         give(op, room, std::int64_t{row} * op.out_stride + column, value);
     });
@@ -317,8 +324,7 @@ GOSSAMER_BODY void weights_product(Block& block, const Op& op, const Areas& area
     Part part = part_of<T>(op, tile, split);
     part.column_sums = op.bias >= 0 && part.row == 0;
     PerThread<Sums<T>, T::kBlock> sums;
-    multiply_tile<T>(block, sums, a, b, part);
-    if (!gather_parts<T>(block, sums, op, areas, slot, split)) return;
+    if (!whole_sums<T>(block, sums, op, areas, slot, split, a, b, part)) return;
     const Learner learner(op, areas, room);
     each_element<T>(block, sums, op, part, [&](int row, int column, float value) {
         learner.take(op.weights + std::int64_t{row} * op.n + column, value);

@@ -83,6 +83,27 @@ struct TopPick {  // one block
     }
 };
 
+struct TopCounts {
+    unsigned above, equal;  // to the threshold
+};
+// Among the values of one thread of a writing block, which begin at `first`.
+GOSSAMER_BODY TopCounts count_top(const TopArgs& a, unsigned least, std::int64_t first) {
+    TopCounts c{0, 0};
+    for (int i = 0; i < kTopWritePerThread && first + i < a.count; ++i) {
+        const unsigned m = magnitude_of(a.values[first + i]);
+        c.above += m > least, c.equal += m == least;
+    }
+    return c;
+}
+// Pairs of counts become how many there are before each, from `before` on. In a phase: t is 0 or 1.
+GOSSAMER_BODY void scan_top(unsigned* sums, int threads, int t, unsigned before) {
+    for (int i = 0; i < threads; ++i) {
+        const unsigned here = sums[2 * i + t];
+        sums[2 * i + t] = before;
+        before += here;
+    }
+}
+
 struct TopCount {
     using Args = TopArgs;
     static constexpr int kThreads = kTopThreads;
@@ -93,16 +114,10 @@ struct TopCount {
             if (t < 2) counts[t] = 0;
         });
         block.each([&](int t) {
-            unsigned above = 0, equal = 0;
-            for (int i = 0; i < kTopWritePerThread; ++i) {
-                const std::int64_t e =
-                    (std::int64_t{block.x} * kThreads + t) * kTopWritePerThread + i;
-                if (e >= a.count) break;
-                const unsigned m = magnitude_of(a.values[e]);
-                above += m > least, equal += m == least;
-            }
-            if (above != 0) Block::add(counts, above);
-            if (equal != 0) Block::add(counts + 1, equal);
+            const auto c =
+                count_top(a, least, (std::int64_t{block.x} * kThreads + t) * kTopWritePerThread);
+            if (c.above != 0) Block::add(counts, c.above);
+            if (c.equal != 0) Block::add(counts + 1, c.equal);
         });
         block.each([&](int t) {
             if (t < 2) a.counts[2 * block.x + t] = counts[t];
@@ -123,13 +138,7 @@ struct TopScan {  // one block: counts become how many there are before each
             sums[2 * t] = above, sums[2 * t + 1] = equal;
         });
         block.each([&](int t) {
-            if (t >= 2) return;
-            unsigned before = 0;
-            for (int i = 0; i < kThreads; ++i) {
-                const unsigned here = sums[2 * i + t];
-                sums[2 * i + t] = before;
-                before += here;
-            }
+            if (t < 2) scan_top(sums, kThreads, t, 0);
         });
         block.each([&](int t) {
             unsigned above = sums[2 * t], equal = sums[2 * t + 1];
@@ -154,22 +163,12 @@ struct TopWrite {
             return (std::int64_t{block.x} * kThreads + t) * kTopWritePerThread;
         };
         block.each([&](int t) {
-            unsigned above = 0, equal = 0;
-            for (int i = 0; i < kTopWritePerThread && first_of(t) + i < a.count; ++i) {
-                const unsigned m = magnitude_of(a.values[first_of(t) + i]);
-                above += m > least, equal += m == least;
-            }
-            sums[2 * t] = above, sums[2 * t + 1] = equal;
+            const auto c = count_top(a, least, first_of(t));
+            sums[2 * t] = c.above, sums[2 * t + 1] = c.equal;
             if (block.x == 0 && t == 0) *reinterpret_cast<unsigned*>(a.out) = a.wanted;
         });
         block.each([&](int t) {
-            if (t >= 2) return;
-            unsigned before = a.counts[2 * block.x + t];
-            for (int i = 0; i < kThreads; ++i) {
-                const unsigned here = sums[2 * i + t];
-                sums[2 * i + t] = before;
-                before += here;
-            }
+            if (t < 2) scan_top(sums, kThreads, t, a.counts[2 * block.x + t]);
         });
         block.each([&](int t) {
             unsigned above = sums[2 * t], equal = sums[2 * t + 1];

@@ -16,6 +16,17 @@ void copy_or_drop(const Stage& s, float* to, const float* from, std::size_t coun
 
 }  // namespace
 
+maths::Pool windows_of(const Stage& s, std::size_t count) {
+    return {.count = index(count),
+            .height = s.height,
+            .width = s.width,
+            .channels = s.channels,
+            .window = s.window,
+            .stride = s.stride,
+            .out_height = s.out_height,
+            .out_width = s.out_width};
+}
+
 void learn(const Stage& s, const maths::Rows& rows, const float* delta, const Sink& sink) {
     const Index n = index(s.weight_count()) / rows.column_count();
     if (s.learns(weight_tensor))

@@ -70,6 +70,9 @@ inline std::size_t entry_of(float value, std::size_t count) {
                                                            : count - 1;
 }
 
+// A stage's windows over `count` samples.
+maths::Pool windows_of(const Stage& s, std::size_t count);
+
 // Floats for `count` samples.
 std::size_t kept_floats(const Stage& s, std::size_t count);
 std::size_t work_floats(const Stage& s, std::size_t count, bool gradients);

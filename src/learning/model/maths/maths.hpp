@@ -50,12 +50,17 @@ GOSSAMER_MATHS void bias_gradient(float* b, const float* dy, Index rows, Index n
 GOSSAMER_MATHS void data_gradient(float* dx, const float* dy, const float* w, Index rows, Index k,
                                   Index n, const float* active);
 
+// Windows over images: of pools and convolutions.
+struct Pool {
+    Index count, height, width, channels;  // in
+    Index window, stride, out_height, out_width;
+};
+
 // A convolution that reads images as they are, without a border: taps beyond an edge are left out,
 // which adds the same numbers in the same order as a border of zeros would.
-struct Conv {
-    Index count, height, width, channels;  // in
-    Index window, stride, top, left;       // top, left: of the border that is not there
-    Index out_height, out_width, out_channels;
+struct Conv : Pool {
+    Index top, left;  // of the border that is not there
+    Index out_channels;
 };
 // y[count, out…] = x * w[window, window, channels, out_channels] + bias (null: none), or max(·, 0)
 // when relu.
@@ -78,10 +83,6 @@ GOSSAMER_MATHS void pad(float* out, const float* in, Index count, Index height, 
 GOSSAMER_MATHS void turn_weights(float* out, const float* w, Index kh, Index kw, Index channels_in,
                                  Index channels_out);
 
-struct Pool {
-    Index count, height, width, channels;  // in
-    Index window, stride, out_height, out_width;
-};
 // out = largest of each window; winner = its position in the window, the first when several.
 GOSSAMER_MATHS void max_pool(float* out, std::int32_t* winner, const float* in, const Pool& p);
 GOSSAMER_MATHS void max_pool_gradient(float* dx, const float* dy, const std::int32_t* winner,

@@ -132,17 +132,17 @@ void product(float* y, const Rows& a, const float* w, Index n, const float* bias
     if (a.images == 1 && a.lines == 1 && a.segments == 1 && a.pixel_stride == a.run &&
         a.run >= kRunMin)
         return convolve(y, a.data, w,
-                        {.count = a.pixels,
-                         .height = 1,
-                         .width = 1,
-                         .channels = a.run,
-                         .window = 1,
-                         .stride = 1,
-                         .top = 0,
-                         .left = 0,
-                         .out_height = 1,
-                         .out_width = 1,
-                         .out_channels = n},
+                        {{.count = a.pixels,
+                          .height = 1,
+                          .width = 1,
+                          .channels = a.run,
+                          .window = 1,
+                          .stride = 1,
+                          .out_height = 1,
+                          .out_width = 1},
+                         0,
+                         0,
+                         n},
                         bias, relu);
     TileJob job{};
     job.y_stride = n, job.n = n;

@@ -31,17 +31,7 @@ Stage way_back(const Stage& s) {
 }
 
 maths::Conv direct_of(const Stage& s, std::size_t count) {
-    return {.count = index(count),
-            .height = s.height,
-            .width = s.width,
-            .channels = s.channels,
-            .window = s.window,
-            .stride = s.stride,
-            .top = s.pad_top,
-            .left = s.pad_left,
-            .out_height = s.out_height,
-            .out_width = s.out_width,
-            .out_channels = s.out_channels};
+    return {windows_of(s, count), s.pad_top, s.pad_left, s.out_channels};
 }
 
 // Direct convolution, or the product over windows (im2col, though never stored), whose rows are

@@ -3,28 +3,13 @@
 #include <algorithm>
 
 namespace gossamer::model {
-namespace {
-
-maths::Pool pool_of(const Stage& s, std::size_t count) {
-    return {.count = index(count),
-            .height = s.height,
-            .width = s.width,
-            .channels = s.channels,
-            .window = s.window,
-            .stride = s.stride,
-            .out_height = s.out_height,
-            .out_width = s.out_width};
-}
-
-}  // namespace
-
 void forward_pool(const StageRun& r) {
     const Stage& s = r.s;
     if (s.kind == LayerKind::max_pool)
         return maths::max_pool(r.out, reinterpret_cast<std::int32_t*>(r.kept), r.in,
-                               pool_of(s, r.count));
+                               windows_of(s, r.count));
     if (s.kind == LayerKind::average_pool)
-        return maths::average_pool(r.out, r.in, pool_of(s, r.count));
+        return maths::average_pool(r.out, r.in, windows_of(s, r.count));
     for (std::size_t i = 0; i < r.count; ++i)  // global: the mean of all rows
         maths::bias_gradient(r.out + i * s.channels, r.in + i * s.in_count(), index(s.rows()),
                              s.channels, 0, 1.0f / static_cast<float>(s.rows()));
@@ -35,9 +20,9 @@ void back_pool(const StageBack& r) {
     if (!r.next) return;
     if (s.kind == LayerKind::max_pool)
         return maths::max_pool_gradient(
-            r.next, r.delta, reinterpret_cast<const std::int32_t*>(r.kept), pool_of(s, r.count));
+            r.next, r.delta, reinterpret_cast<const std::int32_t*>(r.kept), windows_of(s, r.count));
     if (s.kind == LayerKind::average_pool)
-        return maths::average_pool_gradient(r.next, r.delta, pool_of(s, r.count));
+        return maths::average_pool_gradient(r.next, r.delta, windows_of(s, r.count));
     maths::scale(r.delta, index(r.count * s.channels), 1.0f / static_cast<float>(s.rows()));
     for (std::size_t row = 0; row < r.count * s.rows(); ++row)
         std::copy_n(r.delta + row / s.rows() * s.channels, s.channels, r.next + row * s.channels);
