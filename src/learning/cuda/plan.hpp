@@ -287,10 +287,7 @@ private:
 
     void launch_step(std::uint32_t replicas) {
         for (const Op& op : program_.ops) {
-            // A layer's weights are learned beside what the layers below it do: nothing in the
-            // step reads them any more, and every op has partial sums of its own.
-            const bool beside = op.kind == OpKind::dense_weights || op.kind == OpKind::conv_weights;
-            if (beside)
+            if (learns_beside(op.kind))
                 machine_.fork();
             else if (op.kind == OpKind::squares || op.kind == OpKind::optimise)
                 machine_.join();

@@ -24,10 +24,7 @@ public:
                 if (needs(i)) back(i);
             if (!options_.fused) place_optimiser();
         }
-        for (Op& op : program_.ops)
-            if (is_product(op.kind))
-                divide(op, options_.replicas, options_.persistent, program_.workspace_floats,
-                       program_.ticket_count);
+        divide_all();
         return std::move(program_);
     }
 
@@ -263,6 +260,21 @@ private:
             pass_slope(op, last);
         else
             give_to(op, last);
+    }
+
+    // What runs one after the other takes turns at one room for the parts of split products: the
+    // main line at one, what is learned beside it at another.
+    void divide_all() {
+        for (const bool beside : {false, true}) {
+            const std::int64_t floats = program_.workspace_floats, tickets = program_.ticket_count;
+            for (Op& op : program_.ops) {
+                if (!is_product(op.kind) || learns_beside(op.kind) != beside) continue;
+                std::int64_t floats_to = floats, tickets_to = tickets;
+                divide(op, options_.replicas, options_.persistent, floats_to, tickets_to);
+                program_.workspace_floats = std::max(program_.workspace_floats, floats_to);
+                program_.ticket_count = std::max(program_.ticket_count, tickets_to);
+            }
+        }
     }
 
     void place_optimiser() {

@@ -25,6 +25,11 @@ using OtherKinds =
 GOSSAMER_BOTH bool is_product(OpKind kind) {
     return kind >= OpKind::dense_forward && kind <= OpKind::conv_weights;
 }
+// A layer's weights are learned beside what the layers below it do: nothing in the step reads them
+// any more.
+GOSSAMER_BOTH bool learns_beside(OpKind kind) {
+    return kind == OpKind::dense_weights || kind == OpKind::conv_weights;
+}
 // `count` counts tiles: a block is at one group, part or head.
 GOSSAMER_BOTH bool counts_tiles(OpKind kind) {
     return (kind >= OpKind::norm && kind <= OpKind::norm_sums) || kind == OpKind::attend ||
