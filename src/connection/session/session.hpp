@@ -63,6 +63,8 @@ public:
     void close(Instant now, Error error);
     // Nothing more will be said or heard: send what is left of output() and close the socket.
     bool finished() const { return ended_; }
+    // Only last words are left, if any.
+    bool closing() const { return ended_ || (link_ && link_->is_closed()); }
     void trim() { engine_.trim(); }
 
 private:

@@ -96,7 +96,7 @@ void Connection::on_readable() {
     else if (error && error != asio::error::would_block && error != asio::error::try_again)
         session_.on_broken(now(), net_error(error, address_));
     process();
-    wait_readable();
+    if (!session_.finished()) wait_readable();  // else nobody reads until it lingers
 }
 
 void Connection::process() {
@@ -106,7 +106,8 @@ void Connection::process() {
     } while (pass_events());
     if (shut_) return;
     owner_.on_bytes_moved(*this);
-    if (session_.finished() && session_.output().empty() && !lingering_) return linger();
+    if (lingering_) return;  // the timer is its own
+    if (session_.finished() && session_.output().empty()) return linger();
     arm_timer();
 }
 
@@ -174,7 +175,7 @@ void Connection::wait_writable() {
 
 void Connection::arm_timer() {
     auto deadline = session_.next_deadline();
-    if (session_.finished()) {  // the last words do not go out: do not wait for long
+    if (session_.closing()) {  // the last words do not go out: do not wait for long
         if (last_words_by_.is_never()) last_words_by_ = now() + kLastWords;
         deadline = last_words_by_;
     }

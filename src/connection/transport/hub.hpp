@@ -54,6 +54,7 @@ private:
         ConnectionRef connection;
         Instant since;
         ConnectionRef successor;  // held until this link's end is reported
+        bool ended = false;       // and being reported
     };
 
     void accept_next(asio::ip::tcp::acceptor& acceptor);
@@ -79,6 +80,7 @@ private:
     void on_greeted(Connection& connection);
     void on_up(Connection& connection, const link::Up& up);
     void on_closed(Connection& connection, const link::Closed& closed);
+    void give_place(const PeerId& peer, const Connection& connection);
     void remove_stranger(Connection& connection);                      // locked
     void remove_greeting(const PeerId& peer, Connection& connection);  // locked
     void report_refused(const std::string& address, const Error& error);

@@ -1,5 +1,7 @@
 // The half of Hub that hears what sessions report: who stays when two links meet, and what of it
 // the cores are told.
+#include <algorithm>
+
 #include "connection/link/duel.hpp"
 #include "connection/transport/clock.hpp"
 #include "connection/transport/hub.hpp"
@@ -23,7 +25,9 @@ void Hub::on_identified(Connection& connection) {
     if (peer == self_)
         return link.close(now(), {ErrorCode::kTlsPeerId, "this address is our own", {}});
     std::lock_guard lock(mutex_);
-    if (up_.contains(peer) || !greeting_.try_emplace(peer, &connection).second)
+    const auto old = up_.find(peer);
+    if ((old != up_.end() && !old->second.ended) ||
+        !greeting_.try_emplace(peer, &connection).second)
         link.close(now(), {ErrorCode::kLinkDuplicate, "already linked", {}});
 }
 
@@ -39,10 +43,10 @@ void Hub::on_greeted(Connection& connection) {
     const auto old = up_.find(peer);
     if (old == up_.end() && up_.size() >= config_.connections_max)
         return link.reject(now(), RejectReason::busy, "");
+    const bool linked = old != up_.end() && !old->second.ended;
     link::PresentLink present;
-    if (old != up_.end()) present = {old->second.connection->dialled(), now() - old->second.since};
-    if (link::refuse_newcomer(self_, peer, greeting_.contains(peer),
-                              old != up_.end() ? &present : nullptr))
+    if (linked) present = {old->second.connection->dialled(), now() - old->second.since};
+    if (link::refuse_newcomer(self_, peer, greeting_.contains(peer), linked ? &present : nullptr))
         return link.reject(now(), RejectReason::duplicate, "");
     link.welcome(now());
 }
@@ -55,7 +59,10 @@ void Hub::on_up(Connection& connection, const link::Up& up) {
     {
         std::lock_guard lock(mutex_);
         auto self = connection.shared_from_this();
-        if (auto old = up_.find(peer); old != up_.end()) {
+        if (banned_ && std::ranges::binary_search(*banned_, peer))  // since its handshake began
+            return connection.session().link().close(now(), {ErrorCode::kTlsBanned, "banned", {}});
+        const auto old = up_.find(peer);
+        if (old != up_.end() && old->second.connection != self) {
             connection.hold();
             connection.notes.up_waiting = up;
             const Error replaced{ErrorCode::kLinkDuplicate, "replaced by a newer link", {}};
@@ -68,7 +75,7 @@ void Hub::on_up(Connection& connection, const link::Up& up) {
             return;
         }
         remove_greeting(peer, connection);
-        up_[peer] = {std::move(self), now(), nullptr};
+        if (old == up_.end()) up_[peer] = {std::move(self), now(), nullptr};
         link_count = up_.size();
     }
     on_link_count_(link_count);
@@ -82,17 +89,13 @@ void Hub::on_closed(Connection& connection, const link::Closed& closed) {
     if (std::exchange(notes.ended, true)) return;
     const bool known = connection.session().identified();
     const auto peer = known ? connection.session().peer().id : PeerId{};
-    ConnectionRef successor;
     {
         std::lock_guard lock(mutex_);
         remove_stranger(connection);
         if (known) remove_greeting(peer, connection);
         if (auto it = up_.find(peer); known && it != up_.end()) {
             if (it->second.successor.get() == &connection) it->second.successor.reset();
-            if (it->second.connection.get() == &connection) {
-                successor = std::move(it->second.successor);
-                up_.erase(it);
-            }
+            if (it->second.connection.get() == &connection) it->second.ended = true;
         }
     }
     if (notes.up) {
@@ -104,7 +107,21 @@ void Hub::on_closed(Connection& connection, const link::Closed& closed) {
     } else if (closed.error.code != ErrorCode::kLinkDuplicate) {
         report_refused(connection.address(), closed.error);
     }
-    if (successor) asio::post(successor->executor(), [successor] { successor->resume(); });
+    if (known) give_place(peer, connection);
+}
+
+// Only now that the end is reported, or a newcomer on another thread would be reported before it.
+void Hub::give_place(const PeerId& peer, const Connection& connection) {
+    std::lock_guard lock(mutex_);
+    const auto it = up_.find(peer);
+    if (it == up_.end() || it->second.connection.get() != &connection) return;
+    auto next = std::move(it->second.successor);
+    if (!next) {
+        up_.erase(it);
+        return;
+    }
+    asio::post(next->executor(), [next] { next->resume(); });  // before any command to it
+    it->second = {std::move(next), now(), nullptr};
 }
 
 void Hub::remove_stranger(Connection& connection) {
