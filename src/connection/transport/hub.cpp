@@ -52,7 +52,6 @@ Hub::Hub(asio::io_context& io, const TransportConfig& config, security::TlsConte
       sink_(std::move(sink)),
       on_link_count_(std::move(on_link_count)),
       staging_(std::make_shared<link::Staging>(config.staging_bytes)),
-      accept_again_(strand_),
       ticker_(strand_),
       stop_timer_(strand_) {
     tick();
@@ -62,28 +61,28 @@ Hub::Hub(asio::io_context& io, const TransportConfig& config, security::TlsConte
 
 void Hub::accept_on(asio::ip::tcp::acceptor acceptor) {
     asio::post(strand_, [this, a = std::move(acceptor)]() mutable {
-        acceptors_.push_back(std::move(a));
-        accept_next(acceptors_.back());
+        listeners_.push_back({std::move(a), asio::steady_timer(strand_)});
+        accept_next(listeners_.back());
     });
 }
 
-void Hub::accept_next(asio::ip::tcp::acceptor& acceptor) {
-    if (!acceptor.is_open()) return;  // stopping
-    acceptor.async_accept(
-        asio::make_strand(io_), [this, &acceptor](std::error_code error, auto socket) {
-            if (!acceptor.is_open()) return;
+void Hub::accept_next(Listener& listener) {
+    if (!listener.acceptor.is_open()) return;  // stopping
+    listener.acceptor.async_accept(
+        asio::make_strand(io_), [this, &listener](std::error_code error, auto socket) {
+            if (!listener.acceptor.is_open()) return;
             if (!error) {
                 admit(std::move(socket));
-                return accept_next(acceptor);
+                return accept_next(listener);
             }
             // No descriptors left, most likely: strangers go first, then it is tried again.
             {
                 std::lock_guard lock(mutex_);
                 if (!strangers_.empty()) evict(strangers_.begin());
             }
-            accept_again_.expires_after(100ms);
-            accept_again_.async_wait([this, &acceptor](std::error_code cancelled) {
-                if (!cancelled) accept_next(acceptor);
+            listener.again.expires_after(100ms);
+            listener.again.async_wait([this, &listener](std::error_code cancelled) {
+                if (!cancelled) accept_next(listener);
             });
         });
 }
@@ -294,8 +293,10 @@ void Hub::ban(std::shared_ptr<const security::BanList> banned) {
 void Hub::stop(const std::string& reason, std::function<void()> done) {
     asio::post(strand_, [this, reason, done = std::move(done)]() mutable {
         std::error_code ignored;
-        for (auto& acceptor : acceptors_) acceptor.close(ignored);
-        accept_again_.cancel();
+        for (auto& listener : listeners_) {
+            listener.acceptor.close(ignored);
+            listener.again.cancel();
+        }
         ticker_.cancel();
         stop_timer_.expires_after(kStopWait);
         stop_timer_.async_wait([this](std::error_code cancelled) {

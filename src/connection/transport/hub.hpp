@@ -57,7 +57,11 @@ private:
         bool ended = false;       // and being reported
     };
 
-    void accept_next(asio::ip::tcp::acceptor& acceptor);
+    struct Listener {
+        asio::ip::tcp::acceptor acceptor;
+        asio::steady_timer again;
+    };
+    void accept_next(Listener& listener);
     void admit(asio::ip::tcp::socket socket);
     void evict(std::list<ConnectionRef>::iterator stranger);  // locked
     void start_dial(const std::shared_ptr<Dial>& dial);
@@ -103,8 +107,8 @@ private:
     std::atomic<std::size_t> commands_{0};  // on their way to a link's strand
 
     // On our own strand only.
-    std::list<asio::ip::tcp::acceptor> acceptors_;
-    asio::steady_timer accept_again_, ticker_, stop_timer_;
+    std::list<Listener> listeners_;
+    asio::steady_timer ticker_, stop_timer_;
 
     mutable std::mutex mutex_;  // for all below
     std::shared_ptr<const security::BanList> banned_;

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <future>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "connection/transport/address.hpp"
@@ -39,11 +40,15 @@ struct Transport::State {
         return std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, kThreadsByDefault);
     }
     // A thread that sleeps is woken for every event beside the one that works, so few links get by
-    // with one.
+    // with one. Where the system gives no more, those there are do the work.
     void want_threads(std::size_t count) {
         std::lock_guard lock(threads_mutex);
-        while (!stopped && threads.size() < std::min(count, threads_max))
-            threads.emplace_back([this] { io.run(); });
+        while (!stopped && threads.size() < std::min(count, threads_max)) try {
+                threads.emplace_back([this] { io.run(); });
+            } catch (const std::system_error&) {
+                if (threads.empty()) throw;  // the program's start
+                return;
+            }
     }
 };
 
