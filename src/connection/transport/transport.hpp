@@ -3,9 +3,8 @@
 //
 // Commands may be called from any one thread; those for one peer are carried out in order. Events
 // come through the sink on the I/O threads: those of one link in order and one at a time, those of
-// several links at the same time, and a peer's next link is reported only after the end of its last.
-// The sink must not block for long and must not call back into the
-// Transport but for its commands.
+// several links at the same time, a peer's next link only after the end of its last. The sink must
+// not block for long and must not call back into the Transport but for its commands.
 //
 // Two links between the same peers: the one opened by the smaller PeerId stays; a peer that dials
 // again after more than five seconds has lost its old link, and the new one replaces it.
