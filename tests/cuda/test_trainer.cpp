@@ -246,6 +246,7 @@ struct Peers {
     static constexpr std::size_t kCount = 5;
     tensor::PoolRef pool = tensor::BufferPool::create(1 << 24);
     std::vector<std::shared_ptr<CudaTrainer>> trainers;
+    tensor::Model first;
 
     explicit Peers(std::uint32_t replica_max) {
         model::NetworkSpec spec{.name = "test", .input = {6, 6}};
@@ -267,12 +268,13 @@ struct Peers {
                 stack, processor,
                 CudaPart{samples, view.rows, static_cast<std::uint32_t>(view.size())}, CudaPart{}));
         }
+        auto buffer = pool->take_floats(trainers[0]->layout()->parameter_count());
+        trainers[0]->initialise(buffer.floats(), kSeed);
+        first = tensor::Model::of(trainers[0]->layout(), std::move(buffer));
     }
     TrainRequest request(std::size_t p) const {
         TrainRequest r;
-        auto buffer = pool->take_floats(trainers[0]->layout()->parameter_count());
-        trainers[0]->initialise(buffer.floats(), kSeed);
-        r.start = tensor::Model::of(trainers[0]->layout(), std::move(buffer));
+        r.start = first;  // one for all, as in a federated round
         r.round = p, r.who = PeerId::of_number(p), r.seed = kSeed, r.epochs = 1;
         return r;
     }

@@ -67,7 +67,7 @@ public:
     void run(gossamer_cuda_job& job) {
         machine_.enter();
         const std::uint32_t count = job.replica_count;
-        for (std::uint32_t r = 0; r < count; ++r) begin(job.replicas[r], r);
+        for (std::uint32_t r = 0; r < count; ++r) begin(job.replicas[r], r, job.replicas[0].start);
         const int steps = place_jobs(job);
         if (machine_.failed()) return;
         if (!persistent_) prepare_graphs(count);
@@ -173,10 +173,14 @@ private:
         return static_cast<T*>(g.data);
     }
 
-    void begin(const gossamer_cuda_replica& one, std::uint32_t r) {
+    // Those of a federated round start from one model, which crosses the bus once.
+    void begin(const gossamer_cuda_replica& one, std::uint32_t r, const float* of_first) {
         const std::size_t bytes = static_cast<std::size_t>(areas_.parameter_count) * kFloat;
         const std::int64_t at = r * areas_.parameter_stride;
-        machine_.upload(areas_.parameters + at, one.start, bytes);
+        if (r > 0 && one.start == of_first)
+            machine_.copy(areas_.parameters + at, areas_.parameters, bytes);
+        else
+            machine_.upload(areas_.parameters + at, one.start, bytes);
         if (scoring()) return;
         machine_.copy(areas_.anchor + at, areas_.parameters + at, bytes);
         const auto state = [&](float* area, const float* from) {
