@@ -44,24 +44,45 @@ Compute::TicketRef Compute::submit(Work work, job::JobClass priority, bool when_
     ticket->work_ = std::move(work);
     // Nobody else: it runs when it is waited for.
     if (threads_.empty() || when_needed) return ticket;
-    {
-        std::lock_guard lock(mutex_);
-        queues_[static_cast<std::size_t>(priority)].push_back(ticket);
-        ++news_;
-    }
-    wake_.notify_one();
+    ticket->priority_ = priority;
+    std::lock_guard lock(mutex_);
+    enqueue(ticket);
     return ticket;
+}
+
+Compute::TicketRef Compute::submit_after(const TicketRef& before, Work work,
+                                         job::JobClass priority) {
+    if (!before || threads_.empty()) return submit(std::move(work), priority);
+    auto ticket = std::make_shared<Ticket>();
+    ticket->work_ = std::move(work);
+    ticket->priority_ = priority;
+    std::lock_guard lock(mutex_);
+    if (before->state_ == Ticket::State::done) {
+        enqueue(ticket);
+    } else {
+        ticket->state_ = Ticket::State::held;
+        before->next_ = ticket;
+    }
+    return ticket;
+}
+
+void Compute::enqueue(const TicketRef& ticket) {
+    ticket->state_ = Ticket::State::queued;
+    queues_[static_cast<std::size_t>(ticket->priority_)].push_back(ticket);
+    ++news_;
+    wake_.notify_one();
 }
 
 void Compute::run(std::unique_lock<std::mutex>& lock, const TicketRef& ticket) {
     ticket->state_ = Ticket::State::running;
     auto work = std::move(ticket->work_);
     lock.unlock();
-    auto result = work();
+    auto result = work ? work() : fail(ErrorCode::kCancelled, "cancelled");
     work = nullptr;  // its handles go before anybody asks whether they are sole
     lock.lock();
     ticket->result_ = std::move(result);
     ticket->state_ = Ticket::State::done;
+    if (auto next = std::move(ticket->next_)) enqueue(next);
     done_.notify_all();
 }
 
@@ -127,9 +148,8 @@ Result<job::JobDone> Compute::wait(const TicketRef& ticket) {
 
 void Compute::drop(const TicketRef& ticket) {
     std::lock_guard lock(mutex_);
-    if (ticket->state_ != Ticket::State::queued) return;
-    ticket->state_ = Ticket::State::done;
-    ticket->work_ = nullptr;
+    if (ticket->state_ == Ticket::State::queued || ticket->state_ == Ticket::State::held)
+        ticket->work_ = nullptr;
 }
 
 }  // namespace gossamer::simulation

@@ -31,6 +31,8 @@ public:
 
     // When needed: begins only in wait(), when all that may be done along with it are known.
     TicketRef submit(Work work, job::JobClass priority, bool when_needed = false);
+    // Runs only when `before`, which may be null, is done. REQUIRES that it is waited for first.
+    TicketRef submit_after(const TicketRef& before, Work work, job::JobClass priority);
     Result<job::JobDone> wait(const TicketRef& ticket);
     void drop(const TicketRef& ticket);  // nobody waits for it any more
 
@@ -42,6 +44,7 @@ private:
     bool join(std::unique_lock<std::mutex>& lock);
     void linger(std::unique_lock<std::mutex>& lock);
     bool run_one(std::unique_lock<std::mutex>& lock);
+    void enqueue(const TicketRef& ticket);
     void run(std::unique_lock<std::mutex>& lock, const TicketRef& ticket);
 
     std::mutex mutex_;
@@ -57,8 +60,10 @@ private:
 
 class Compute::Ticket {
     friend class Compute;
-    enum class State : std::uint8_t { queued, running, done };
-    Work work_;
+    enum class State : std::uint8_t { held, queued, running, done };
+    Work work_;  // empty: dropped
+    job::JobClass priority_{};
+    TicketRef next_;  // held until this one is done
     State state_ = State::queued;
     Result<job::JobDone> result_ = fail(ErrorCode::kCancelled, "cancelled");
 };

@@ -224,6 +224,9 @@ void Lane::carry_out(PlaceIndex p, job::Turn& t) {
         }
         ++counts.jobs;
         counts.train_jobs += std::holds_alternative<job::TrainJob>(kept.order.job);
+        kept.sum = ends.sum;
+        kept.adds = std::holds_alternative<job::AccumulateJob>(kept.order.job);
+        if (kept.adds) add_early(p, kept);
     }
     for (const auto& grant : t.grants)
         if (auto* link = link_to(p, grant.from)) {
@@ -329,6 +332,7 @@ void Lane::end_life(PlaceIndex p, PlaceState state, bool orderly) {
         if (task.ticket) compute_.drop(task.ticket);
     place.tasks.clear();
     place.pending.clear();
+    place.added.reset();
     place.promised.clear();
     place.offered.clear();
     place.at_work[0] = place.at_work[1] = false;

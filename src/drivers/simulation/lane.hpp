@@ -117,6 +117,7 @@ private:
     void start_jobs(PlaceIndex p);
     void begin(PlaceIndex p, Task& task, bool lane);
     void submit(PlaceIndex p, Task& task);
+    void add_early(PlaceIndex p, Task& task);
     void cancel(PlaceIndex p, job::JobId id);
     void finish_job(PlaceIndex p, std::uint64_t number);
     void offer_filled(PlaceIndex p);

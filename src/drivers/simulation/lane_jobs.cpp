@@ -31,10 +31,12 @@ void Lane::begin(PlaceIndex p, Task& task, bool lane) {
     place.at_work[lane] = true;
     task.begun = true;
     if (!task.cancelled) {
-        task.cost = Duration{static_cast<std::int64_t>(
-            static_cast<double>(setup_.factory.cost(p, task.order.job).count()) * place.slower)};
+        const bool early = task.ticket != nullptr;
+        if (!early) task.cost = setup_.factory.cost(p, task.order.job);
+        task.cost = Duration{
+            static_cast<std::int64_t>(static_cast<double>(task.cost.count()) * place.slower)};
         // What is on a disk must not depend on which thread was faster: written when it ends.
-        if (!std::holds_alternative<job::CheckpointJob>(task.order.job)) submit(p, task);
+        if (!early && !std::holds_alternative<job::CheckpointJob>(task.order.job)) submit(p, task);
         if (observer_.follows(p)) tell(p, Busy{now_, now_ + task.cost, !lane});
     }
     push(p, p, now_ + task.cost,
@@ -42,12 +44,30 @@ void Lane::begin(PlaceIndex p, Task& task, bool lane) {
 }
 
 void Lane::submit(PlaceIndex p, Task& task) {
+    auto& place = places_[p];
     task.inputs.clear();
     std::function<void()> later;
     const bool stacks = setup_.factory.stacks && setup_.factory.stacks(task.order.job);
     auto work = setup_.factory.work(p, std::move(task.order.job), later);
     if (later) tell(p, std::move(later));
-    task.ticket = compute_.submit(std::move(work), task.order.priority, stacks);
+    if (!task.adds) {
+        task.ticket = compute_.submit(std::move(work), task.order.priority, stacks);
+        return;
+    }
+    task.ticket = compute_.submit_after(place.added, std::move(work), task.order.priority);
+    place.added = task.ticket;
+}
+
+// A hundred updates come to an aggregator that adds one after another. Sums are exact, in whatever
+// order, so what is at hand is added while other places are turned; its virtual time comes later.
+void Lane::add_early(PlaceIndex p, Task& task) {
+    const auto& place = places_[p];
+    for (const auto& other : place.tasks)
+        if (other.sum == task.sum && !other.adds) return;
+    for (const void* input : task.inputs)
+        if (std::ranges::find(place.pending, input) != place.pending.end()) return;
+    task.cost = setup_.factory.cost(p, task.order.job);
+    submit(p, task);
 }
 
 // What has not begun, and training, which yields between batches, is answered soon.

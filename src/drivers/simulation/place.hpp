@@ -61,6 +61,8 @@ struct Task {
     job::JobOrder order;
     std::vector<const void*> inputs;      // until it begins
     std::vector<tensor::Handle> outputs;  // held: addresses must name them until it ends
+    const void* sum = nullptr;            // that it adds to or reads
+    bool adds = false;
     bool cancelled = false, begun = false;
     Duration cost{};
     Compute::TicketRef ticket;
@@ -85,6 +87,7 @@ struct Place {
     std::list<Task> tasks;                      // asked for and not answered, in order
     std::vector<const void*> pending;           // outputs of tasks that have not ended
     std::vector<job::Offer> promised;           // their payloads are pending
+    Compute::TicketRef added;                   // the last sum
     FlatMap<std::uint64_t, Dial> dials;
     std::shared_ptr<link::Staging> staging;
     PlaceSetup setup;
