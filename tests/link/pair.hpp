@@ -32,7 +32,13 @@ struct End {
     Link link;
     std::vector<Event> events;
 
-    End(LinkConfig config, Instant now) : staging(config.staging), link(std::move(config), now) {}
+    End(LinkConfig config, std::uint64_t staging_bytes, Instant now)
+        : staging(std::make_shared<Staging>(staging_bytes)),
+          link(with(std::move(config), *staging), now) {}
+    static LinkConfig with(LinkConfig config, Staging& staging) {
+        config.staging = &staging;
+        return config;
+    }
     void drain() {
         while (auto e = link.next_event()) events.push_back(std::move(*e));
     }
@@ -67,12 +73,12 @@ public:
     explicit Pair(Options o = {})
         : pool(tensor::BufferPool::create(64 << 20)),
           handles(o.over_handles),
-          a(config(o, true), now),
-          b(config(o, false), now) {}
+          a(config(o, true), o.staging_bytes, now),
+          b(config(o, false), o.staging_bytes, now) {}
 
     LinkConfig config(const Options& o, bool dialled) {
-        return {dialled, dialled ? o.a : o.b, o.limits, std::make_shared<Staging>(o.staging_bytes),
-                o.over_handles ? nullptr : pool};
+        return {dialled, shared({dialled ? o.a : o.b, o.limits, o.over_handles ? nullptr : pool}),
+                nullptr};
     }
     End& other(End& end) { return &end == &a ? b : a; }
 

@@ -32,9 +32,9 @@ struct End {
         : session(context,
                   {side,
                    std::move(policy),
-                   {.local = {role, context.self().federation.to_string(), {0}, 0, "test"},
-                    .staging = staging,
-                    .pool = pool}},
+                   {.settings = link::shared(
+                        {{role, context.self().federation.to_string(), {0}, 0, "test"}, {}, pool}),
+                    .staging = staging.get()}},
                   now) {}
 
     void drain(Instant now) {

@@ -21,9 +21,11 @@ public:
           session(context_,
                   {security::TlsSide::dialler,
                    {.now = wall_now()},
-                   {.local = {Role::peer, context_.self().federation.to_string(), {0}, 0, "raw"},
-                    .staging = std::make_shared<link::Staging>(64 << 20),
-                    .pool = pool}},
+                   {.settings = link::shared(
+                        {{Role::peer, context_.self().federation.to_string(), {0}, 0, "raw"},
+                         {},
+                         pool}),
+                    .staging = &staging_}},
                   now()) {
         const int little = 16 * 1024;
         (void)setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
@@ -74,6 +76,7 @@ public:
     const tensor::PoolRef pool;
 
 private:
+    link::Staging staging_{64 << 20};
     const security::TlsContext context_;
     const int socket_;
 

@@ -38,6 +38,7 @@ struct World {
     std::shared_ptr<Connection> connection;
     int socket = -1;
 
+    link::Staging staging{64 << 20};
     World() {
         asio::ip::tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), 0});
         member_kept = std::make_unique<RawMember>(federation, 12, acceptor.local_endpoint().port());
@@ -47,9 +48,9 @@ struct World {
         session::SessionConfig config;
         config.side = security::TlsSide::listener;
         config.policy.now = wall_now();
-        config.link.local = {Role::peer, context.self().federation.to_string(), {0}, 0, "test"};
-        config.link.staging = std::make_shared<link::Staging>(64 << 20);
-        config.link.pool = pool;
+        config.link.settings = link::shared(
+            {{Role::peer, context.self().federation.to_string(), {0}, 0, "test"}, {}, pool});
+        config.link.staging = &staging;
         connection = std::make_shared<Connection>(owner, std::move(accepted), "here", context,
                                                   std::move(config));
         connection->start();

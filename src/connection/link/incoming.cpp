@@ -8,18 +8,18 @@ namespace gossamer::link {
 
 IncomingTransfers::~IncomingTransfers() {
     for (const auto& [stream, t] : transfers_)
-        if (t.granted) staging_->release(t.manifest.byte_count);
+        if (t.granted) staging_.release(t.manifest.byte_count);
 }
 
 Status IncomingTransfers::on_offer(const wire::Offer& frame, TransferOutput& out) {
-    if (frame.stream <= last_stream_)
+    if (frame.stream <= last_)
         return fail(ErrorCode::kFrameOrder, fmt::format("stream {} offered again", frame.stream));
     if (transfers_.size() >= limits_.offers_max)
         return fail(ErrorCode::kLinkFlood, fmt::format("{} unfinished offers", transfers_.size()));
     if (stream_of(frame.id))
         return fail(ErrorCode::kFrameOrder,
                     fmt::format("transfer {} offered twice", frame.id.value));
-    last_stream_ = frame.stream;
+    last_ = frame.stream;
     if (frame.manifest.byte_count == 0) {
         out.frames.push_back(wire::Refuse{frame.stream, message::RefuseReason::size});
         return {};
@@ -38,7 +38,7 @@ Status IncomingTransfers::on_withdraw(const wire::Withdraw& frame, TransferOutpu
 }
 
 Result<IncomingTransfers::Transfer*> IncomingTransfers::find(StreamId stream) {
-    if (stream == 0 || stream > last_stream_)
+    if (stream == 0 || stream > last_)
         return fail(ErrorCode::kFrameOrder, fmt::format("stream {} was never offered", stream));
     auto it = transfers_.find(stream);
     return it == transfers_.end() ? nullptr : &it->second;
@@ -52,7 +52,7 @@ std::optional<StreamId> IncomingTransfers::stream_of(TransferId id) const {
 
 void IncomingTransfers::erase(StreamId stream) {
     auto it = transfers_.find(stream);
-    if (it->second.granted) staging_->release(it->second.manifest.byte_count);
+    if (it->second.granted) staging_.release(it->second.manifest.byte_count);
     transfers_.erase(it);
     std::erase(waiting_, stream);
     const bool was_first = !granted_.empty() && granted_.front() == stream;
@@ -74,10 +74,10 @@ void IncomingTransfers::grant(Instant now, TransferId id, TransferOutput& out) {
     if (!stream) return;  // withdrawn or lost while the core decided
     const auto& t = transfers_.at(*stream);
     if (t.granted || std::find(waiting_.begin(), waiting_.end(), *stream) != waiting_.end()) return;
-    if (t.manifest.byte_count > staging_->bytes_max()) {
+    if (t.manifest.byte_count > staging_.bytes_max()) {
         out.frames.push_back(wire::Refuse{*stream, message::RefuseReason::busy});
         const auto what = fmt::format("{} bytes, the staging holds {}", t.manifest.byte_count,
-                                      staging_->bytes_max());
+                                      staging_.bytes_max());
         return lose(*stream, Error{ErrorCode::kTransferTooLarge, what, {}}, out);
     }
     if (!waiting_.empty() || !start(now, *stream, out)) waiting_.push_back(*stream);
@@ -85,7 +85,7 @@ void IncomingTransfers::grant(Instant now, TransferId id, TransferOutput& out) {
 
 bool IncomingTransfers::start(Instant now, StreamId stream, TransferOutput& out) {
     auto& t = transfers_.at(stream);
-    if (!staging_->reserve(t.manifest.byte_count)) return false;
+    if (!staging_.reserve(t.manifest.byte_count)) return false;
     t.granted = true;
     if (pool_) t.buffer = pool_->take(t.manifest.byte_count);
     t.credit = std::min(limits_.credit_window_bytes, t.manifest.byte_count);

@@ -14,6 +14,10 @@ namespace {
 constexpr Duration kRoomRetry = 50ms;  // room may be freed by a link on another I/O thread
 constexpr std::size_t kRoomLeast = 64 * 1024, kRoomMost = 256 * 1024;
 
+Duration time_of_frames(const LinkLimits& limits, double count) {
+    return Duration{static_cast<std::int64_t>(count / limits.frames_per_second * 1e9)};
+}
+
 Error error_of(const wire::Reject& reject) {
     const auto code = [&] {
         switch (reject.reason) {
@@ -35,15 +39,13 @@ Error error_of(const wire::Reject& reject) {
 }  // namespace
 
 Link::Link(LinkConfig config, Instant now)
-    : config_(std::move(config)),
+    : settings_(std::move(config.settings)),
+      staging_(config.staging),
+      dialled_(config.dialled),
       opened_(now),
-      last_received_(now),
-      outgoing_(config_.limits),
-      incoming_(config_.limits, config_.staging, config_.pool),
-      bucket_(config_.limits.frames_burst),
-      bucket_time_(now) {
-    if (!config_.dialled) return;
-    const auto& local = config_.local;
+      last_received_(now) {
+    if (!dialled_) return;
+    const auto& local = settings_->local;
     queue(wire::Hello{wire::kProtocolMajor, wire::kProtocolMinor, local.features, local.role,
                       local.codecs, local.federation, local.software});
 }
@@ -51,37 +53,39 @@ Link::Link(LinkConfig config, Instant now)
 // ---- opening and closing ----
 
 void Link::on_hello(Instant now, const wire::Hello& hello) {
-    if (config_.dialled || state_ != State::greeting)
+    if (dialled_ || state_ != State::greeting)
         return fail_link({ErrorCode::kFrameOrder, "HELLO out of place", {}});
     if (hello.major != wire::kProtocolMajor)
         return reject(now, wire::RejectReason::version,
                       fmt::format("{}.{} here, {}.{} there", wire::kProtocolMajor,
                                   wire::kProtocolMinor, hello.major, hello.minor));
-    if (hello.federation != config_.local.federation)
+    if (hello.federation != settings_->local.federation)
         return reject(now, wire::RejectReason::federation, "");
-    remote_ = {hello.role, hello.codecs, hello.features & config_.local.features,
-               std::min(hello.minor, wire::kProtocolMinor), hello.software};
+    remote_ = RemoteInfo{hello.role, hello.codecs, hello.features & settings_->local.features,
+                         std::min(hello.minor, wire::kProtocolMinor), hello.software};
     state_ = State::deciding;
-    events_.push_back(Greeted{remote_});
+    events_.push_back(Greeted{*remote_});
 }
 
 void Link::welcome(Instant) {
     if (state_ != State::deciding) return;
-    const auto& local = config_.local;
-    queue(wire::Welcome{remote_.minor, remote_.features, local.role, local.codecs, local.software});
+    const auto& local = settings_->local;
+    queue(
+        wire::Welcome{remote_->minor, remote_->features, local.role, local.codecs, local.software});
     state_ = State::up;
-    events_.push_back(Up{remote_});
+    events_.push_back(Up{std::move(*remote_)});
+    remote_.reset();
 }
 
 void Link::on_welcome(const wire::Welcome& welcome) {
-    if (!config_.dialled || state_ != State::greeting)
+    if (!dialled_ || state_ != State::greeting)
         return fail_link({ErrorCode::kFrameOrder, "WELCOME out of place", {}});
     if (welcome.minor > wire::kProtocolMinor)
         return fail_link({ErrorCode::kLinkVersion, "WELCOME with a newer minor version", {}});
-    remote_ = {welcome.role, welcome.codecs, welcome.features & config_.local.features,
-               welcome.minor, welcome.software};
     state_ = State::up;
-    events_.push_back(Up{remote_});
+    events_.push_back(
+        Up{{welcome.role, welcome.codecs, welcome.features & settings_->local.features,
+            welcome.minor, welcome.software}});
 }
 
 void Link::reject(Instant, wire::RejectReason reason, std::string what) {
@@ -95,7 +99,7 @@ void Link::reject(Instant, wire::RejectReason reason, std::string what) {
 }
 
 void Link::on_reject(const wire::Reject& reject) {
-    if (!config_.dialled || state_ != State::greeting)
+    if (!dialled_ || state_ != State::greeting)
         return fail_link({ErrorCode::kFrameOrder, "REJECT out of place", {}});
     finish(error_of(reject), !wire::retry_can_help(reject.reason));
 }
@@ -132,21 +136,21 @@ void Link::finish(Error error, bool permanent) {
     control_.clear();
     round_.clear();
     TransferOutput lost;
-    outgoing_.lose_all(error, lost);
-    incoming_.lose_all(error, lost);
+    if (transfers_) {
+        transfers_->outgoing.lose_all(error, lost);
+        transfers_->incoming.lose_all(error, lost);
+    }
     for (auto& news : lost.news) events_.push_back(std::move(news));
     events_.push_back(Closed{std::move(error), permanent});
 }
 
 // ---- frames in ----
 
+// A bucket of tokens, kept as the time at which it will be full: each frame moves that on.
 bool Link::admit(Instant now) {
-    const auto& limits = config_.limits;
-    bucket_ = std::min(limits.frames_burst,
-                       bucket_ + seconds(now - bucket_time_) * limits.frames_per_second);
-    bucket_time_ = now;
-    if (bucket_ < 1) return false;
-    bucket_ -= 1;
+    const auto full = std::max(bucket_full_, now) + time_of_frames(limits(), 1);
+    if (full > now + time_of_frames(limits(), limits().frames_burst)) return false;
+    bucket_full_ = full;
     return true;
 }
 
@@ -174,26 +178,28 @@ void Link::on_frame(Instant now, wire::Frame frame) {
 Status Link::on_transfer_frame(Instant now, const wire::Body& body) {
     TransferOutput out;
     Status status;
-    if (const auto* f = std::get_if<wire::Offer>(&body)) status = incoming_.on_offer(*f, out);
-    if (const auto* f = std::get_if<wire::Withdraw>(&body)) status = incoming_.on_withdraw(*f, out);
+    auto& incoming = transfers().incoming;
+    auto& outgoing = transfers().outgoing;
+    if (const auto* f = std::get_if<wire::Offer>(&body)) status = incoming.on_offer(*f, out);
+    if (const auto* f = std::get_if<wire::Withdraw>(&body)) status = incoming.on_withdraw(*f, out);
     if (const auto* f = std::get_if<wire::TransferEnd>(&body)) {
-        status = incoming_.on_end(*f, out);
-        receiving_.end();
+        status = incoming.on_end(*f, out);
+        transfers().receiving.end();
     }
-    if (const auto* f = std::get_if<wire::Grant>(&body)) status = outgoing_.on_grant(now, *f);
-    if (const auto* f = std::get_if<wire::Refuse>(&body)) status = outgoing_.on_refuse(*f, out);
-    if (const auto* f = std::get_if<wire::Credit>(&body)) status = outgoing_.on_credit(*f);
+    if (const auto* f = std::get_if<wire::Grant>(&body)) status = outgoing.on_grant(now, *f);
+    if (const auto* f = std::get_if<wire::Refuse>(&body)) status = outgoing.on_refuse(*f, out);
+    if (const auto* f = std::get_if<wire::Credit>(&body)) status = outgoing.on_credit(*f);
     if (const auto* f = std::get_if<wire::Delivered>(&body))
-        status = outgoing_.on_delivered(*f, out);
+        status = outgoing.on_delivered(*f, out);
     if (const auto* f = std::get_if<wire::TransferFailed>(&body))
-        status = outgoing_.on_failed(*f, out);
+        status = outgoing.on_failed(*f, out);
     if (const auto* f = std::get_if<wire::Chunk>(&body)) {
         if (auto space = chunk_space(now, f->stream, f->length); !space)
             status = fail(space.error());
         else
             chunk_landed(now, f->stream, f->length);
     }
-    if (incoming_.waits_for_room()) incoming_.retry_grants(now, out);
+    if (incoming.waits_for_room()) incoming.retry_grants(now, out);
     take(std::move(out));
     return status;
 }
@@ -203,17 +209,17 @@ Result<std::span<std::byte>> Link::chunk_space(Instant now, wire::StreamId strea
     last_received_ = now;
     if (state_ == State::closed) return std::span<std::byte>{};
     if (state_ != State::up) return fail(ErrorCode::kFrameOrder, "a chunk before the link was up");
-    receiving_.begin(now);
-    return incoming_.space_for(stream, length);
+    transfers().receiving.begin(now);
+    return transfers().incoming.space_for(stream, length);
 }
 
 void Link::chunk_landed(Instant now, wire::StreamId stream, std::uint32_t length) {
     last_received_ = now;
     if (state_ != State::up) return;
     bulk_moved_ = true;
-    receiving_.moved(now, length);
     TransferOutput out;
-    incoming_.landed(now, stream, length, out);
+    transfers().receiving.moved(now, length);
+    transfers().incoming.landed(now, stream, length, out);
     take(std::move(out));
 }
 
@@ -224,7 +230,7 @@ Status Link::send(Instant, message::Message message, wire::Lane lane) {
     GOSSAMER_CHECK(wire::check(message));
     auto& lane_queue = lane == wire::Lane::control ? control_ : round_;
     lane_queue.push_back({lane, std::move(message)});
-    if (lane_queue.size() > config_.limits.queue_frames_max)
+    if (lane_queue.size() > limits().queue_frames_max)
         fail_link({ErrorCode::kLinkTimeout, "the other side does not read", {}});
     return {};
 }
@@ -237,34 +243,38 @@ void Link::offer(Instant now, TransferId id, message::Manifest manifest, tensor:
     } else if (!wire::check(manifest)) {
         out.news.push_back({id, false, message::TransferRefused{message::RefuseReason::size}});
     } else {
-        outgoing_.offer(now, id, std::move(manifest), std::move(payload), out);
+        transfers().outgoing.offer(now, id, std::move(manifest), std::move(payload), out);
     }
     take(std::move(out));
 }
 
 void Link::withdraw(Instant, TransferId id) {
+    if (!transfers_) return;
     TransferOutput out;
-    outgoing_.withdraw(id, out);
+    transfers_->outgoing.withdraw(id, out);
     take(std::move(out));
 }
 
 void Link::grant(Instant now, TransferId id) {
+    if (!transfers_) return;
     TransferOutput out;
-    incoming_.grant(now, id, out);
-    if (incoming_.waits_for_room()) room_retry_ = now + kRoomRetry;
+    transfers_->incoming.grant(now, id, out);
+    if (waits_for_room()) transfers_->room_retry = now + kRoomRetry;
     take(std::move(out));
 }
 
 void Link::refuse(Instant, TransferId id, message::RefuseReason reason) {
+    if (!transfers_) return;
     TransferOutput out;
-    incoming_.refuse(id, reason, out);
+    transfers_->incoming.refuse(id, reason, out);
     take(std::move(out));
 }
 
 void Link::retry_grants(Instant now) {
+    if (!transfers_) return;
     TransferOutput out;
-    incoming_.retry_grants(now, out);
-    room_retry_ = incoming_.waits_for_room() ? now + kRoomRetry : Instant::never();
+    transfers_->incoming.retry_grants(now, out);
+    transfers_->room_retry = waits_for_room() ? now + kRoomRetry : Instant::never();
     take(std::move(out));
 }
 
@@ -281,13 +291,12 @@ void Link::take(TransferOutput output) {
         // that both sides wanted pays for the frames around it. Nobody earns by sending alone.
         if (std::holds_alternative<message::TransferArrived>(news.event) ||
             std::holds_alternative<message::TransferDelivered>(news.event))
-            bucket_ =
-                std::min(config_.limits.frames_burst, bucket_ + config_.limits.frames_per_transfer);
+            bucket_full_ = bucket_full_ - time_of_frames(limits(), limits().frames_per_transfer);
         events_.push_back(std::move(news));
     }
     if (state_ == State::closed) return;
     for (auto& frame : output.frames) queue(std::move(frame));
-    if (control_.size() > 2 * config_.limits.queue_frames_max)
+    if (control_.size() > 2 * limits().queue_frames_max)
         fail_link({ErrorCode::kLinkTimeout, "the other side does not read", {}});
 }
 
@@ -308,23 +317,38 @@ std::optional<wire::Frame> Link::next_frame(Instant now, bool room) {
     if (!round_.empty()) {
         return round_.pop_front();
     }
-    auto body = outgoing_.next(now, config_.pool == nullptr);
+    if (!transfers_) return std::nullopt;
+    auto body = transfers_->outgoing.next(now, settings_->pool == nullptr);
     if (!body) {
-        sending_.end();
+        transfers_->sending.end();
+        rest();
         return std::nullopt;
     }
-    sending_.begin(now);
+    transfers_->sending.begin(now);
     bulk_moved_ = true;
     return wire::Frame{wire::Lane::bulk, std::move(*body)};
 }
 
 bool Link::has_frames() const {
     if (!control_.empty()) return true;
-    return state_ == State::up && (!round_.empty() || outgoing_.has_next());
+    return state_ == State::up &&
+           (!round_.empty() || (transfers_ && transfers_->outgoing.has_next()));
+}
+
+Transfers& Link::transfers() {
+    if (!transfers_)
+        transfers_ = std::make_unique<Transfers>(limits(), *staging_, settings_->pool, past_);
+    return *transfers_;
+}
+
+void Link::rest() {
+    if (!transfers_->empty()) return;
+    past_ = transfers_->past();
+    transfers_.reset();
 }
 
 std::size_t Link::room_bytes() const {
-    const double wanted = sending_.bytes_per_second() * 0.020;
+    const double wanted = rates().sending * 0.020;
     return static_cast<std::size_t>(
         std::clamp(wanted, static_cast<double>(kRoomLeast), static_cast<double>(kRoomMost)));
 }
@@ -337,39 +361,39 @@ std::optional<Event> Link::next_event() {
 // ---- time ----
 
 Duration Link::stall_limit() const {
-    const auto& limits = config_.limits;
-    const double rate =
-        std::min(sending_.bytes_per_second() > 0 ? sending_.bytes_per_second() : 1e12,
-                 receiving_.bytes_per_second() > 0 ? receiving_.bytes_per_second() : 1e12);
-    if (rate == 1e12) return std::min(2 * limits.stall_least, limits.stall_most);
-    const auto derived = std::chrono::duration<double>(16.0 * limits.chunk_bytes / rate);
+    const auto [sending, receiving] = rates();
+    const double rate = std::min(sending > 0 ? sending : 1e12, receiving > 0 ? receiving : 1e12);
+    if (rate == 1e12) return std::min(2 * limits().stall_least, limits().stall_most);
+    const auto derived = std::chrono::duration<double>(16.0 * limits().chunk_bytes / rate);
     return std::clamp(std::chrono::duration_cast<Duration>(
                           std::min(derived, std::chrono::duration<double>(3600.0))),
-                      limits.stall_least, limits.stall_most);
+                      limits().stall_least, limits().stall_most);
 }
 
 Instant Link::next_deadline() const {
     if (state_ == State::closed) return Instant::never();
-    if (state_ != State::up) return opened_ + config_.limits.hello_deadline;
+    if (state_ != State::up) return opened_ + limits().hello_deadline;
+    if (!transfers_) return Instant::never();
     const auto stall = stall_limit();
-    return std::min({outgoing_.deadline(stall), incoming_.deadline(stall), room_retry_});
+    return std::min({transfers_->outgoing.deadline(stall), transfers_->incoming.deadline(stall),
+                     transfers_->room_retry});
 }
 
 void Link::on_deadline(Instant now) {
     if (state_ == State::closed || now < next_deadline()) return;
     if (state_ != State::up) {
-        const char* missing = config_.dialled ? "no WELCOME" : "no HELLO";
-        return close(now, {ErrorCode::kLinkTimeout,
-                           fmt::format("{} within {}", missing,
-                                       format_duration(config_.limits.hello_deadline)),
-                           {}});
+        const char* missing = dialled_ ? "no WELCOME" : "no HELLO";
+        return close(
+            now, {ErrorCode::kLinkTimeout,
+                  fmt::format("{} within {}", missing, format_duration(limits().hello_deadline)),
+                  {}});
     }
     TransferOutput out;
     const auto stall = stall_limit();
-    incoming_.give_up_stalled(now, stall, out);
-    outgoing_.give_up_stalled(now, stall, out);
+    transfers_->incoming.give_up_stalled(now, stall, out);
+    transfers_->outgoing.give_up_stalled(now, stall, out);
     take(std::move(out));
-    if (room_retry_ <= now || incoming_.waits_for_room()) retry_grants(now);
+    if (transfers_->room_retry <= now || waits_for_room()) retry_grants(now);
 }
 
 }  // namespace gossamer::link

@@ -18,10 +18,10 @@
 
 #include "connection/link/limits.hpp"
 #include "connection/link/queue.hpp"
-#include "connection/link/rate.hpp"
 #include "connection/link/staging.hpp"
 #include "connection/link/transfers.hpp"
 #include "connection/wire/frame.hpp"
+#include "gossamer/base/boxed.hpp"
 
 namespace gossamer::link {
 
@@ -58,12 +58,19 @@ struct Closed {              // the last event
 };
 using Event = std::variant<Greeted, Up, Received, TransferNews, Closed>;
 
-struct LinkConfig {
-    bool dialled = false;  // by this side
+// The same for all links of a node, or of many simulated ones.
+struct LinkSettings {
     LocalInfo local;
     LinkLimits limits;
-    std::shared_ptr<Staging> staging;
     tensor::PoolRef pool;  // null: over handles, no bytes are made or checked
+};
+inline std::shared_ptr<const LinkSettings> shared(LinkSettings settings) {
+    return std::make_shared<const LinkSettings>(std::move(settings));
+}
+struct LinkConfig {
+    bool dialled = false;  // by this side
+    std::shared_ptr<const LinkSettings> settings;
+    Staging* staging = nullptr;  // outlives the link
 };
 
 class Link {
@@ -87,7 +94,7 @@ public:
     void refuse(Instant now, TransferId id, message::RefuseReason reason);
     // After room in the staging was given back by any link.
     void retry_grants(Instant now);
-    bool waits_for_room() const { return incoming_.waits_for_room(); }
+    bool waits_for_room() const { return transfers_ && transfers_->incoming.waits_for_room(); }
 
     void on_frame(Instant now, wire::Frame frame);
     // Chunks with bytes bypass on_frame: where do the next `length` bytes of this stream belong?
@@ -99,10 +106,12 @@ public:
 
     std::optional<wire::Frame> next_frame(Instant now, bool room);
     bool has_frames() const;
-    void note_sent(Instant now, std::uint64_t bytes) { sending_.moved(now, bytes); }
+    void note_sent(Instant now, std::uint64_t bytes) {
+        if (transfers_) transfers_->sending.moved(now, bytes);
+    }
     // Unsent bytes below up to which there is room: 20 ms of the measured rate, within bounds.
     std::size_t room_bytes() const;
-    double sending_rate() const { return sending_.bytes_per_second(); }  // 0: not known yet
+    double sending_rate() const { return rates().sending; }  // 0: not known yet
 
     std::optional<Event> next_event();
     void on_deadline(Instant now);
@@ -110,7 +119,7 @@ public:
 
     bool is_up() const { return state_ == State::up; }
     bool is_closed() const { return state_ == State::closed; }
-    bool dialled() const { return config_.dialled; }
+    bool dialled() const { return dialled_; }
     Instant last_received() const { return last_received_; }
 
 private:
@@ -131,20 +140,24 @@ private:
     void finish(Error error, bool permanent);
     void fail_link(Error error);
     Duration stall_limit() const;
+    const LinkLimits& limits() const { return settings_->limits; }
+    Transfers& transfers();
+    TransferRates rates() const { return transfers_ ? transfers_->rates() : past_.rates; }
+    void rest();
 
-    LinkConfig config_;
+    std::shared_ptr<const LinkSettings> settings_;
+    Staging* staging_;
+    const bool dialled_;
+    bool bulk_moved_ = false;  // since the last heartbeat went out
     State state_ = State::greeting;
     Instant opened_, last_received_;
-    RemoteInfo remote_;
+    Boxed<RemoteInfo> remote_;  // while it is decided about
     Queue<wire::Frame> control_, round_;
     Queue<Event> events_;
-    OutgoingTransfers outgoing_;
-    IncomingTransfers incoming_;
-    RateMeter sending_, receiving_;
-    bool bulk_moved_ = false;  // since the last heartbeat went out
-    double bucket_ = 0;
-    Instant bucket_time_;
-    Instant room_retry_ = Instant::never();
+    // While there are any: a link that idles, as most do, holds what outlives them and no more.
+    std::unique_ptr<Transfers> transfers_;
+    PastTransfers past_;
+    Instant bucket_full_;  // when the other side may send a whole burst of frames again
 };
 
 }  // namespace gossamer::link

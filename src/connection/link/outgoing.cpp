@@ -15,12 +15,12 @@ void OutgoingTransfers::offer(Instant now, TransferId id, message::Manifest mani
     if (manifest.byte_count == 0 || payload.bytes().size() != manifest.byte_count)
         return refuse(RefuseReason::size);
     if (transfers_.size() >= limits_.offers_max) return refuse(RefuseReason::busy);
-    auto& t = transfers_[++last_stream_];
+    auto& t = transfers_[++last_];
     t.id = id;
     t.payload = std::move(payload);
     t.size = manifest.byte_count;
     t.progress = latest_ = now;
-    out.frames.push_back(wire::Offer{last_stream_, id, std::move(manifest)});
+    out.frames.push_back(wire::Offer{last_, id, std::move(manifest)});
 }
 
 void OutgoingTransfers::withdraw(TransferId id, TransferOutput& out) {
@@ -33,7 +33,7 @@ void OutgoingTransfers::withdraw(TransferId id, TransferOutput& out) {
 }
 
 Result<OutgoingTransfers::Transfer*> OutgoingTransfers::find(StreamId stream) {
-    if (stream == 0 || stream > last_stream_)
+    if (stream == 0 || stream > last_)
         return fail(ErrorCode::kFrameOrder, fmt::format("stream {} was never offered", stream));
     auto it = transfers_.find(stream);
     return it == transfers_.end() ? nullptr : &it->second;

@@ -11,6 +11,7 @@ namespace gossamer::link {
 
 class RateMeter {
 public:
+    explicit RateMeter(double rate = 0) : rate_(rate) {}
     void begin(Instant now) {  // something waits to be moved
         if (!active_) active_ = true, since_ = now;
     }
@@ -32,7 +33,7 @@ private:
     bool active_ = false;
     Instant since_;
     std::uint64_t bytes_ = 0;
-    double rate_ = 0;
+    double rate_;
 };
 
 }  // namespace gossamer::link

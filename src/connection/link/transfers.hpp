@@ -15,6 +15,7 @@
 
 #include "connection/link/checksum.hpp"
 #include "connection/link/limits.hpp"
+#include "connection/link/rate.hpp"
 #include "connection/link/staging.hpp"
 #include "connection/wire/frame.hpp"
 #include "gossamer/base/result.hpp"
@@ -39,7 +40,7 @@ struct TransferOutput {
 
 class OutgoingTransfers {
 public:
-    explicit OutgoingTransfers(const LinkLimits& limits) : limits_(limits) {}
+    OutgoingTransfers(const LinkLimits& limits, StreamId last) : limits_(limits), last_(last) {}
 
     // REQUIRES payload.filled(). Refused as busy when too many are unfinished.
     void offer(Instant now, TransferId id, message::Manifest manifest, tensor::Payload payload,
@@ -54,6 +55,8 @@ public:
     // The next chunk or end that credit allows. `over_handles`: no bytes are touched.
     std::optional<wire::Body> next(Instant now, bool over_handles);
     bool has_next() const;
+    bool empty() const { return transfers_.empty(); }
+    StreamId last() const { return last_; }
 
     Instant deadline(Duration stall) const;
     void give_up_stalled(Instant now, Duration stall, TransferOutput& out);
@@ -78,15 +81,16 @@ private:
     const LinkLimits& limits_;
     std::map<StreamId, Transfer> transfers_;
     std::vector<StreamId> granted_;  // in the order of their grants
-    StreamId last_stream_ = 0;
-    Instant latest_;  // time last heard of
+    StreamId last_;                  // stream
+    Instant latest_;                 // time last heard of
 };
 
 class IncomingTransfers {
 public:
-    IncomingTransfers(const LinkLimits& limits, std::shared_ptr<Staging> staging,
-                      tensor::PoolRef pool)  // no pool: links run over handles
-        : limits_(limits), staging_(std::move(staging)), pool_(std::move(pool)) {}
+    // No pool: links run over handles.
+    IncomingTransfers(const LinkLimits& limits, Staging& staging, const tensor::PoolRef& pool,
+                      StreamId last)
+        : limits_(limits), staging_(staging), pool_(pool), last_(last) {}
     ~IncomingTransfers();
     IncomingTransfers(const IncomingTransfers&) = delete;
     IncomingTransfers& operator=(const IncomingTransfers&) = delete;
@@ -107,6 +111,8 @@ public:
     Result<std::span<std::byte>> space_for(StreamId stream, std::uint32_t length);
     // The next `length` bytes are in their place.
     void landed(Instant now, StreamId stream, std::uint32_t length, TransferOutput& out);
+    bool empty() const { return transfers_.empty(); }
+    StreamId last() const { return last_; }
 
     Instant deadline(Duration stall) const;
     void give_up_stalled(Instant now, Duration stall, TransferOutput& out);
@@ -130,12 +136,41 @@ private:
     void lose(StreamId stream, Error error, TransferOutput& out);
 
     const LinkLimits& limits_;
-    std::shared_ptr<Staging> staging_;
-    tensor::PoolRef pool_;
+    Staging& staging_;
+    const tensor::PoolRef& pool_;
     std::map<StreamId, Transfer> transfers_;
     std::vector<StreamId> waiting_, granted_;  // in the order of their grants
-    StreamId last_stream_ = 0;
-    Instant latest_;  // time last heard of
+    StreamId last_;                            // stream
+    Instant latest_;                           // time last heard of
+};
+
+struct TransferRates {  // bytes per second; 0: not known yet
+    double sending = 0, receiving = 0;
+};
+// What is known of the transfers of a link when there are none any more.
+struct PastTransfers {
+    StreamId last_outgoing = 0, last_incoming = 0;
+    TransferRates rates;
+};
+
+// Those of one link, both ways.
+struct Transfers {
+    Transfers(const LinkLimits& limits, Staging& staging, const tensor::PoolRef& pool,
+              const PastTransfers& past)
+        : outgoing(limits, past.last_outgoing),
+          incoming(limits, staging, pool, past.last_incoming),
+          sending(past.rates.sending),
+          receiving(past.rates.receiving) {}
+    bool empty() const { return outgoing.empty() && incoming.empty(); }
+    TransferRates rates() const {
+        return {sending.bytes_per_second(), receiving.bytes_per_second()};
+    }
+    PastTransfers past() const { return {outgoing.last(), incoming.last(), rates()}; }
+
+    OutgoingTransfers outgoing;
+    IncomingTransfers incoming;
+    RateMeter sending, receiving;
+    Instant room_retry = Instant::never();
 };
 
 }  // namespace gossamer::link

@@ -122,10 +122,11 @@ bool Hub::open(asio::ip::tcp::socket socket, std::string address, security::TlsS
     config.side = side;
     config.handshake_deadline = config_.handshake_deadline;
     const auto& self = context_.self();
-    config.link.local = {self.role, self.federation.to_string(), codecs_, 0, "gossamer 0.1.0"};
-    config.link.limits = config_.link;
-    config.link.staging = staging_;
-    config.link.pool = pool_;
+    config.link.settings =
+        link::shared({{self.role, self.federation.to_string(), codecs_, 0, "gossamer 0.1.0"},
+                      config_.link,
+                      pool_});
+    config.link.staging = staging_.get();
     std::lock_guard lock(mutex_);
     if (stopping_) return false;
     config.policy = {.now = wall_now(), .expected_peer = expected, .banned = banned_};

@@ -83,12 +83,7 @@ void Lane::dial_failed(PlaceIndex p, const PeerId& peer, const std::string& addr
 }
 
 link::LinkConfig Lane::link_config(const Place& place, bool dialled) const {
-    link::LinkConfig config;
-    config.dialled = dialled;
-    config.local = {place.setup.role, "simulation", setup_.codecs, 0, "gossamer"};
-    config.limits = setup_.link;
-    config.staging = place.staging;
-    return config;
+    return {dialled, ground_.link_settings.at(place.setup.role), place.staging.get()};
 }
 
 End& Lane::add_end(PlaceIndex p, ChannelId id, PlaceIndex other) {

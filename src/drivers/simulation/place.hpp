@@ -123,8 +123,13 @@ struct Mishap {            // to packets between two groups
 // What all lanes stand on. While a window is open only places change, each by one lane.
 struct Ground {
     explicit Ground(WorldSetup s)
-        : setup(std::move(s)), network(setup.config.network, setup.seed), compute(setup.threads) {}
+        : setup(std::move(s)), network(setup.config.network, setup.seed), compute(setup.threads) {
+        for (const auto role : {Role::peer, Role::aggregator})
+            link_settings[role] = link::shared(
+                {{role, "simulation", setup.codecs, 0, "gossamer"}, setup.link, nullptr});
+    }
     WorldSetup setup;
+    std::map<Role, std::shared_ptr<const link::LinkSettings>> link_settings;
     Network network;
     Compute compute;
     std::vector<Place> places;
