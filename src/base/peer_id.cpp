@@ -24,6 +24,11 @@ PeerId PeerId::of_number(std::uint64_t n) {
     return id;
 }
 
+std::optional<std::uint64_t> PeerId::number() const {
+    const auto n = prefix();
+    return *this == of_number(n) ? std::optional(n) : std::nullopt;
+}
+
 std::size_t PeerIdHash::operator()(const PeerId& id) const {
     std::size_t h = 0;  // of_number ids differ in the first 8 bytes, real ones everywhere
     std::memcpy(&h, id.bytes.data(), sizeof h);

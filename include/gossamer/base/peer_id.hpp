@@ -34,6 +34,7 @@ struct PeerId {
     static std::optional<PeerId> parse(std::string_view text);  // 64 hex digits
     // Ids for tests and simulated worlds: distinct, and in the order of n.
     static PeerId of_number(std::uint64_t n);
+    std::optional<std::uint64_t> number() const;  // that this is of
 
 private:
     std::uint64_t word(std::size_t at) const {  // big-endian

@@ -168,8 +168,8 @@ private:
             which = static_cast<std::size_t>(it - all.begin());
         }
         const auto& in = leaf(which);
-        const auto it = std::partition_point(
-            in.begin(), in.end(), [&](const Entry& e) { return e.before(id, prefix); });
+        const auto it = std::partition_point(in.begin(), in.end(),
+                                             [&](const Entry& e) { return e.before(id, prefix); });
         const bool there = it != in.end() && it->prefix == prefix && it->value->first == id;
         return {which, static_cast<std::size_t>(it - in.begin()), there};
     }

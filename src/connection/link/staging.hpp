@@ -12,7 +12,8 @@ namespace gossamer::link {
 
 class Staging {
 public:
-    explicit Staging(std::uint64_t bytes_max) : bytes_max_(bytes_max) {}
+    explicit Staging(std::uint64_t bytes_max = 0) : bytes_max_(bytes_max) {}
+    void limit(std::uint64_t bytes_max) { bytes_max_ = bytes_max; }  // before it is used
 
     [[nodiscard]] bool reserve(std::uint64_t bytes) {
         auto used = used_.load(std::memory_order_relaxed);
@@ -29,7 +30,7 @@ public:
     std::uint64_t bytes_max() const { return bytes_max_; }
 
 private:
-    const std::uint64_t bytes_max_;
+    std::uint64_t bytes_max_;
     std::atomic<std::uint64_t> used_{0};
 };
 

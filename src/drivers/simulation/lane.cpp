@@ -103,6 +103,7 @@ void Lane::turn_place(PlaceIndex p, std::span<Item*> items, Instant horizon) {
         handle(key_, std::move(event));
         settle();
     }
+    places_[p].tidy();
 }
 
 namespace {
@@ -145,7 +146,8 @@ void Lane::handle(const EventKey& key, Event event) {
     const PlaceIndex p = key.receiver - 1;
     auto& place = places_[p];
     if (place.state == PlaceState::asleep && event.kind != EventKind::dial_arrives) {
-        if (event.kind != EventKind::deadline) place.held.emplace_back(key, std::move(event));
+        if (event.kind != EventKind::deadline)
+            place.passed().held.emplace_back(key, std::move(event));
         return;
     }
     place.trace.add(static_cast<std::uint64_t>(now_.ns));
@@ -189,7 +191,8 @@ void Lane::handle(const EventKey& key, Event event) {
 WallTime Lane::wall(PlaceIndex p) const {
     const auto& devices = setup_.config.devices;
     const auto elapsed = now_ - kBeginning;
-    Duration error = places_[p].clock_offset;
+    const auto& passing = places_[p].passing;
+    Duration error = passing ? passing->clock_offset : Duration{};
     if (devices.clock_error > Duration::zero() || devices.drift > 0) {
         auto draws = stream(setup_.seed, Purpose::scenario, 1, p);
         const double at_start = 2 * draws.uniform() - 1, drift = 2 * draws.uniform() - 1;
@@ -213,14 +216,14 @@ void Lane::carry_out(PlaceIndex p, job::Turn& t) {
     for (auto& notice : t.notices) note(p, std::move(notice));
     for (auto id : t.cancels) cancel(p, id);
     for (auto& order : t.jobs) {
-        Task task{.number = place.next_task++, .order = std::move(order)};
-        place.tasks.push_back(std::move(task));
-        auto& kept = place.tasks.back();
+        auto& work = place.working();
+        work.tasks.push_back({.number = place.next_task++, .order = std::move(order)});
+        auto& kept = work.tasks.back();
         const auto ends = job::ends_of(kept.order.job);
         for (const auto* handle : ends.inputs) kept.inputs.push_back(handle->key());
         for (const auto* handle : ends.outputs) {
             kept.outputs.push_back(*handle);
-            place.pending.push_back(handle->key());
+            work.pending.push_back(handle->key());
         }
         ++counts.jobs;
         counts.train_jobs += std::holds_alternative<job::TrainJob>(kept.order.job);
@@ -241,16 +244,7 @@ void Lane::carry_out(PlaceIndex p, job::Turn& t) {
             if (!sent) note(p, message::Warning{std::move(sent).error()});
         }
     for (auto& offer : t.offers) pass_offer(p, std::move(offer));
-    for (auto id : t.withdrawn) {
-        std::erase_if(place.promised, [&](const auto& offer) { return offer.id == id; });
-        if (const auto* on = place.offered.find(id.value)) {
-            if (auto* end = find(p, *on); end && end->link) {
-                end->link->withdraw(now_, id);
-                touch(p, *end);
-            }
-            place.offered.erase(id.value);
-        }
-    }
+    for (auto id : t.withdrawn) withdraw(p, id);
     for (const auto& order : t.links) {
         if (order.kind == job::LinkOrder::Kind::dial)
             dial(p, order);
@@ -260,6 +254,19 @@ void Lane::carry_out(PlaceIndex p, job::Turn& t) {
     }
     start_jobs(p);
     arm(p);
+}
+
+void Lane::withdraw(PlaceIndex p, job::TransferId id) {
+    auto& work = places_[p].work;
+    if (!work) return;
+    std::erase_if(work->promised, [&](const auto& offer) { return offer.id == id; });
+    const auto* on = work->offered.find(id.value);
+    if (!on) return;
+    if (auto* end = find(p, *on); end && end->link) {
+        end->link->withdraw(now_, id);
+        touch(p, *end);
+    }
+    work->offered.erase(id.value);
 }
 
 void Lane::arm(PlaceIndex p) {
@@ -302,7 +309,7 @@ void Lane::boot(PlaceIndex p) {
     auto made = setup_.factory.node(p, ++place.boots, wall(p));
     if (!made) {
         auto error = std::move(made).error();
-        const bool peer = place.setup.role == Role::peer;
+        const bool peer = role(p) == Role::peer;
         error.what = (peer ? "peer " + std::to_string(p) : "the aggregator") + ", life " +
                      std::to_string(place.boots) + ", seed " + std::to_string(setup_.seed.value) +
                      ": " + error.what;
@@ -327,18 +334,16 @@ void Lane::end_life(PlaceIndex p, PlaceState state, bool orderly) {
     const auto node = std::move(place.node);  // it may be on the stack above
     ++place.life;
     place.armed = Instant::never();
-    place.held.clear();
-    for (auto& task : place.tasks)
-        if (task.ticket) compute_.drop(task.ticket);
-    place.tasks.clear();
-    place.pending.clear();
-    place.added.reset();
-    place.promised.clear();
-    place.offered.clear();
-    place.at_work[0] = place.at_work[1] = false;
+    if (place.work)
+        for (auto& task : place.work->tasks)
+            if (task.ticket) compute_.drop(task.ticket);
+    place.work.reset();
     place.up.clear();
-    place.greeting.clear();
-    place.dials.clear();
+    if (auto& passing = place.passing) {
+        passing->held.clear();
+        passing->greeting.clear();
+        passing->dials.clear();
+    }
     std::vector<ChannelId> open;
     for (const auto& [id, end] : place.ends) open.push_back(id);
     for (auto id : open) {
@@ -374,7 +379,8 @@ void Lane::wake(PlaceIndex p) {
         turn(p, [&](node::Node& n, job::Turn& t) { n.on_resume(t, asleep); });
     else
         arm(p);
-    auto held = std::exchange(place.held, {});
+    if (!place.passing) return;
+    auto held = std::exchange(place.passing->held, {});
     for (auto& [key, event] : held)  // in the order in which they came
         push(p, p, now_, std::move(event));
 }

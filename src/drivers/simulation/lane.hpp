@@ -87,6 +87,7 @@ private:
     void tell(PlaceIndex p, decltype(Note::what) what) {
         notes.push_back({key_, p, std::move(what)});
     }
+    void withdraw(PlaceIndex p, job::TransferId id);
     void arm(PlaceIndex p);
     void boot(PlaceIndex p);
     void end_life(PlaceIndex p, PlaceState state, bool orderly);
@@ -131,9 +132,10 @@ private:
                      bool permanent);
     void open_channel(PlaceIndex p, ChannelId id, Dial dial, std::uint32_t life_there);
     End& add_end(PlaceIndex p, ChannelId id, PlaceIndex other);
-    link::LinkConfig link_config(const Place& place, bool dialled) const;
+    link::LinkConfig link_config(PlaceIndex p, bool dialled) const;
     End* find(PlaceIndex p, ChannelId id);
     End* up_to(PlaceIndex p, const PeerId& peer);
+    End* up_to(PlaceIndex p, PlaceIndex other);
     link::Link* link_to(PlaceIndex p, const PeerId& peer);
     void touch(PlaceIndex p, End& end);
     void settle();
@@ -156,8 +158,8 @@ private:
     void break_link(PlaceIndex p, ChannelId id, ErrorCode code);
     void release_held();
 
-    const PeerId& id(PlaceIndex p) const { return places_[p].setup.id; }
-    Role role(PlaceIndex p) const { return places_[p].setup.role; }
+    PeerId id(PlaceIndex p) const { return setup_.directory.id(p); }
+    Role role(PlaceIndex p) const { return setup_.directory.role(p); }
 
     Ground& ground_;
     Observer& observer_;

@@ -25,12 +25,12 @@ std::vector<bool> flags(const std::vector<std::uint32_t>& who, std::size_t count
 void Lane::next_availability(Instant now, PlaceIndex p) {
     const auto& d = setup_.config.devices;
     auto& place = places_[p];
-    if (place.setup.role != Role::peer || place.ended) return;
+    if (role(p) != Role::peer || place.ended) return;
     const auto k = place.away_count++;
     auto draws = stream(setup_.seed, Purpose::scenario, 2 + k, p);
     Instant goes, returns;
     if (d.availability == Availability::churn) {
-        goes = now + place.setup.start_after * (k == 0) + times(d.up_mean, draws.exponential());
+        goes = now + ground_.start_after(p) * (k == 0) + times(d.up_mean, draws.exponential());
         returns = goes + std::max<Duration>(times(d.down_mean, draws.exponential()), 1ms);
     } else if (d.availability == Availability::diurnal) {
         const double phase = stream(setup_.seed, Purpose::scenario, 0, p).uniform();
@@ -115,10 +115,11 @@ void Lane::take_away(PlaceIndex p, const Fault& fault, bool begins) {
             else
                 ground_.echoing.erase(p);
             return;
-        case FaultKind::slow: place.slower = begins ? fault.value : 1; return;
+        case FaultKind::slow: place.passed().slower = begins ? fault.value : 1; return;
         case FaultKind::clock:
             if (begins)
-                place.clock_offset += Duration{static_cast<std::int64_t>(fault.value * 1e9)};
+                place.passed().clock_offset +=
+                    Duration{static_cast<std::int64_t>(fault.value * 1e9)};
             return;
         case FaultKind::disk_full:
         case FaultKind::disk_lost:
@@ -144,10 +145,10 @@ void Lane::reset_links(const Fault& fault) {
     const auto other = flags(fault.other, places_.size());
     for (auto p : fault.who) {
         const auto up = places_[p].up;
-        for (const auto& [peer, end] : up) {
-            if (!other[end->other]) continue;
+        for (const auto& [there, end] : up) {
+            if (!other[there]) continue;
             break_link(p, end->id, ErrorCode::kNetReset);
-            break_link(end->other, end->id, ErrorCode::kNetReset);
+            break_link(there, end->id, ErrorCode::kNetReset);
         }
     }
 }

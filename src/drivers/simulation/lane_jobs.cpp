@@ -8,16 +8,17 @@
 namespace gossamer::simulation {
 
 void Lane::start_jobs(PlaceIndex p) {
-    auto& place = places_[p];
+    if (!places_[p].work) return;
+    auto& work = *places_[p].work;
     const auto ready = [&](const Task& task) {
         return std::ranges::none_of(task.inputs, [&](const void* key) {
-            return std::ranges::find(place.pending, key) != place.pending.end();
+            return std::ranges::find(work.pending, key) != work.pending.end();
         });
     };
     for (const bool training : {true, false}) {
-        if (place.at_work[!training]) continue;
+        if (work.at_work[!training]) continue;
         Task* next = nullptr;
-        for (auto& task : place.tasks) {
+        for (auto& task : work.tasks) {
             if (task.begun || (task.order.priority == job::JobClass::train) != training) continue;
             if (next && task.order.priority >= next->order.priority) continue;
             if (ready(task)) next = &task;
@@ -28,13 +29,14 @@ void Lane::start_jobs(PlaceIndex p) {
 
 void Lane::begin(PlaceIndex p, Task& task, bool lane) {
     auto& place = places_[p];
-    place.at_work[lane] = true;
+    place.working().at_work[lane] = true;
     task.begun = true;
     if (!task.cancelled) {
         const bool early = task.ticket != nullptr;
         if (!early) task.cost = setup_.factory.cost(p, task.order.job);
-        task.cost = Duration{
-            static_cast<std::int64_t>(static_cast<double>(task.cost.count()) * place.slower)};
+        const double slower = place.passing ? place.passing->slower : 1;
+        task.cost =
+            Duration{static_cast<std::int64_t>(static_cast<double>(task.cost.count()) * slower)};
         // What is on a disk must not depend on which thread was faster: written when it ends.
         if (!early && !std::holds_alternative<job::CheckpointJob>(task.order.job)) submit(p, task);
         if (observer_.follows(p)) tell(p, Busy{now_, now_ + task.cost, !lane});
@@ -44,7 +46,7 @@ void Lane::begin(PlaceIndex p, Task& task, bool lane) {
 }
 
 void Lane::submit(PlaceIndex p, Task& task) {
-    auto& place = places_[p];
+    auto& added = places_[p].working().added;
     task.inputs.clear();
     std::function<void()> later;
     const bool stacks = setup_.factory.stacks && setup_.factory.stacks(task.order.job);
@@ -54,14 +56,14 @@ void Lane::submit(PlaceIndex p, Task& task) {
         task.ticket = compute_.submit(std::move(work), task.order.priority, stacks);
         return;
     }
-    task.ticket = compute_.submit_after(place.added, std::move(work), task.order.priority);
-    place.added = task.ticket;
+    task.ticket = compute_.submit_after(added, std::move(work), task.order.priority);
+    added = task.ticket;
 }
 
 // A hundred updates come to an aggregator that adds one after another. Sums are exact, in whatever
 // order, so what is at hand is added while other places are turned; its virtual time comes later.
 void Lane::add_early(PlaceIndex p, Task& task) {
-    const auto& place = places_[p];
+    const auto& place = places_[p].working();
     for (const auto& other : place.tasks)
         if (other.sum == task.sum && !other.adds) return;
     for (const void* input : task.inputs)
@@ -73,7 +75,8 @@ void Lane::add_early(PlaceIndex p, Task& task) {
 // What has not begun, and training, which yields between batches, is answered soon.
 void Lane::cancel(PlaceIndex p, job::JobId id) {
     auto& place = places_[p];
-    for (auto& task : place.tasks) {
+    if (!place.work) return;
+    for (auto& task : place.work->tasks) {
         if (task.order.id != id || std::exchange(task.cancelled, true)) continue;
         if (!task.begun || task.order.priority == job::JobClass::train)
             push(p, p, now_, {.kind = EventKind::job_done, .life = place.life, .a = task.number});
@@ -82,12 +85,14 @@ void Lane::cancel(PlaceIndex p, job::JobId id) {
 
 void Lane::finish_job(PlaceIndex p, std::uint64_t number) {
     auto& place = places_[p];
-    auto it = std::ranges::find(place.tasks, number, &Task::number);
-    if (it == place.tasks.end()) return;
+    if (!place.work) return;
+    auto& here = *place.work;
+    auto it = std::ranges::find(here.tasks, number, &Task::number);
+    if (it == here.tasks.end()) return;
     if (!ground_.hanging.empty() && hangs(p, *it)) return;
     Task task = std::move(*it);
-    place.tasks.erase(it);
-    if (task.begun) place.at_work[task.order.priority != job::JobClass::train] = false;
+    here.tasks.erase(it);
+    if (task.begun) here.at_work[task.order.priority != job::JobClass::train] = false;
     if (task.begun && !task.cancelled && !task.ticket) submit(p, task);
     Result<job::JobDone> result = fail(ErrorCode::kCancelled, "cancelled");
     if (task.cancelled && task.ticket)
@@ -96,17 +101,17 @@ void Lane::finish_job(PlaceIndex p, std::uint64_t number) {
         result = compute_.wait(task.ticket);
     task.ticket.reset();
     for (const auto& out : task.outputs)
-        if (auto at = std::ranges::find(place.pending, out.key()); at != place.pending.end())
-            place.pending.erase(at);
+        if (auto at = std::ranges::find(here.pending, out.key()); at != here.pending.end())
+            here.pending.erase(at);
     const auto makes = [&](const void* key) {
         return std::ranges::find(task.outputs, key, &tensor::Handle::key) != task.outputs.end();
     };
     if (!result)  // what was to come of it never will: whoever needs it is answered too
-        for (auto& other : place.tasks)
+        for (auto& other : here.tasks)
             for (const void* input : other.inputs) other.cancelled |= makes(input);
     const bool failed = !result;
     if (failed)
-        std::erase_if(place.promised,
+        std::erase_if(here.promised,
                       [&](const job::Offer& offer) { return makes(offer.payload.key()); });
     task.outputs.clear();  // who writes in place looks whether it is the only holder
     const auto life = place.life;
@@ -121,8 +126,9 @@ void Lane::finish_job(PlaceIndex p, std::uint64_t number) {
 // An offer whose payload some job still makes waits until that job is done.
 void Lane::pass_offer(PlaceIndex p, job::Offer offer) {
     auto& place = places_[p];
-    if (std::ranges::find(place.pending, offer.payload.key()) != place.pending.end()) {
-        place.promised.push_back(std::move(offer));
+    auto& work = place.working();
+    if (std::ranges::find(work.pending, offer.payload.key()) != work.pending.end()) {
+        work.promised.push_back(std::move(offer));
         return;
     }
     auto* end = up_to(p, offer.to);
@@ -137,7 +143,7 @@ void Lane::pass_offer(PlaceIndex p, job::Offer offer) {
         });
         return;
     }
-    place.offered.set(id.value, end->id);
+    work.offered.set(id.value, end->id);
     offer.manifest.byte_count = offer.payload.bytes().size();
     tell(p, offer);
     if (!ground_.echoing.empty()) repeat_offer(p, offer);
@@ -146,7 +152,8 @@ void Lane::pass_offer(PlaceIndex p, job::Offer offer) {
 }
 
 void Lane::offer_filled(PlaceIndex p) {
-    auto waiting = std::exchange(places_[p].promised, {});
+    if (!places_[p].work || places_[p].work->promised.empty()) return;
+    auto waiting = std::exchange(places_[p].work->promised, {});
     for (auto& offer : waiting) pass_offer(p, std::move(offer));
 }
 

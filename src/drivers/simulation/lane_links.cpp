@@ -25,15 +25,15 @@ void Lane::dial(PlaceIndex p, const job::LinkOrder& order) {
     auto& place = places_[p];
     const auto id = channel_id(p, ++place.dial_count);
     Dial dial{.address = order.address, .expected = order.peer};
-    auto known = ground_.by_address.find(order.address);
-    if (known == ground_.by_address.end()) {
+    const auto known = setup_.directory.place_at(order.address);
+    if (!known) {
         push(p, p, now_ + 1ms, result_of(id, ErrorCode::kNetResolve));
     } else {
-        dial.to = known->second;
+        dial.to = *known;
         push(dial.to, p, now_ + network_.latency(p, dial.to),
              {.kind = EventKind::dial_arrives, .a = id});
     }
-    place.dials.set(id, std::move(dial));
+    place.passed().dials.set(id, std::move(dial));
 }
 
 // The machine answers. What it promises holds for this life of its process.
@@ -44,7 +44,7 @@ void Lane::on_dial_arrives(PlaceIndex p, PlaceIndex from, ChannelId id) {
     auto code = kNoError;
     const bool lost = network_.blocked(from, p, true) || network_.blocked(p, from, true);
     if (place.state == PlaceState::asleep || place.state == PlaceState::dark || lost ||
-        (place.setup.role == Role::peer && network_.behind_nat(p) && p != from)) {
+        (role(p) == Role::peer && network_.behind_nat(p) && p != from)) {
         code = ErrorCode::kNetTimeout;
         answer = std::max(now_ - latency + kDialDeadline, now_ + latency);
     } else if (!place.node || place.stopping) {
@@ -58,19 +58,19 @@ void Lane::on_dial_arrives(PlaceIndex p, PlaceIndex from, ChannelId id) {
 
 void Lane::on_dial_result(PlaceIndex p, ChannelId id, std::uint32_t life_there, ErrorCode code) {
     auto& place = places_[p];
-    const auto* found = place.dials.find(id);
+    const auto* found = place.passing ? place.passing->dials.find(id) : nullptr;
     if (!found) return;  // of an earlier life
     Dial dial = *found;
-    place.dials.erase(id);
+    place.passing->dials.erase(id);
     if (code != kNoError) return dial_failed(p, {}, dial.address, {code, dial.address, {}}, false);
-    const auto& peer = this->id(dial.to);
+    const auto peer = this->id(dial.to);
     if (dial.to == p)
         return dial_failed(p, peer, dial.address,
                            {ErrorCode::kTlsPeerId, "this address is our own", {}}, true);
     if (dial.expected && *dial.expected != peer)
         return dial_failed(p, peer, dial.address,
                            {ErrorCode::kTlsPeerId, "another peer answers there", {}}, true);
-    if (holds(place.up, peer) || holds(place.greeting, peer))
+    if (place.up.contains(dial.to) || place.greeting(dial.to))
         return dial_failed(p, peer, dial.address, {ErrorCode::kLinkDuplicate, "already linked", {}},
                            false);
     open_channel(p, id, std::move(dial), life_there);
@@ -82,8 +82,8 @@ void Lane::dial_failed(PlaceIndex p, const PeerId& peer, const std::string& addr
     turn(p, [&](node::Node& n, job::Turn& t) { n.on_link(t, peer, event); });
 }
 
-link::LinkConfig Lane::link_config(const Place& place, bool dialled) const {
-    return {dialled, ground_.link_settings.at(place.setup.role), place.staging.get()};
+link::LinkConfig Lane::link_config(PlaceIndex p, bool dialled) const {
+    return {dialled, ground_.link_settings.at(role(p)), &places_[p].staging};
 }
 
 End& Lane::add_end(PlaceIndex p, ChannelId id, PlaceIndex other) {
@@ -93,7 +93,6 @@ End& Lane::add_end(PlaceIndex p, ChannelId id, PlaceIndex other) {
     end.id = id;
     end.other = other;
     end.dialled = dialler_of(id) == p;
-    end.peer = this->id(other);
     end.latency = network_.latency(p, other);
     end.unlimited = up_rate(p) <= 0 && down_rate(other) <= 0;
     place.ends.set(id, std::move(made));
@@ -105,15 +104,14 @@ End& Lane::add_end(PlaceIndex p, ChannelId id, PlaceIndex other) {
 
 void Lane::open_channel(PlaceIndex p, ChannelId id, Dial dial, std::uint32_t life_there) {
     auto& end = add_end(p, id, dial.to);
-    end.address = std::move(dial.address);
     end.life_there = life_there;
-    end.link.emplace(link_config(places_[p], true), now_);
+    end.link.emplace(link_config(p, true), now_);
     if (setup_.wire) {
         auto path = WirePath::create(*setup_.wire, role(p), role(dial.to));
         if (!path) return fail_world(std::move(path).error());
         ground_.wires[id] = std::move(*path);
     }
-    places_[p].greeting.set(key_of(end.peer), &end);
+    places_[p].passed().greeting.set(end.other, &end);
     touch(p, end);
 }
 
@@ -125,8 +123,13 @@ End* Lane::find(PlaceIndex p, ChannelId id) {
 }
 
 End* Lane::up_to(PlaceIndex p, const PeerId& peer) {
-    const auto* end = places_[p].up.find(key_of(peer));
-    return end && (*end)->peer == peer ? *end : nullptr;
+    const auto other = setup_.directory.place_of(peer);
+    return other ? up_to(p, *other) : nullptr;
+}
+
+End* Lane::up_to(PlaceIndex p, PlaceIndex other) {
+    const auto* end = places_[p].up.find(other);
+    return end ? *end : nullptr;
 }
 
 link::Link* Lane::link_to(PlaceIndex p, const PeerId& peer) {
@@ -172,7 +175,8 @@ void Lane::process(PlaceIndex p, End& end) {
     }
     pump(p, end);
     if (end.link->waits_for_room())
-        if (auto& starved = places_[p].starved; std::ranges::find(starved, id) == starved.end())
+        if (auto& starved = places_[p].working().starved;
+            std::ranges::find(starved, id) == starved.end())
             starved.push_back(id);
     if (end.link->is_closed()) return cut_off(p, end, true, false);
     const Instant deadline = end.link->next_deadline();
@@ -184,7 +188,7 @@ void Lane::process(PlaceIndex p, End& end) {
 }
 
 void Lane::hear(PlaceIndex p, End& end, link::Event event) {
-    const PeerId& peer = end.peer;
+    const PeerId peer = id(end.other);
     if (std::holds_alternative<link::Greeted>(event)) {
         on_greeted(p, end);
     } else if (auto* up = std::get_if<link::Up>(&event)) {
@@ -197,20 +201,22 @@ void Lane::hear(PlaceIndex p, End& end, link::Event event) {
             news->incoming && (std::holds_alternative<TransferArrived>(news->event) ||
                                std::holds_alternative<TransferLost>(news->event));
         auto& place = places_[p];
-        if (!news->incoming) place.offered.erase(news->id.value);
+        if (!news->incoming && place.work) place.work->offered.erase(news->id.value);
         place.trace.add(news->id.value);
         if (!news->incoming && news->id.value >= kEchoes) return;
         turn(p, [&](node::Node& n, job::Turn& t) {
             n.on_transfer(t, peer, news->id, std::move(news->event));
         });
-        if (room_freed && !place.starved.empty()) soon_.push_back([this, p] { retry_grants(p); });
+        if (room_freed && place.work && !place.work->starved.empty())
+            soon_.push_back([this, p] { retry_grants(p); });
     } else if (auto* closed = std::get_if<link::Closed>(&event)) {
         on_closed(p, end, *closed);
     }
 }
 
 void Lane::retry_grants(PlaceIndex p) {
-    for (const auto id : std::exchange(places_[p].starved, {})) {
+    if (!places_[p].work) return;
+    for (const auto id : std::exchange(places_[p].work->starved, {})) {
         auto* end = find(p, id);
         if (!end || !end->link) continue;
         end->link->retry_grants(now_);
@@ -222,9 +228,9 @@ void Lane::on_greeted(PlaceIndex p, End& end) {
     auto& place = places_[p];
     if (place.stopping) return end.link->reject(now_, wire::RejectReason::stopping, "");
     link::PresentLink present;
-    const auto* old = up_to(p, end.peer);
+    const auto* old = up_to(p, end.other);
     if (old) present = {old->dialled, now_ - old->up_since};
-    if (link::refuse_newcomer(place.setup.id, end.peer, holds(place.greeting, end.peer),
+    if (link::refuse_newcomer(id(p), id(end.other), place.greeting(end.other) != nullptr,
                               old ? &present : nullptr))
         return end.link->reject(now_, wire::RejectReason::duplicate, "");
     end.link->welcome(now_);
@@ -232,35 +238,36 @@ void Lane::on_greeted(PlaceIndex p, End& end) {
 
 void Lane::on_up(PlaceIndex p, End& end, const link::Up& up) {
     const auto id = end.id;
-    if (auto* old = up_to(p, end.peer)) {
+    if (auto* old = up_to(p, end.other)) {
         old->link->close(now_, {ErrorCode::kLinkDuplicate, "replaced by a newer link", {}});
         process(p, *old);
         if (const auto* still = find(p, id); !still || !still->link) return;
     }
     auto& place = places_[p];
-    forget(place.greeting, end);
-    place.up.set(key_of(end.peer), &end);
+    if (place.passing) forget(place.passing->greeting, end);
+    place.up.set(end.other, &end);
     end.up = true;
     end.up_since = now_;
     counts.links += !end.dialled;
-    const PeerId peer = end.peer;
-    const job::LinkEvent event = job::LinkUp{
-        up.remote.role, end.dialled ? end.address : places_[end.other].setup.address, end.dialled};
+    const PeerId peer = this->id(end.other);
+    const job::LinkEvent event =
+        job::LinkUp{up.remote.role, setup_.directory.address(end.other), end.dialled};
     turn(p, [&](node::Node& n, job::Turn& t) { n.on_link(t, peer, event); });
 }
 
 void Lane::on_closed(PlaceIndex p, End& end, const link::Closed& closed) {
     if (std::exchange(end.told, true)) return;
     auto& place = places_[p];
-    forget(place.greeting, end);
+    if (place.passing) forget(place.passing->greeting, end);
     forget(place.up, end);
-    place.offered.erase_if([&](const auto& entry) { return entry.second == end.id; });
-    const PeerId peer = end.peer;
+    if (place.work)
+        place.work->offered.erase_if([&](const auto& entry) { return entry.second == end.id; });
+    const PeerId peer = id(end.other);
     if (end.up) {
         const job::LinkEvent event = job::LinkDown{closed.error};
         turn(p, [&](node::Node& n, job::Turn& t) { n.on_link(t, peer, event); });
     } else if (end.dialled) {
-        dial_failed(p, peer, std::string(end.address), closed.error, closed.permanent);
+        dial_failed(p, peer, setup_.directory.address(end.other), closed.error, closed.permanent);
     }
 }
 

@@ -110,14 +110,15 @@ void Lane::repeat_offer(PlaceIndex p, const job::Offer& offer) {
     auto draws = stream(setup_.seed, Purpose::scenario, offer.id.value ^ kEchoes, p);
     const double after = draws.uniform() < 0.5 ? 0 : draws.uniform() * found->second;
     const auto id = kEchoes | offer.id.value;
-    auto& again = place.echoes[id] = offer;
+    auto& again = place.passed().echoes[id] = offer;
     again.id.value = id;
     push(p, p, now_ + Duration{static_cast<std::int64_t>(after * 1e9)},
          {.kind = EventKind::echo, .life = place.life, .a = id});
 }
 
 void Lane::on_echo(PlaceIndex p, std::uint64_t id, std::uint32_t life) {
-    auto kept = places_[p].echoes.extract(id);
+    if (!places_[p].passing) return;
+    auto kept = places_[p].passing->echoes.extract(id);
     if (kept.empty() || life != places_[p].life) return;
     auto& offer = kept.mapped();
     if (auto* link = link_to(p, offer.to))

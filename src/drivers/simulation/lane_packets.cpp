@@ -87,9 +87,9 @@ void Lane::send(PlaceIndex p, End& end, std::unique_ptr<Packet> packet) {
 }
 
 void Lane::travel(PlaceIndex p, End& end, std::unique_ptr<Packet> packet, Instant depart) {
-    if (!end.held.empty() || network_.blocked(p, end.other)) {
-        if (end.held.empty()) end.held_since = now_;
-        end.held.push_back(std::move(packet));
+    if (end.held || network_.blocked(p, end.other)) {
+        if (!end.held) end.held.emplace().since = now_;
+        end.held->packets.push_back(std::move(packet));
         return;
     }
     const auto extra = network_.extra(2 * end.id + side_of(end), end.packets++, end.latency);
@@ -122,7 +122,7 @@ void Lane::on_packet(const EventKey& key, Event event) {
         const bool opens = dialler_of(event.a) != p && event.life == place.life && place.node;
         if (!opens || packet.last || packet.altered) return on_stray(p, event);
         end = &add_end(p, event.a, static_cast<PlaceIndex>(event.c));
-        end->link.emplace(link_config(place, false), now_);
+        end->link.emplace(link_config(p, false), now_);
     }
     end->fin_came |= packet.last;
     if (end->gone) {  // it said so already
@@ -161,7 +161,7 @@ void Lane::cut_off(PlaceIndex p, End& end, bool told, bool abrupt) {
     end.link.reset();
     end.gone = true;
     forget(place.up, end);
-    forget(place.greeting, end);
+    if (place.passing) forget(place.passing->greeting, end);
     if (told && !std::exchange(end.fin_sent, true)) {
         auto packet = std::make_unique<Packet>();
         packet->last = true;
@@ -188,10 +188,10 @@ void Lane::release_held() {
     for (PlaceIndex p = 0; p < places_.size(); ++p)
         for (const auto& [id, kept] : places_[p].ends) {
             auto& end = *kept;
-            if (end.held.empty() || network_.blocked(p, end.other)) continue;
-            const auto outage = now_ - end.held_since;
+            if (!end.held || network_.blocked(p, end.other)) continue;
+            const auto outage = now_ - end.held->since;
             auto held = std::exchange(end.held, {});
-            for (auto& packet : held)
+            for (auto& packet : held->packets)
                 travel(p, end, std::move(packet), now_ + std::min(outage / 2, kResendMost));
         }
 }

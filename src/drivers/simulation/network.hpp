@@ -6,11 +6,10 @@
 #include <vector>
 
 #include "drivers/simulation/config.hpp"
+#include "drivers/simulation/directory.hpp"
 #include "gossamer/base/rng.hpp"
 
 namespace gossamer::simulation {
-
-using PlaceIndex = std::uint32_t;
 
 // Places that cannot reach others: one way, so a partition is two of them.
 struct Barrier {

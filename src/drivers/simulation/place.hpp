@@ -6,13 +6,13 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "drivers/simulation/flat_map.hpp"
 #include "drivers/simulation/queue.hpp"
 #include "drivers/simulation/trace.hpp"
 #include "drivers/simulation/world_setup.hpp"
+#include "gossamer/base/boxed.hpp"
 
 namespace gossamer::simulation {
 
@@ -28,26 +28,29 @@ inline ChannelId channel_id(PlaceIndex dialler, std::uint32_t count) {
 }
 inline PlaceIndex dialler_of(ChannelId id) { return static_cast<PlaceIndex>(id >> 32); }
 
+// Packets that wait behind a barrier, to the other end of a channel.
+struct HeldBack {
+    Instant since;
+    std::vector<std::unique_ptr<Packet>> packets;
+};
+
 // One end of a channel; it belongs to its place, and nothing but packets joins it to the other.
 struct End {
     ChannelId id = 0;
     PlaceIndex other = 0;
+    std::uint32_t life_there = 0;  // of the other when it was dialled
     bool dialled = false;
     bool up = false, told = false;            // LinkUp was told; its end was
     bool fin_sent = false, fin_came = false;  // that the channel ends, to the other and from it
     bool gone = false;                        // kept until the other's end has come
     bool dirty = false;
-    std::uint32_t life_there = 0;  // of the other when it was dialled
-    PeerId peer;                   // there
-    Duration latency{};
     bool unlimited = false;  // neither its line nor the other's has a limit
+    Duration latency{};
     Instant up_since, last_arrival;
     std::uint64_t in_flight = 0, packets = 0;
     Instant armed = Instant::never();
     std::optional<link::Link> link;
-    std::vector<std::unique_ptr<Packet>> held;  // behind a barrier, to the other end
-    Instant held_since;
-    std::string address;  // that was dialled
+    Boxed<HeldBack> held;
 };
 
 struct Dial {
@@ -68,49 +71,76 @@ struct Task {
     Compute::TicketRef ticket;
 };
 
-struct Place {
-    PlaceState state = PlaceState::off;
-    bool ended = false, stopping = false, returns = false;  // returns: boots when it is down
-    bool at_work[2]{};                                      // training, all else
-    std::uint32_t life = 0;
-    std::unique_ptr<node::Node> node;
-    std::uint64_t events_sent = 0;
-    job::TurnIds ids;
-    Instant armed = Instant::never();
-    Trace trace;
-    Instant line_up, line_down;  // when its lines are free again
-    std::uint64_t sent_bytes = 0;
-    FlatMap<ChannelId, std::unique_ptr<End>> ends;
-    FlatMap<std::uint64_t, End*> up, greeting;  // by key_of() the other
-    FlatMap<std::uint64_t, ChannelId> offered;  // by transfer
-    std::vector<ChannelId> starved;             // whose grants wait for room
+// Jobs and offers of a place, while it has any.
+struct Work {
+    bool at_work[2]{};                          // training, all else
     std::list<Task> tasks;                      // asked for and not answered, in order
     std::vector<const void*> pending;           // outputs of tasks that have not ended
     std::vector<job::Offer> promised;           // their payloads are pending
+    FlatMap<std::uint64_t, ChannelId> offered;  // by transfer
+    std::vector<ChannelId> starved;             // whose grants wait for room
     Compute::TicketRef added;                   // the last sum
+    bool done() const {
+        return tasks.empty() && promised.empty() && offered.empty() && starved.empty();
+    }
+};
+
+// What few places have at a time.
+struct Passing {
     FlatMap<std::uint64_t, Dial> dials;
-    std::shared_ptr<link::Staging> staging;
-    PlaceSetup setup;
-    std::uint64_t boots = 0, away_count = 0, next_task = 1;
-    std::uint32_t dial_count = 0;
-    Instant slept_since;
+    FlatMap<PlaceIndex, End*> greeting;            // by the other
     std::vector<std::pair<EventKey, Event>> held;  // came while it was asleep
     double slower = 1;                             // by a fault
     Duration clock_offset{};
     std::map<std::uint64_t, job::Offer> echoes;  // by transfer
+    bool over() const {
+        return dials.empty() && greeting.empty() && held.empty() && echoes.empty() && slower == 1 &&
+               clock_offset == Duration{};
+    }
 };
 
-// For look-up in small maps; who is found is compared with whom was looked for.
-inline std::uint64_t key_of(const PeerId& id) { return PeerIdHash{}(id); }
+// What most places hold most of the time fits into a few hundred bytes; the rest comes and goes.
+struct Place {
+    std::unique_ptr<node::Node> node;
+    PlaceState state = PlaceState::off;
+    bool ended = false, stopping = false, returns = false;  // returns: boots when it is down
+    std::uint32_t life = 0, boots = 0, away_count = 0, dial_count = 0;
+    Trace trace;
+    Instant armed = Instant::never();
+    std::uint64_t events_sent = 0, sent_bytes = 0;
+    Instant line_up, line_down;  // when its lines are free again
+    job::TurnIds ids;
+    std::uint64_t next_task = 1;
+    FlatMap<ChannelId, std::unique_ptr<End>> ends;
+    FlatMap<PlaceIndex, End*> up;  // by the other
+    std::unique_ptr<Work> work;
+    std::unique_ptr<Passing> passing;
+    link::Staging staging;
+    Instant slept_since;
 
-inline bool holds(const FlatMap<std::uint64_t, End*>& ends, const PeerId& peer) {
-    const auto* end = ends.find(key_of(peer));
-    return end && (*end)->peer == peer;
-}
+    Work& working() { return made(work); }
+    Passing& passed() { return made(passing); }
+    End* greeting(PlaceIndex other) const {
+        const auto* end = passing ? passing->greeting.find(other) : nullptr;
+        return end ? *end : nullptr;
+    }
+    void tidy() {
+        if (work && work->done()) work.reset();
+        if (passing && passing->over()) passing.reset();
+    }
+
+private:
+    template <class T>
+    static T& made(std::unique_ptr<T>& what) {
+        if (!what) what = std::make_unique<T>();
+        return *what;
+    }
+};
+
 // Unless another has taken its place.
-inline void forget(FlatMap<std::uint64_t, End*>& ends, const End& end) {
-    const auto* found = ends.find(key_of(end.peer));
-    if (found && *found == &end) ends.erase(key_of(end.peer));
+inline void forget(FlatMap<PlaceIndex, End*>& ends, const End& end) {
+    const auto* found = ends.find(end.other);
+    if (found && *found == &end) ends.erase(end.other);
 }
 
 struct Mishap {            // to packets between two groups
@@ -133,8 +163,11 @@ struct Ground {
     Network network;
     Compute compute;
     std::vector<Place> places;
-    std::unordered_map<PeerId, PlaceIndex, PeerIdHash> by_id;
-    std::unordered_map<std::string, PlaceIndex> by_address;
+    // The aggregator, and the first peer, are there first.
+    Duration start_after(PlaceIndex p) const {
+        const auto peers = setup.directory.peers();
+        return p < peers && peers > 1 ? setup.config.start_spread * p / peers : Duration{};
+    }
     std::vector<Mishap> mishaps;
     std::map<PlaceIndex, std::vector<std::uint64_t>> hanging;  // tasks that should have ended
     std::map<PlaceIndex, double> echoing;                      // seconds

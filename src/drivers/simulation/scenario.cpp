@@ -13,8 +13,6 @@
 
 namespace gossamer::simulation {
 
-std::string peer_address(std::uint32_t peer) { return fmt::format("peer-{}.sim:7000", peer); }
-
 namespace {
 
 // An error that speaks of keys says where they are set: "run.peers is 4, ... (run.peers: file
@@ -79,6 +77,7 @@ Status Scenario::set_up() {
                     fmt::format("simulation.ids lists {} ids for {} places", s.world_.ids.size(),
                                 s.places()),
                     "list one for each peer, then the aggregator's");
+    s.directory_ = Directory(s.peers_, s.federated(), s.world_.ids);
     using MadeTrainer = Result<std::shared_ptr<training::Trainer>>;
     if (s.world_.compute == ComputeMode::cost) {
         auto made = cost_trainer(vector_layout(s.world_.cost_parameters), s.world_.cost_samples);
@@ -221,26 +220,18 @@ Status Scenario::check_possible() const {
     return {};
 }
 
-PeerId Scenario::id(std::uint32_t place) const {
-    return world_.ids.empty() ? PeerId::of_number(place + 1) : world_.ids[place];
-}
-
-std::string Scenario::address(std::uint32_t place) const {
-    return place < peers_ ? peer_address(place) : kAggregatorAddress;
-}
-
 membership::MembershipConfig Scenario::membership(std::uint32_t place) const {
     auto config = membership_;
     if (federated()) {
         config.local_view = peers_ >= config.mesh_max;
-        config.seeds = {{kAggregatorAddress, id(peers_)}};
+        config.seeds = {{address(peers_), id(peers_)}};
     } else {
         config.seeds.clear();
         config.local_view = local_view();
         if (config.local_view) return config;    // its neighbours are in its peer book
         for (std::uint32_t seed : {0u, 1u, 2u})  // one living seed is enough to meet everybody
             if (seed < peers_ && seed != place)
-                config.seeds.push_back({peer_address(seed), std::nullopt});
+                config.seeds.push_back({address(seed), std::nullopt});
     }
     return config;
 }

@@ -8,6 +8,7 @@
 
 #include "drivers/assembly/learning.hpp"
 #include "drivers/simulation/config.hpp"
+#include "drivers/simulation/directory.hpp"
 #include "drivers/simulation/faults.hpp"
 #include "drivers/simulation/trainers.hpp"
 #include "gossamer/assembly/extensions.hpp"
@@ -17,9 +18,6 @@
 #include "records/config/config.hpp"
 
 namespace gossamer::simulation {
-
-inline constexpr const char* kAggregatorAddress = "aggregator.sim:7000";
-std::string peer_address(std::uint32_t peer);  // "peer-17.sim:7000"
 
 // Immutable once loaded.
 class Scenario {
@@ -45,11 +43,12 @@ public:
     const Quadratic* quadratic() const { return quadratic_.get(); }
 
     bool federated() const { return run_.mode == message::Mode::federated; }
+    const Directory& directory() const { return directory_; }
     std::uint32_t peers() const { return peers_; }
     std::uint32_t places() const { return peers_ + federated(); }  // the aggregator is the last
-    Role role(std::uint32_t place) const { return place < peers_ ? Role::peer : Role::aggregator; }
-    PeerId id(std::uint32_t place) const;
-    std::string address(std::uint32_t place) const;
+    Role role(std::uint32_t place) const { return directory_.role(place); }
+    PeerId id(std::uint32_t place) const { return directory_.id(place); }
+    std::string address(std::uint32_t place) const { return directory_.address(place); }
     double samples_per_second(std::uint32_t place) const { return speeds_[place]; }
     // How the places find each other.
     membership::MembershipConfig membership(std::uint32_t place) const;
@@ -86,6 +85,7 @@ private:
     std::vector<Fault> faults_;
     std::vector<double> speeds_;
     std::uint32_t peers_ = 0;
+    Directory directory_;
 };
 
 }  // namespace gossamer::simulation

@@ -58,12 +58,7 @@ Result<std::unique_ptr<Simulation>> Simulation::create(std::shared_ptr<const Sce
     }
     sim.trainers_.resize(s.extensions().trainer ? s.places() : 0);
     sim.finals_.resize(s.places());
-    for (std::uint32_t p = 0; p < s.places(); ++p) {
-        Duration after{};
-        if (p < s.peers() && s.peers() > 1)  // the aggregator, and the first peer, are there first
-            after = s.world().start_spread * p / s.peers();
-        setup.places.push_back({s.id(p), s.role(p), s.address(p), after});
-    }
+    setup.directory = s.directory();
     setup.factory.node = [&sim](PlaceIndex p, std::uint64_t boot, WallTime now) {
         return sim.make_node(p, boot, now);
     };

@@ -18,26 +18,18 @@ constexpr std::size_t kTakenMost = 16, kTakenPart = 32;
 World::World(WorldSetup setup, Observer& observer)
     : ground_(std::move(setup)), observer_(observer), calendar_(ground_.network.latency_least()) {
     auto& places = ground_.places;
-    auto& from = ground_.setup.places;
     // Real bytes run through engines that both ends share.
     const auto lanes = ground_.setup.wire ? 1 : std::max(1u, ground_.setup.threads);
     for (unsigned i = 0; i < lanes; ++i)
         lanes_.push_back(std::make_unique<Lane>(ground_, observer));
-    places.resize(from.size());
-    ground_.by_id.reserve(places.size());
-    ground_.by_address.reserve(places.size());
+    places = std::vector<Place>(ground_.setup.directory.size());
     const auto push = [&](Instant at, Event event) {
         world_queue_.push({at, 0, 0, world_events_++}, std::move(event));
     };
     for (PlaceIndex p = 0; p < places.size(); ++p) {
-        auto& place = places[p];
-        place.setup = std::move(from[p]);
-        ground_.by_id.emplace(place.setup.id, p);
-        ground_.by_address.emplace(place.setup.address, p);
-        place.staging = std::make_shared<link::Staging>(ground_.setup.staging_bytes);
-        push(kBeginning + place.setup.start_after, {.kind = EventKind::boot, .c = p});
+        places[p].staging.limit(ground_.setup.staging_bytes);
+        push(kBeginning + ground_.start_after(p), {.kind = EventKind::boot, .c = p});
     }
-    from.clear();
     const auto& faults = ground_.setup.faults;
     for (std::size_t i = 0; i < faults.size(); ++i) {
         push(kBeginning + faults[i].at, {.kind = EventKind::fault, .a = i});
@@ -50,11 +42,6 @@ World::World(WorldSetup setup, Observer& observer)
 }
 
 World::~World() = default;
-
-std::optional<PlaceIndex> World::place_of(const PeerId& id) const {
-    auto it = ground_.by_id.find(id);
-    return it == ground_.by_id.end() ? std::nullopt : std::optional(it->second);
-}
 
 bool World::reachable(PlaceIndex a, PlaceIndex b) const {
     return !ground_.network.blocked(a, b) && !ground_.network.blocked(b, a);

@@ -38,12 +38,16 @@ public:
     PlaceState state(PlaceIndex p) const { return place(p).state; }
     bool running(PlaceIndex p) const { return place(p).node != nullptr; }
     const node::Node& node(PlaceIndex p) const { return *place(p).node; }
-    const PeerId& id(PlaceIndex p) const { return place(p).setup.id; }
-    Role role(PlaceIndex p) const { return place(p).setup.role; }
+    PeerId id(PlaceIndex p) const { return ground_.setup.directory.id(p); }
+    Role role(PlaceIndex p) const { return ground_.setup.directory.role(p); }
     bool reachable(PlaceIndex a, PlaceIndex b) const;  // both ways, no barrier
-    std::size_t task_count(PlaceIndex p) const { return place(p).tasks.size(); }
-    const link::Staging& staging(PlaceIndex p) const { return *place(p).staging; }
-    std::optional<PlaceIndex> place_of(const PeerId& id) const;
+    std::size_t task_count(PlaceIndex p) const {
+        return place(p).work ? place(p).work->tasks.size() : 0;
+    }
+    const link::Staging& staging(PlaceIndex p) const { return place(p).staging; }
+    std::optional<PlaceIndex> place_of(const PeerId& id) const {
+        return ground_.setup.directory.place_of(id);
+    }
     bool ended() const { return ended_count_ == size(); }  // all finished by themselves
     bool has_ended(PlaceIndex p) const { return place(p).ended; }
     const Counts& counts() const { return counts_; }

@@ -23,14 +23,6 @@ enum class PlaceState : std::uint8_t {
     asleep,  // machine or process stand still; links stay
 };
 
-// What the world needs to know about one place.
-struct PlaceSetup {
-    PeerId id;
-    Role role = Role::peer;
-    std::string address;  // where others dial it
-    Duration start_after{};
-};
-
 // How places are brought to life and what they compute.
 struct Factory {
     std::function<Result<std::unique_ptr<node::Node>>(PlaceIndex, std::uint64_t boot, WallTime)>
@@ -50,7 +42,7 @@ struct WorldSetup {
     link::LinkLimits link;
     std::uint64_t staging_bytes = 512 << 20;
     std::vector<std::uint8_t> codecs;
-    std::vector<PlaceSetup> places;
+    Directory directory;
     Factory factory;
     std::vector<Fault> faults;
     unsigned threads = 1;
