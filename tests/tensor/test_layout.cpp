@@ -1,6 +1,5 @@
 #include <doctest/doctest.h>
 
-#include "gossamer/tensor/identity.hpp"
 #include "gossamer/tensor/layout.hpp"
 
 using namespace gossamer;
@@ -64,26 +63,4 @@ TEST_CASE("the same tensors in another order are a difference") {
     a.add("one", {2}), a.add("two", {2});
     b.add("two", {2}), b.add("one", {2});
     CHECK(differences(a, b).size() == 1);
-}
-
-TEST_CASE("a model's identity covers every byte, the layout and the leaf borders") {
-    Layout layout;
-    layout.add("w", {600'000});
-    Bytes data(layout.byte_count());  // two whole leaves and a part
-    for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i * 31);
-    auto before = model_identity(data, layout);
-    std::vector<Digest256> leaves;
-    for (std::size_t at = 0; at < data.size(); at += kIdentityLeafBytes)
-        leaves.push_back(identity_leaf(
-            ByteView(data).subspan(at, std::min(kIdentityLeafBytes, data.size() - at))));
-    CHECK(leaves.size() == 3);
-    CHECK(before == identity_root(leaves, data.size(), layout.digest()));
-    for (auto at : {std::size_t{0}, kIdentityLeafBytes, data.size() - 1}) {
-        auto changed = data;
-        changed[at] ^= std::byte{1};
-        CHECK(model_identity(changed, layout) != before);
-    }
-    Layout other;
-    other.add("v", {600'000});
-    CHECK(model_identity(data, other) != before);
 }

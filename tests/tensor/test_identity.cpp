@@ -1,0 +1,87 @@
+#include <doctest/doctest.h>
+#include <sodium.h>
+
+#include <array>
+#include <vector>
+
+#include "gossamer/tensor/identity.hpp"
+#include "learning/tensor/blake2b_lanes.hpp"
+
+using namespace gossamer;
+using namespace gossamer::tensor;
+
+namespace {
+
+Bytes noise(std::size_t size, std::uint64_t seed) {
+    Bytes data(size);
+    randombytes_buf_deterministic(
+        data.data(), data.size(),
+        std::array<unsigned char, randombytes_SEEDBYTES>{static_cast<unsigned char>(seed)}.data());
+    return data;
+}
+
+Digest256 alone(ByteView input, const char* personal) {
+    Digest256 digest;
+    crypto_generichash_blake2b_salt_personal(
+        reinterpret_cast<unsigned char*>(digest.bytes.data()), digest.bytes.size(),
+        reinterpret_cast<const unsigned char*>(input.data()), input.size(), nullptr, 0, nullptr,
+        reinterpret_cast<const unsigned char*>(personal));
+    return digest;
+}
+
+}  // namespace
+
+TEST_CASE("several inputs hashed at once have the digests libsodium gives for each alone") {
+    for (auto lanes : blake2b_lane_counts())
+        for (std::size_t blocks : {1, 2, 3, 8, 9, 33}) {
+            CAPTURE(lanes);
+            CAPTURE(blocks);
+            const auto size = blocks * kBlakeBlockBytes;
+            const auto data = noise(lanes * size + 3, blocks);  // off every alignment
+            std::vector<const std::byte*> inputs(lanes);
+            for (std::size_t k = 0; k < lanes; ++k) inputs[k] = data.data() + 3 + k * size;
+            std::vector<Digest256> digests(lanes);
+            blake2b_256_lanes(digests, inputs, size, "sixteen bytes ..");
+            for (std::size_t k = 0; k < lanes; ++k)
+                CHECK(digests[k] == alone({inputs[k], size}, "sixteen bytes .."));
+        }
+}
+
+TEST_CASE("a model's identity is the root over its leaves, however many are hashed at once") {
+    Layout layout;
+    layout.add("w", {1});
+    const auto data = noise(19 * kIdentityLeafBytes + 5, 7);
+    const auto whole = [](std::size_t leaves) { return leaves * kIdentityLeafBytes; };
+    for (std::size_t size : {std::size_t{0}, std::size_t{4}, whole(1), whole(3) + 4, whole(4),
+                             whole(5) + 1, whole(8), whole(11), whole(12), whole(19) + 5}) {
+        CAPTURE(size);
+        const auto model = ByteView(data).first(size);
+        std::vector<Digest256> leaves;
+        for (std::size_t at = 0; at < size; at += kIdentityLeafBytes)
+            leaves.push_back(
+                identity_leaf(model.subspan(at, std::min(kIdentityLeafBytes, size - at))));
+        CHECK(model_identity(model, layout) == identity_root(leaves, size, layout.digest()));
+    }
+}
+
+TEST_CASE("a model's identity covers every byte, the layout and the leaf borders") {
+    Layout layout;
+    layout.add("w", {600'000});
+    Bytes data(layout.byte_count());  // two whole leaves and a part
+    for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i * 31);
+    auto before = model_identity(data, layout);
+    std::vector<Digest256> leaves;
+    for (std::size_t at = 0; at < data.size(); at += kIdentityLeafBytes)
+        leaves.push_back(identity_leaf(
+            ByteView(data).subspan(at, std::min(kIdentityLeafBytes, data.size() - at))));
+    CHECK(leaves.size() == 3);
+    CHECK(before == identity_root(leaves, data.size(), layout.digest()));
+    for (auto at : {std::size_t{0}, kIdentityLeafBytes, data.size() - 1}) {
+        auto changed = data;
+        changed[at] ^= std::byte{1};
+        CHECK(model_identity(changed, layout) != before);
+    }
+    Layout other;
+    other.add("v", {600'000});
+    CHECK(model_identity(data, other) != before);
+}
