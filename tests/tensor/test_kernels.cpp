@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -36,8 +37,15 @@ TEST_CASE("a weighted mean has the bits of the plain loop in double") {
                 }
                 expected[i] = static_cast<float>(sum);
             }
-            weighted_mean(out, inputs);
+            CHECK(weighted_mean(out, inputs));
             CHECK(out == expected);
+            // Past the caches, where it is aligned for that and where it is not.
+            std::vector<float> longer(size + 24);
+            for (std::size_t start : {0u, 3u, 8u}) {
+                auto into = std::span(longer).subspan(start, size);
+                CHECK(weighted_mean(into, inputs, Writes::past_caches));
+                CHECK(std::ranges::equal(into, expected));
+            }
             if (count > 0) {  // in place
                 weighted_mean(rows[count / 2], inputs);
                 CHECK(rows[count / 2] == expected);
@@ -54,6 +62,30 @@ TEST_CASE("equal vectors keep their bits under weights that sum to one") {
     std::vector<float> out(x.size());
     weighted_mean(out, inputs);
     CHECK(out == x);
+}
+
+TEST_CASE("a mean says whether it is finite, wherever a value is not") {
+    auto draw = stream(RunSeed{9}, Purpose::user);
+    auto own = random_vector(draw, 300), other = random_vector(draw, 300);
+    std::vector<float> out(300);
+    for (auto writes : {Writes::cached, Writes::past_caches})
+        for (std::size_t at : {0u, 63u, 64u, 255u, 256u, 299u})
+            for (auto bad : {std::numeric_limits<float>::quiet_NaN(),
+                             -std::numeric_limits<float>::infinity()}) {
+                auto spoiled = other;
+                spoiled[at] = bad;
+                // A weight of nothing hides nothing.
+                for (double weight : {0.25, 0.0}) {
+                    const Weighted inputs[] = {{own.data(), 1 - weight}, {spoiled.data(), weight}};
+                    CHECK_FALSE(weighted_mean(out, inputs, writes));
+                }
+                const Weighted fine[] = {{own.data(), 0.5}, {other.data(), 0.5}};
+                CHECK(weighted_mean(out, fine, writes));
+            }
+    std::vector<float> most(300, std::numeric_limits<float>::max());
+    const Weighted inputs[] = {{most.data(), 0.25}, {most.data(), 0.75}};
+    CHECK(weighted_mean(out, inputs));
+    CHECK(out == most);
 }
 
 TEST_CASE("sums, differences and steps are the plain ones") {

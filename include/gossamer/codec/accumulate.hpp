@@ -37,10 +37,11 @@ struct MixCheck {
     std::size_t self = 0;
     // When a value is not, out is worthless: which input's it was. REQUIRES out to be none of them.
     std::size_t bad = 0;
-    // Root mean square of the others' difference from inputs[self]. Of large models one block in
-    // kSampled is looked at: every mixture says this number, and it is for people to read.
+    // Root mean square of the others' difference from inputs[self]. Of more than kAll blocks one in
+    // kSampled is looked at, of very many some kMost: every mixture says this number, and it is for
+    // people to read.
     double distance = 0;
-    static constexpr std::size_t kAll = 64, kSampled = 8;  // blocks
+    static constexpr std::size_t kAll = 64, kSampled = 8, kMost = 512;  // blocks
 };
 // Errors as of check_values.
 Status mix_encoded(std::span<float> out, std::span<const MixInput> inputs, MixCheck& check);

@@ -2,6 +2,7 @@
 // same on every instruction set; sizes of all spans are equal unless said.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -12,9 +13,19 @@ struct Weighted {
     double weight;  // exact multiple of 2^-24 from topology
 };
 
+// A result that is too large to be found in the caches later is better written past them: its lines
+// need not be read first.
+enum class Writes : std::uint8_t { cached, past_caches };
+constexpr Writes writes_of(std::size_t bytes) {
+    return bytes < (std::size_t{4} << 20) ? Writes::cached : Writes::past_caches;
+}
+
 // out = Σ weight_k · values_k in double, in the order given, rounded once. One pass, any number of
-// inputs; out may be one of the inputs.
-void weighted_mean(std::span<float> out, std::span<const Weighted> inputs);
+// inputs; out may be one of the inputs. Says whether every element of the result is finite, as it
+// is when all values are and the weights are a mean's.
+bool weighted_mean(std::span<float> out, std::span<const Weighted> inputs);
+// The same for one block of a larger result.
+bool weighted_mean(std::span<float> out, std::span<const Weighted> inputs, Writes writes);
 
 void subtract(std::span<float> out, std::span<const float> a, std::span<const float> b);
 void add(std::span<float> out, std::span<const float> a, std::span<const float> b);

@@ -76,7 +76,7 @@ Status add_encoded(std::span<std::int64_t> sum, const Codec& codec, ByteView enc
 
 namespace {
 
-// See the header; `look` is told of each block and its rows before they are mixed.
+// See the header; `look` is told of each block, its rows, and whether its mean is finite.
 template <class Look>
 Status mix_blocks(std::span<float> out, std::span<const MixInput> inputs, Look&& look) {
     auto count = out.size();
@@ -89,6 +89,7 @@ Status mix_blocks(std::span<float> out, std::span<const MixInput> inputs, Look&&
     }
     std::vector<float> rooms(inputs.size() * kBlock);
     std::vector<tensor::Weighted> rows(inputs.size());
+    const auto writes = tensor::writes_of(out.size_bytes());
     for (std::size_t at = 0; at < count; at += kBlock) {
         auto length = std::min(kBlock, count - at);
         for (std::size_t k = 0; k < inputs.size(); ++k) {
@@ -100,8 +101,8 @@ Status mix_blocks(std::span<float> out, std::span<const MixInput> inputs, Look&&
             }
             rows[k] = {part.data(), inputs[k].weight};
         }
-        GOSSAMER_CHECK(look(at, length, rows));
-        tensor::weighted_mean(out.subspan(at, length), rows);
+        const bool finite = tensor::weighted_mean(out.subspan(at, length), rows, writes);
+        GOSSAMER_CHECK(look(at, length, rows, finite));
     }
     return {};
 }
@@ -114,25 +115,28 @@ Status mix_encoded(std::span<float> out, std::span<const MixInput> inputs) {
 
 Status mix_encoded(std::span<float> out, std::span<const MixInput> inputs, MixCheck& check) {
     constexpr double kBound = std::numeric_limits<float>::max();
-    const std::size_t every = out.size() > MixCheck::kAll * kBlock ? MixCheck::kSampled : 1;
+    const auto blocks = out.size() / kBlock;
+    const auto every =
+        blocks < MixCheck::kAll ? 1 : std::max(MixCheck::kSampled, blocks / MixCheck::kMost);
     double squares = 0, terms = 0;
-    GOSSAMER_CHECK(
-        mix_blocks(out, inputs, [&](std::size_t at, std::size_t length, const auto& rows) {
-            const bool sampled = at / kBlock % every == 0;
-            const std::span own(rows[check.self].values, length);
-            for (std::size_t k = 0; k < rows.size(); ++k) {
-                if (k == check.self) continue;
-                const std::span part(rows[k].values, length);
-                if (auto bad = tensor::first_bad(part, kBound); bad < length) {
-                    check.bad = k;
-                    return Status(refuse(part[bad], at + bad, kBound));
-                }
-                if (!sampled) continue;
-                squares += tensor::squared_distance(own, part);
-                terms += static_cast<double>(length);
+    auto look = [&](std::size_t at, std::size_t length, const auto& rows, bool finite) -> Status {
+        const bool sampled = at / kBlock % every == 0;
+        if (finite && !sampled) return {};
+        const std::span own(rows[check.self].values, length);
+        for (std::size_t k = 0; k < rows.size(); ++k) {
+            if (k == check.self) continue;
+            const std::span part(rows[k].values, length);
+            if (auto bad = finite ? length : tensor::first_bad(part, kBound); bad < length) {
+                check.bad = k;
+                return refuse(part[bad], at + bad, kBound);
             }
-            return Status();
-        }));
+            if (!sampled) continue;
+            squares += tensor::squared_distance(own, part);
+            terms += static_cast<double>(length);
+        }
+        return {};
+    };
+    GOSSAMER_CHECK(mix_blocks(out, inputs, look));
     check.distance = terms > 0 ? std::sqrt(squares / terms) : 0;
     return {};
 }
