@@ -1,6 +1,7 @@
 // Simulated learning beside a bare loop over the same maths: the same trainers, deltas and exact
 // sums, or the same steps and averages, without messages, records or events, on as many threads.
 #include <algorithm>
+#include <barrier>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -115,7 +116,8 @@ void fedavg(const char* name, std::vector<std::string> sets, std::size_t rounds,
     figure(name, ours, "updates/s", bare, goal);
 }
 
-// D-PSGD on the scenario's graph, all peers in step: train in place, then average.
+// D-PSGD on the scenario's graph, all peers in step: train in place, then average in place, block
+// by block.
 double bare_gossip(const Scenario& s, std::size_t steps) {
     const auto& learning = s.learning();
     auto pool = learning.pool();
@@ -128,15 +130,15 @@ double bare_gossip(const Scenario& s, std::size_t steps) {
         models[p] = pool->take_floats(count);
         trainers[p]->initialise(models[p].floats(), s.run().seed);
     }
-    constexpr std::size_t kBlock = 128;
+    std::vector<std::vector<tensor::Weighted>> inputs(s.peers());
+    std::vector<tensor::Mean> means;
+    for (std::uint32_t p = 0; p < s.peers(); ++p) means.push_back({nullptr, {}});
     const auto began = Clock::now();
-    for (std::size_t step = 0; step < steps; ++step) {
-        const auto both = [&](auto&& work) {
-            std::vector<std::thread> threads;
-            for (unsigned t = 0; t < kThreads; ++t) threads.emplace_back([&, t] { work(t); });
-            for (auto& thread : threads) thread.join();
-        };
-        both([&](unsigned t) {
+    std::barrier meet(kThreads);
+    std::vector<std::thread> threads;
+    const auto work = [&](unsigned t) {
+        std::vector<float> scratch(tensor::means_scratch(s.peers()));
+        for (std::size_t step = 0; step < steps; ++step) {
             for (std::uint32_t p = t; p < s.peers(); p += kThreads) {
                 training::TrainRequest request;
                 request.start = tensor::Model::of(layout, std::move(models[p]));
@@ -146,33 +148,33 @@ double bare_gossip(const Scenario& s, std::size_t steps) {
                 request.steps = 1;
                 models[p] = std::move(need(trainers[p]->train(std::move(request), *pool)).weights);
             }
-        });
-        both([&](unsigned t) {
-            std::vector<float> scratch(s.peers() * kBlock);
-            const std::size_t from = count * t / kThreads, to = count * (t + 1) / kThreads;
-            for (std::size_t at = from; at < to; at += kBlock) {
-                const auto n = std::min(kBlock, to - at);
-                for (std::uint32_t p = 0; p < s.peers(); ++p) {
-                    double sum[kBlock];
-                    const auto add = [&](std::uint32_t q, double weight, bool first) {
-                        const float* x = std::as_const(models[q]).floats().data() + at;
-                        if (first)
-                            for (std::size_t i = 0; i < n; ++i) sum[i] = weight * x[i];
-                        else
-                            for (std::size_t i = 0; i < n; ++i) sum[i] += weight * x[i];
-                    };
-                    add(p, s.schedule()->self_weight(p, step), true);
-                    for (const auto& q : s.schedule()->in_neighbours(p, step))
-                        add(q.place, q.weight(), false);
-                    for (std::size_t i = 0; i < n; ++i)
-                        scratch[p * kBlock + i] = static_cast<float>(sum[i]);
+            meet.arrive_and_wait();
+            for (std::uint32_t p = t; p < s.peers(); p += kThreads) {
+                const auto row = [&](std::uint32_t q, double weight) {
+                    inputs[p].push_back({std::as_const(models[q]).floats().data(), weight});
+                };
+                inputs[p].clear();
+                bool own = false;
+                const auto add_own = [&] {
+                    if (!std::exchange(own, true)) row(p, s.schedule()->self_weight(p, step));
+                };
+                for (const auto& q : s.schedule()->in_neighbours(p, step)) {
+                    if (q.place > p) add_own();
+                    row(q.place, q.weight());
                 }
-                for (std::uint32_t p = 0; p < s.peers(); ++p)
-                    std::memcpy(models[p].floats().data() + at, &scratch[p * kBlock],
-                                n * sizeof(float));
+                add_own();
+                means[p] = {models[p].floats().data(), inputs[p]};
             }
-        });
-    }
+            meet.arrive_and_wait();
+            constexpr std::size_t kLine = 16;
+            const auto from = count * t / kThreads / kLine * kLine;
+            const auto to = t + 1 == kThreads ? count : count * (t + 1) / kThreads / kLine * kLine;
+            tensor::weighted_means(means, from, to, scratch);
+            meet.arrive_and_wait();
+        }
+    };
+    for (unsigned t = 0; t < kThreads; ++t) threads.emplace_back(work, t);
+    for (auto& thread : threads) thread.join();
     return static_cast<double>(steps * s.peers()) / since(began);
 }
 

@@ -53,6 +53,30 @@ TEST_CASE("a weighted mean has the bits of the plain loop in double") {
         }
 }
 
+TEST_CASE("means that read what others of them write have the bits of each by itself") {
+    auto draw = stream(RunSeed{4}, Purpose::user);
+    for (std::size_t count : {1ul, 2ul, 5ul, 96ul, 161ul, 300ul})
+        for (std::size_t size : {1ul, 255ul, 256ul, 1111ul}) {
+            std::vector<std::vector<float>> rows;
+            for (std::size_t k = 0; k <= count; ++k) rows.push_back(random_vector(draw, size));
+            std::vector<std::vector<Weighted>> inputs(count);
+            std::vector<std::vector<float>> expected(count, std::vector<float>(size));
+            std::vector<Mean> means;
+            for (std::size_t k = 0; k < count; ++k) {
+                for (auto n = draw.below(12); n > 0; --n)  // the last row is nobody's output
+                    inputs[k].push_back({rows[draw.below(count + 1)].data(),
+                                         static_cast<double>(draw.below(1 << 24)) * 0x1p-24});
+                weighted_mean(expected[k], inputs[k]);
+                means.push_back({rows[k].data(), inputs[k]});
+            }
+            std::vector<float> scratch(means_scratch(count));
+            const auto parted = size * 2 / 3;  // by two who share the columns
+            weighted_means(means, parted, size, scratch);
+            weighted_means(means, 0, parted, scratch);
+            for (std::size_t k = 0; k < count; ++k) CHECK(rows[k] == expected[k]);
+        }
+}
+
 TEST_CASE("equal vectors keep their bits under weights that sum to one") {
     auto draw = stream(RunSeed{2}, Purpose::user);
     auto x = random_vector(draw, 2000);

@@ -27,6 +27,19 @@ bool weighted_mean(std::span<float> out, std::span<const Weighted> inputs);
 // The same for one block of a larger result.
 bool weighted_mean(std::span<float> out, std::span<const Weighted> inputs, Writes writes);
 
+// One of several such means over vectors of one length.
+struct Mean {
+    float* out;
+    std::span<const Weighted> inputs;
+};
+// The elements [from, to) of all of them, block by block: a block of all is made in `scratch`
+// before any of it is written, so an output may be an input of any of them. Vectors that are
+// outputs pass through the cache once, however many means read them. REQUIRES distinct outputs, and
+// scratch.size() >= means_scratch(means.size()).
+void weighted_means(std::span<const Mean> means, std::size_t from, std::size_t to,
+                    std::span<float> scratch);
+std::size_t means_scratch(std::size_t mean_count);
+
 void subtract(std::span<float> out, std::span<const float> a, std::span<const float> b);
 void add(std::span<float> out, std::span<const float> a, std::span<const float> b);
 // out += scale · x

@@ -5,7 +5,9 @@
 #include <bit>
 #include <cstring>
 #include <utility>
+#include <vector>
 
+#include "gossamer/base/assert.hpp"
 #include "gossamer/tensor/kernels.hpp"
 #include "learning/tensor/kernel_clones.hpp"
 
@@ -146,6 +148,42 @@ bool weighted_mean(std::span<float> out, std::span<const Weighted> inputs, Write
 
 bool weighted_mean(std::span<float> out, std::span<const Weighted> inputs) {
     return weighted_mean(out, inputs, writes_of(out.size_bytes()));
+}
+
+// ---- several ------------------------------------------------------------------------------------
+
+namespace {
+
+// Few enough that a block of every vector, and of what is made of it, stay in the second cache.
+constexpr std::size_t kBlock = 256, kSmallBlock = 128, kManyMeans = 160;
+constexpr std::size_t kLine = 64 / sizeof(float);
+
+constexpr std::size_t block_for(std::size_t means) {
+    return means > kManyMeans ? kSmallBlock : kBlock;
+}
+
+}  // namespace
+
+std::size_t means_scratch(std::size_t mean_count) { return mean_count * block_for(mean_count); }
+
+void weighted_means(std::span<const Mean> means, std::size_t from, std::size_t to,
+                    std::span<float> scratch) {
+    GOSSAMER_ASSERT(scratch.size() >= means_scratch(means.size()), "too little scratch");
+    const auto block = block_for(means.size());
+    std::vector<Weighted> rows;
+    for (auto at = from; at < to; at += block) {
+        const auto count = std::min(block, to - at), next = at + block;
+        for (std::size_t m = 0; m < means.size(); ++m) {
+            // The next block comes from memory meanwhile; no processor foresees such jumps.
+            for (auto i = next; i < std::min(next + block, to); i += kLine)
+                __builtin_prefetch(means[m].out + i, 1, 2);
+            rows.assign(means[m].inputs.begin(), means[m].inputs.end());
+            for (auto& row : rows) row.values += at;
+            weighted_mean(scratch.subspan(m * block, count), rows, Writes::cached);
+        }
+        for (std::size_t m = 0; m < means.size(); ++m)
+            std::memcpy(means[m].out + at, &scratch[m * block], count * sizeof(float));
+    }
 }
 
 }  // namespace gossamer::tensor
