@@ -27,7 +27,8 @@ std::unique_ptr<RoundEngine> StarWorld::make_engine() const {
     return std::make_unique<RoundEngine>(std::move(setup));
 }
 std::unique_ptr<FederatedClient> StarWorld::make_client() const {
-    return std::make_unique<FederatedClient>(ClientSetup{options.run, options.config, layout});
+    return std::make_unique<FederatedClient>(
+        std::make_shared<const ClientSetup>(ClientSetup{options.run, options.config, layout}));
 }
 
 void StarWorld::at(Instant when, std::function<void()> what) {

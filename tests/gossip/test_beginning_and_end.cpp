@@ -124,7 +124,6 @@ TEST_CASE("a peer outside the roster says so and ends") {
     World::Options o = options("complete", 3, 50);
     World world(o);
     GossipSetup setup;
-    setup.self = PeerId::of_number(9);
     setup.run.name = "test";
     setup.run.rounds = 5, setup.run.peers = 3;
     setup.run.roster = {PeerId::of_number(1), PeerId::of_number(2), PeerId::of_number(3)};
@@ -133,7 +132,7 @@ TEST_CASE("a peer outside the roster says so and ends") {
     setup.layout = layout;
     setup.codec = codec::find_codec("f32").value();
     setup.algorithm = d_psgd();
-    Gossip core(setup);
+    Gossip core(std::make_shared<const GossipSetup>(setup), PeerId::of_number(9), std::nullopt);
     auto turn = world.turn_of(0);
     core.on_start(turn);
     CHECK(core.finished());

@@ -50,7 +50,6 @@ private:
         layout->add("x", {});
         layout_ = layout;
         GossipSetup setup;
-        setup.self = peer_named("p1");
         setup.run.name = "story";
         setup.run.peers = number(w[1]);
         setup.run.rounds = number(w[4]);
@@ -62,7 +61,8 @@ private:
         setup.layout = layout_;
         setup.codec = codec::find_codec("f32").value();
         setup.algorithm = d_psgd();
-        core_.emplace(std::move(setup));
+        core_.emplace(std::make_shared<const GossipSetup>(std::move(setup)), peer_named("p1"),
+                      std::nullopt);
         return "";
     }
 

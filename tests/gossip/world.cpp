@@ -48,12 +48,11 @@ World::World(Options options) : options_(std::move(options)) {
         nodes_.push_back(std::move(node));
     }
     for (std::size_t i = 0; i < nodes_.size(); ++i)
-        nodes_[i]->core = std::make_unique<Gossip>(setup(i));
+        nodes_[i]->core = std::make_unique<Gossip>(setup(), nodes_[i]->id, std::nullopt);
 }
 
-GossipSetup World::setup(std::size_t node) const {
+GossipSetupRef World::setup() const {
     GossipSetup out;
-    out.self = nodes_[node]->id;
     out.run.name = "test";
     out.run.mode = message::Mode::gossip;
     out.run.rounds = options_.rounds;
@@ -67,7 +66,7 @@ GossipSetup World::setup(std::size_t node) const {
     out.layout = layout_;
     out.codec = codec::find_codec(options_.gossip.codec).value();
     out.algorithm = options_.algorithm;
-    return out;
+    return std::make_shared<const GossipSetup>(std::move(out));
 }
 
 std::size_t World::place(const PeerId& id) const {
@@ -215,9 +214,9 @@ void World::kill(std::size_t node) {
 }
 
 void World::restart(std::size_t node) {
-    auto s = setup(node);
-    if (checkpoint_of && checkpoint_node == node) s.restored = checkpoint_of;
-    nodes_[node]->core = std::make_unique<Gossip>(std::move(s));
+    std::optional<job::Restored> restored;
+    if (checkpoint_of && checkpoint_node == node) restored = checkpoint_of;
+    nodes_[node]->core = std::make_unique<Gossip>(setup(), nodes_[node]->id, std::move(restored));
     nodes_[node]->ids = {};
     on(node, [](Gossip& g, job::Turn& t) { g.on_start(t); });
     for (std::size_t j = 0; j < nodes_.size(); ++j)

@@ -110,7 +110,7 @@ private:
         std::set<std::uint64_t> cancelled;
     };
     using Event = std::function<void()>;
-    GossipSetup setup(std::size_t node) const;
+    GossipSetupRef setup() const;
     void at(Instant when, Event event) { events_.emplace(std::pair{when, ++count_}, event); }
     void on(std::size_t node, const std::function<void(Gossip&, job::Turn&)>& event);
     void later(std::size_t node, Duration delay, std::function<void(Gossip&, job::Turn&)> event);

@@ -11,7 +11,7 @@ using message::MemberState;
 struct Lone {
     explicit Lone(membership::MembershipConfig config,
                   std::vector<message::MemberRecord> known = {})
-        : core(std::move(config),
+        : core(std::make_shared<const membership::MembershipConfig>(std::move(config)),
                {PeerId::of_number(5), Role::peer, MemberState::alive, 0, {"me:1"}}, 1,
                std::move(known)) {}
 

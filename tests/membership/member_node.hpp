@@ -63,8 +63,9 @@ public:
                     config.seeds.push_back({address_of(s), std::nullopt});
                 message::MemberRecord self{
                     id, Role::peer, message::MemberState::alive, 0, {address}};
-                return std::make_unique<MemberNode>(
-                    membership::Membership(config, self, boot_epoch, {}));
+                return std::make_unique<MemberNode>(membership::Membership(
+                    std::make_shared<const membership::MembershipConfig>(config), self, boot_epoch,
+                    {}));
             });
         }
     }

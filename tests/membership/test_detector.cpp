@@ -40,18 +40,24 @@ TEST_CASE("Any sign of life moves the suspicion, but teaches nothing about the r
 
 TEST_CASE("Round trips are measured once a heartbeat, and not under bulk load") {
     Detector detector;
-    detector.on_sent(1, after(1s), false);
+    CHECK(detector.on_sent(after(1s), false) == 1);
     detector.on_answer(1, after(1s) + 20ms, false);
     REQUIRE(detector.round_trip().known());
     CHECK(detector.round_trip().mean() == 20ms);
     detector.on_answer(1, after(9s), false);  // said twice
-    detector.on_sent(2, after(2s), true);
+    CHECK(detector.on_sent(after(2s), true) == 2);
     detector.on_answer(2, after(8s), false);  // bulk when it was sent
-    detector.on_sent(3, after(3s), false);
+    CHECK(detector.on_sent(after(3s), false) == 3);
     detector.on_answer(3, after(8s), true);    // bulk when it was answered
     detector.on_answer(77, after(8s), false);  // never sent
     CHECK(detector.round_trip().mean() == 20ms);
-    detector.on_sent(4, after(4s), false);
+    detector.on_sent(after(4s), false);
     detector.on_answer(4, after(4s) + 28ms, false);
     CHECK(detector.round_trip().mean() == 21ms);
+    for (int i = 0; i < 5; ++i) detector.on_sent(after(5s), false);  // the fifth to the ninth
+    detector.on_answer(5, after(8s), false);                         // too many others since
+    detector.reset(after(9s));  // numbers go on: what was sent before says nothing
+    detector.on_answer(9, after(9s), false);
+    CHECK_FALSE(detector.round_trip().known());
+    CHECK(detector.on_sent(after(9s), false) == 10);
 }

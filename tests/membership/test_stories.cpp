@@ -93,7 +93,7 @@ private:
                 i += 4;
             }
         }
-        core_.emplace(config,
+        core_.emplace(std::make_shared<const membership::MembershipConfig>(config),
                       MemberRecord{peer_named(words[1]), Role::peer, {}, 0, {words[1] + ":1"}}, 1,
                       known);
         return {};

@@ -106,40 +106,50 @@ std::unique_ptr<node::Node> LearningWorld::make(std::size_t place, std::uint64_t
                   0,
                   {"h" + std::to_string(place) + ":1"}};
     setup.boot_epoch = boot_epoch;
-    setup.membership.profile = membership::Profile::local;
+    membership::MembershipConfig membership{.profile = membership::Profile::local};
     for (std::size_t i : {std::size_t{0}, aggregator()})
-        setup.membership.seeds.push_back({"h" + std::to_string(i) + ":1", std::nullopt});
-    if (!options.aggregator) setup.membership.seeds.pop_back();
-    setup.run.name = options.odd_run.contains(place) ? options.odd_run.at(place) : "test";
-    setup.run.mode = options.aggregator ? message::Mode::federated : message::Mode::gossip;
-    setup.run.rounds = options.rounds;
-    setup.run.seed = RunSeed{options.seed};
-    setup.run.peers = options.wait_for != 0 ? options.wait_for : options.peers;
-    setup.layout = layouts_.at(place);
+        membership.seeds.push_back({"h" + std::to_string(i) + ":1", std::nullopt});
+    if (!options.aggregator) membership.seeds.pop_back();
+    setup.membership = std::make_shared<const membership::MembershipConfig>(membership);
+    job::RunConfig run;
+    run.name = options.odd_run.contains(place) ? options.odd_run.at(place) : "test";
+    run.mode = options.aggregator ? message::Mode::federated : message::Mode::gossip;
+    run.rounds = options.rounds;
+    run.seed = RunSeed{options.seed};
+    run.peers = options.wait_for != 0 ? options.wait_for : options.peers;
+    const auto layout = layouts_.at(place);
     setup.sample_count = 100;
 
     topology::TopologyConfig graph;
     graph.graph.kind = options.graph;
     gossip::GossipConfig gossip_config;
     if (options.odd_codec.contains(place)) gossip_config.codec = options.odd_codec.at(place);
-    job::SharedSettings shared(setup.run, setup.layout->digest());
+    job::SharedSettings shared(run, layout->digest());
     if (!options.aggregator) gossip::add_shared(shared, gossip_config, graph);
-    setup.settings = shared.digest();
-    setup.setting_lines = std::make_shared<const std::vector<std::string>>(shared.lines());
+    setup.run = std::make_shared<const node::RunIdentity>(
+        node::RunIdentity{run.name, run.mode, layout, shared.digest(), shared.lines()});
 
     std::optional<job::Restored> restored;
     if (auto found = disk_.find(place); found != disk_.end()) restored = found->second;
-    const auto run = setup.run;
-    if (!options.aggregator)
+    if (!options.aggregator) {
+        gossip::GossipSetup core{run,
+                                 gossip_config,
+                                 graph,
+                                 layout,
+                                 codec::find_codec(gossip_config.codec).value(),
+                                 gossip::d_psgd(),
+                                 {},
+                                 {}};
         return node::make_gossip_peer(
-            setup, {setup.self.id, run, gossip_config, graph, setup.layout,
-                    codec::find_codec(gossip_config.codec).value(), gossip::d_psgd(), restored});
+            setup, std::make_shared<const gossip::GossipSetup>(std::move(core)), restored);
+    }
     federated::FederatedConfig config;
     config.quorum = 1;
-    if (!aggregates) return node::make_federated_peer(setup, {run, config, setup.layout});
+    if (!aggregates)
+        return node::make_federated_peer(setup, std::make_shared<const federated::ClientSetup>(
+                                                    federated::ClientSetup{run, config, layout}));
     federated::EngineSetup engine{
-        run,          config, federated::fed_avg(), codec::find_codec(config.codec).value(),
-        setup.layout, true};
+        run, config, federated::fed_avg(), codec::find_codec(config.codec).value(), layout, true};
     auto made = node::make_aggregator(setup, std::move(engine), restored);
     REQUIRE_MESSAGE(made.has_value(), (made ? "" : made.error().to_string()));
     return *std::move(made);

@@ -141,13 +141,11 @@ TEST_CASE("Incompatibilities are named in the order in which they matter") {
     tensor::Layout layout;
     layout.add("a", {2, 3});
     layout.add("b", {3});
-    using Lines = std::vector<std::string>;
     node::RunIdentity own{"run",
                           message::Mode::gossip,
                           std::make_shared<tensor::Layout>(layout),
                           {1, 1},
-                          std::make_shared<const Lines>(Lines{"seed = 42"}),
-                          10};
+                          {"seed = 42"}};
     message::Join same{
         message::run_id("run"), "run", message::Mode::gossip, layout.tensors(), {1, 1}, 10, 0, {}};
     CHECK(!node::incompatibility(own, same).has_value());

@@ -54,7 +54,7 @@ std::string peers(const std::vector<PeerId>& ids) {
 std::string describe(const message::MemberRecord& record) {
     std::string text = peer_name(record.id) + "=" + std::string(to_string(record.state)) + "@" +
                        std::to_string(record.incarnation);
-    for (const std::string& address : record.addresses) text += "," + address;
+    for (const auto address : record.addresses) text += "," + std::string(address);
     return text;
 }
 

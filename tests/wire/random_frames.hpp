@@ -42,8 +42,9 @@ public:
             r.role = static_cast<Role>(below(3));
             r.state = static_cast<message::MemberState>(below(4));
             r.incarnation = number();
-            r.addresses.resize(below(kAddressesMax + 1));
-            for (auto& a : r.addresses) a = text(kAddressMax);
+            std::vector<std::string> addresses(below(kAddressesMax + 1));
+            for (auto& a : addresses) a = text(kAddressMax);
+            r.addresses = addresses;
         }
         return out;
     }

@@ -30,6 +30,7 @@ public:
 
     bool has_value() const { return value_ != nullptr; }
     explicit operator bool() const { return has_value(); }
+    bool operator==(const T& value) const { return value_ && *value_ == value; }
     T& operator*() { return *value_; }
     const T& operator*() const { return *value_; }
     T* operator->() { return value_.get(); }

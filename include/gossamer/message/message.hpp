@@ -14,6 +14,7 @@
 #include "gossamer/base/bytes.hpp"
 #include "gossamer/base/error.hpp"
 #include "gossamer/base/peer_id.hpp"
+#include "gossamer/message/addresses.hpp"
 #include "gossamer/tensor/layout.hpp"
 
 namespace gossamer::message {
@@ -54,7 +55,7 @@ struct MemberRecord {
     Role role = Role::peer;
     MemberState state = MemberState::alive;
     std::uint64_t incarnation = 0;
-    std::vector<std::string> addresses;  // host:port it can be dialled at; empty = only dials out
+    Addresses addresses;  // host:port it can be dialled at; empty = only dials out
     bool operator==(const MemberRecord&) const = default;
 };
 

@@ -35,13 +35,15 @@ public:
     std::size_t parameter_count() const { return count_; }
     std::size_t byte_count() const { return count_ * sizeof(float); }
     // XXH3-128 over names and shapes: equal digests, equal layouts.
-    Digest128 digest() const;
+    const Digest128& digest() const { return digest_; }
 
     bool operator==(const Layout&) const = default;
 
 private:
     std::vector<TensorSpec> tensors_;
     std::size_t count_ = 0;
+    void take_digest();
+    Digest128 digest_;
 };
 using LayoutRef = std::shared_ptr<const Layout>;
 

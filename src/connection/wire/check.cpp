@@ -15,7 +15,7 @@ Status check_news(const std::vector<message::MemberRecord>& news) {
     GOSSAMER_CHECK(within(news.size(), kNewsMax, "member records"));
     for (const auto& record : news) {
         GOSSAMER_CHECK(within(record.addresses.size(), kAddressesMax, "addresses of a member"));
-        for (const auto& address : record.addresses)
+        for (const auto address : record.addresses)
             GOSSAMER_CHECK(within(address.size(), kAddressMax, "address"));
     }
     return {};

@@ -117,8 +117,10 @@ std::vector<message::MemberRecord> Reader::news(
         record.incarnation = r->incarnation();
         if (!r->addresses()) continue;
         need(r->addresses()->size() <= kAddressesMax);
+        std::vector<std::string> addresses;
         for (flatbuffers::uoffset_t k = 0; ok && k < r->addresses()->size(); ++k)
-            record.addresses.push_back(name(r->addresses()->Get(k), kAddressMax));
+            addresses.push_back(name(r->addresses()->Get(k), kAddressMax));
+        record.addresses = addresses;
     }
     return out;
 }

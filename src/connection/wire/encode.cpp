@@ -40,10 +40,12 @@ auto news_of(Builder& b, const std::vector<message::MemberRecord>& news) {
     records.reserve(news.size());
     for (const auto& r : news) {
         auto id = id_of(r.id.bytes);
-        auto addresses = b.CreateVectorOfStrings(r.addresses);
+        std::vector<flatbuffers::Offset<flatbuffers::String>> addresses;
+        for (const auto address : r.addresses)
+            addresses.push_back(b.CreateString(address.data(), address.size()));
         records.push_back(fb::CreateMemberRecord(b, &id, static_cast<std::uint8_t>(r.role),
                                                  static_cast<std::uint8_t>(r.state), r.incarnation,
-                                                 addresses));
+                                                 b.CreateVector(addresses)));
     }
     return b.CreateVector(records);
 }

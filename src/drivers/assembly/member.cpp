@@ -69,55 +69,55 @@ Result<config::SchemaRef> schema_for(Role role, const Extensions& extensions, Op
     return std::make_shared<const config::Schema>(std::move(schema));
 }
 
-Result<std::unique_ptr<node::Node>> make_node(NodeParts parts) {
+Result<NodeMould> NodeMould::create(const Parts& parts) {
     const auto& config = parts.config;
-    auto& base = parts.base;
-    const auto run = base.run;
-    const auto layout = base.layout;
-    const Role role = base.self.role;
-    job::SharedSettings shared(run, layout->digest());
-    auto fill = [&] {
-        base.settings = shared.digest();
-        if (parts.lines && *parts.lines)
-            base.setting_lines = *parts.lines;
-        else
-            base.setting_lines = std::make_shared<const std::vector<std::string>>(shared.lines());
-        if (parts.lines) *parts.lines = base.setting_lines;
-    };
-    if (run.mode == message::Mode::gossip) {
-        if (role != Role::peer)
+    const auto& run = parts.run;
+    const bool gossips = run.mode == message::Mode::gossip;
+    NodeMould mould;
+    job::SharedSettings shared(run, parts.layout->digest());
+    if (gossips) {
+        if (parts.role != Role::peer)
             return fail(ErrorCode::kConfigConflict, "a gossip run has no aggregator",
                         "set run.mode = \"federated\", or start gossamer-peer");
         gossip::GossipSetup core;
-        core.self = base.self.id;
         core.run = run;
         core.config = gossip::gossip_config(config);
         core.topology = topology::topology_config(config);
-        core.layout = layout;
+        core.layout = parts.layout;
         GOSSAMER_TRY(core.codec, parts.codecs.find(core.config.codec));
         GOSSAMER_TRY(core.algorithm, gossip::make_algorithm(core.config.algorithm, config,
                                                             parts.extensions.algorithms));
-        core.restored = std::move(parts.restored);
-        core.roster = std::move(parts.roster);
-        core.schedule = std::move(parts.schedule);
+        core.roster = parts.roster;
+        core.schedule = parts.schedule;
         gossip::add_shared(shared, core.config, core.topology);
-        fill();
-        return node::make_gossip_peer(std::move(base), std::move(core));
+        mould.core_ = std::make_shared<const gossip::GossipSetup>(std::move(core));
+    } else if (parts.role == Role::peer) {
+        mould.core_ = std::make_shared<const federated::ClientSetup>(
+            federated::ClientSetup{run, federated::federated_config(config), parts.layout});
+    } else {
+        federated::EngineSetup core;
+        core.run = run;
+        core.config = federated::federated_config(config);
+        core.layout = parts.layout;
+        GOSSAMER_TRY(core.codec, parts.codecs.find(core.config.codec));
+        GOSSAMER_TRY(core.strategy, federated::make_strategy(core.config.strategy, config,
+                                                             parts.extensions.strategies));
+        core.has_test_data = parts.has_test_data;
+        mould.core_ = std::make_shared<const federated::EngineSetup>(std::move(core));
     }
-    auto federated = federated::federated_config(config);
-    fill();
-    if (role == Role::peer)
-        return node::make_federated_peer(std::move(base),
-                                         {.run = run, .config = federated, .layout = layout});
-    federated::EngineSetup core;
-    core.run = run;
-    core.config = federated;
-    core.layout = layout;
-    GOSSAMER_TRY(core.codec, parts.codecs.find(federated.codec));
-    GOSSAMER_TRY(core.strategy,
-                 federated::make_strategy(federated.strategy, config, parts.extensions.strategies));
-    core.has_test_data = parts.has_test_data;
-    return node::make_aggregator(std::move(base), std::move(core), std::move(parts.restored));
+    mould.identity_ = std::make_shared<const node::RunIdentity>(
+        node::RunIdentity{run.name, run.mode, parts.layout, shared.digest(), shared.lines()});
+    return mould;
+}
+
+Result<std::unique_ptr<node::Node>> NodeMould::cast(node::NodeSetup own,
+                                                    std::optional<job::Restored> restored) const {
+    own.run = identity_;
+    if (const auto* peer = std::get_if<gossip::GossipSetupRef>(&core_))
+        return node::make_gossip_peer(std::move(own), *peer, std::move(restored));
+    if (const auto* client = std::get_if<federated::ClientSetupRef>(&core_))
+        return node::make_federated_peer(std::move(own), *client);
+    return node::make_aggregator(std::move(own), *std::get<Engine>(core_), std::move(restored));
 }
 
 Result<Member> make_member(const MemberSetup& setup) {
@@ -144,11 +144,10 @@ Result<Member> make_member(const MemberSetup& setup) {
     }
     node::NodeSetup base;
     base.self = {.id = setup.self, .role = setup.role, .addresses = setup.addresses};
-    GOSSAMER_TRY(base.membership, membership::membership_config(setup.config));
-    base.membership.local_view =
-        member.run.mode == message::Mode::federated && member.run.peers >= base.membership.mesh_max;
-    base.run = member.run;
-    base.layout = member.learning.trainer->layout();
+    GOSSAMER_TRY(auto membership, membership::membership_config(setup.config));
+    membership.local_view =
+        member.run.mode == message::Mode::federated && member.run.peers >= membership.mesh_max;
+    base.membership = std::make_shared<const membership::MembershipConfig>(std::move(membership));
     base.sample_count = member.learning.trainer->sample_count();
     auto book = storage::join(member.run.folder, "peers.book");
     if (auto known = storage::PeerBook::load(setup.disk, book))
@@ -162,12 +161,14 @@ Result<Member> make_member(const MemberSetup& setup) {
         base.boot_epoch = static_cast<std::uint64_t>(setup.now.ns / 1'000'000'000);
         member.remarks.push_back("the peer book cannot be written: " + epoch.error().to_string());
     }
-    GOSSAMER_TRY(member.node, make_node({.config = setup.config,
-                                         .extensions = setup.extensions,
-                                         .codecs = *member.learning.codecs,
-                                         .has_test_data = member.learning.has_test_data,
-                                         .base = std::move(base),
-                                         .restored = std::move(restored)}));
+    GOSSAMER_TRY(auto mould, NodeMould::create({.config = setup.config,
+                                                .extensions = setup.extensions,
+                                                .codecs = *member.learning.codecs,
+                                                .role = setup.role,
+                                                .run = member.run,
+                                                .layout = member.learning.trainer->layout(),
+                                                .has_test_data = member.learning.has_test_data}));
+    GOSSAMER_TRY(member.node, mould.cast(std::move(base), std::move(restored)));
     return member;
 }
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "drivers/assembly/checkpoints.hpp"
@@ -18,22 +19,33 @@ namespace gossamer::assembly {
 // not include, such as transport's.
 Result<config::SchemaRef> schema_for(Role role, const Extensions& extensions, OptionTable more);
 
-// A node alone: what only configuration decides, and what the driver knows.
-struct NodeParts {
-    const config::Config& config;
-    const Extensions& extensions;
-    const codec::CodecTable& codecs;
-    bool has_test_data = false;
-    node::NodeSetup base;  // all but the shared settings
-    std::optional<job::Restored> restored;
-    // In gossip, when it is settled beforehand who takes part; else null.
-    std::shared_ptr<const topology::Roster> roster;
-    std::shared_ptr<const topology::Schedule> schedule;
-    // Kept by who makes many nodes of one run, so that they share them; filled by the first.
-    node::SettingLines* lines = nullptr;
+// What all nodes of one role in a run have in common: made once, and shared by those it casts.
+class NodeMould {
+public:
+    struct Parts {
+        const config::Config& config;
+        const Extensions& extensions;
+        const codec::CodecTable& codecs;
+        Role role{};
+        const job::RunConfig& run;
+        tensor::LayoutRef layout;
+        bool has_test_data = false;
+        // In gossip, when it is settled beforehand who takes part; else null.
+        std::shared_ptr<const topology::Roster> roster;
+        std::shared_ptr<const topology::Schedule> schedule;
+    };
+    // Errors are those of the configuration.
+    static Result<NodeMould> create(const Parts& parts);
+
+    // `own.run` is filled in. Errors are those of what was restored.
+    Result<std::unique_ptr<node::Node>> cast(node::NodeSetup own,
+                                             std::optional<job::Restored> restored) const;
+
+private:
+    using Engine = std::shared_ptr<const federated::EngineSetup>;
+    node::RunIdentityRef identity_;
+    std::variant<gossip::GossipSetupRef, federated::ClientSetupRef, Engine> core_;
 };
-// Errors are those of the configuration, and of what was restored.
-Result<std::unique_ptr<node::Node>> make_node(NodeParts parts);
 
 struct MemberSetup {
     const config::Config& config;

@@ -58,7 +58,7 @@ Invariants::Invariants(const Scenario& scenario, Chronicle& next, Models models)
       sums_(scenario),
       origins_(scenario),
       places_(scenario.places()) {
-    const auto& t = membership::timings(scenario.membership(0).profile);
+    const auto& t = membership::timings(scenario.membership()->profile);
     quiet_ = 2 * (t.limit_cap + t.suspicion) + 2 * (t.back_off_cap + kDialDeadline);
     every_ = quiet_ / 8;
     next_look_ = World::kBeginning + every_;

@@ -65,7 +65,7 @@ Status Scenario::set_up() {
     auto& s = *this;
     GOSSAMER_TRY(s.world_, world_config(*s.config_));
     GOSSAMER_TRY(s.run_, job::run_config(*s.config_));
-    GOSSAMER_TRY(s.membership_, membership::membership_config(*s.config_));
+    GOSSAMER_TRY(auto membership, membership::membership_config(*s.config_));
     s.peers_ = static_cast<std::uint32_t>(s.world_.peers ? s.world_.peers : s.run_.peers);
     if (s.run_.peers > s.peers_)
         return fail(
@@ -78,6 +78,7 @@ Status Scenario::set_up() {
                                 s.places()),
                     "list one for each peer, then the aggregator's");
     s.directory_ = Directory(s.peers_, s.federated(), s.world_.ids);
+    s.introduce(std::move(membership));
     using MadeTrainer = Result<std::shared_ptr<training::Trainer>>;
     if (s.world_.compute == ComputeMode::cost) {
         auto made = cost_trainer(vector_layout(s.world_.cost_parameters), s.world_.cost_samples);
@@ -220,20 +221,15 @@ Status Scenario::check_possible() const {
     return {};
 }
 
-membership::MembershipConfig Scenario::membership(std::uint32_t place) const {
-    auto config = membership_;
-    if (federated()) {
-        config.local_view = peers_ >= config.mesh_max;
-        config.seeds = {{address(peers_), id(peers_)}};
-    } else {
-        config.seeds.clear();
-        config.local_view = local_view();
-        if (config.local_view) return config;    // its neighbours are in its peer book
-        for (std::uint32_t seed : {0u, 1u, 2u})  // one living seed is enough to meet everybody
-            if (seed < peers_ && seed != place)
-                config.seeds.push_back({address(seed), std::nullopt});
-    }
-    return config;
+// In a small gossip run one living seed of three is enough to meet everybody; in a large one a
+// place's neighbours are in its peer book.
+void Scenario::introduce(membership::MembershipConfig config) {
+    config.local_view = peers_ >= config.mesh_max;
+    config.seeds.clear();
+    if (federated()) config.seeds = {{address(peers_), id(peers_)}};
+    for (std::uint32_t seed = 0; seed < std::min(peers_, 3u); ++seed)
+        if (!federated() && !config.local_view) config.seeds.push_back({address(seed), {}});
+    membership_ = std::make_shared<const membership::MembershipConfig>(std::move(config));
 }
 
 }  // namespace gossamer::simulation

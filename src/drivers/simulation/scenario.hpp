@@ -50,11 +50,11 @@ public:
     PeerId id(std::uint32_t place) const { return directory_.id(place); }
     std::string address(std::uint32_t place) const { return directory_.address(place); }
     double samples_per_second(std::uint32_t place) const { return speeds_[place]; }
-    // How the places find each other.
-    membership::MembershipConfig membership(std::uint32_t place) const;
+    // How the places find each other; each leaves itself out.
+    const membership::MembershipConfigRef& membership() const { return membership_; }
     // Those of gossip whom a place exchanges models with; known beforehand in large runs.
     std::vector<message::MemberRecord> known(std::uint32_t place) const;
-    bool local_view() const { return peers_ >= membership_.mesh_max; }
+    bool local_view() const { return membership_->local_view; }
     const std::shared_ptr<const topology::Schedule>& schedule() const { return schedule_; }
     const std::shared_ptr<const topology::Roster>& roster() const { return roster_; }
     // Of a place in the roster: its index here.
@@ -66,6 +66,7 @@ private:
     Scenario(const Extensions& extensions) : extensions_(extensions) {}
     Status set_up();
     Status check_possible() const;
+    void introduce(membership::MembershipConfig config);
     Status draw_graph();
     Status read_faults();
     Status read_trace();
@@ -76,7 +77,7 @@ private:
     std::optional<config::Config> config_;
     job::RunConfig run_;
     WorldConfig world_;
-    membership::MembershipConfig membership_;
+    membership::MembershipConfigRef membership_;
     std::shared_ptr<Quadratic> quadratic_;
     std::shared_ptr<const assembly::LearningStock> learning_;
     std::shared_ptr<const topology::Schedule> schedule_;

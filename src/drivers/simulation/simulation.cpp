@@ -73,6 +73,20 @@ Result<std::unique_ptr<Simulation>> Simulation::create(std::shared_ptr<const Sce
     setup.factory.disk = [&sim](PlaceIndex p, const Fault& fault, bool begins) {
         sim.disk_fault(p, fault, begins);
     };
+    for (const auto role : {Role::peer, Role::aggregator}) {
+        if (role == Role::aggregator && !s.federated()) continue;
+        GOSSAMER_TRY(auto mould, assembly::NodeMould::create(
+                                     {.config = s.config(),
+                                      .extensions = s.extensions(),
+                                      .codecs = *s.learning().codecs(),
+                                      .role = role,
+                                      .run = s.run(),
+                                      .layout = s.learning().layout(),
+                                      .has_test_data = s.learning().has_test_data(),
+                                      .roster = s.local_view() ? s.roster() : nullptr,
+                                      .schedule = s.local_view() ? s.schedule() : nullptr}));
+        sim.moulds_.emplace(role, std::move(mould));
+    }
     sim.world_ = std::make_unique<World>(std::move(setup), sim.invariants_);
     sim.invariants_.attach(*sim.world_);
     sim.chronicle_.attach(*sim.world_);
@@ -99,10 +113,8 @@ Result<std::unique_ptr<node::Node>> Simulation::make_node(PlaceIndex p, std::uin
     if (role == Role::aggregator || !world_ || !world_->network().behind_nat(p))
         base.self.addresses = {s.address(p)};
     base.boot_epoch = boot;
-    base.membership = s.membership(p);
-    base.run = s.run();
+    base.membership = s.membership();
     base.known = s.known(p);
-    base.layout = s.learning().layout();
     if (s.extensions().trainer) {
         GOSSAMER_TRY(trainers_[p], s.learning().trainer(role, role == Role::peer ? p : 0));
         base.sample_count = role == Role::peer ? trainers_[p]->sample_count() : 0;
@@ -122,15 +134,7 @@ Result<std::unique_ptr<node::Node>> Simulation::make_node(PlaceIndex p, std::uin
             GOSSAMER_TRY(restored, kept->checkpoints->restore(s.learning().pool(), damaged));
         }
     }
-    return assembly::make_node({.config = s.config(),
-                                .extensions = s.extensions(),
-                                .codecs = *s.learning().codecs(),
-                                .has_test_data = s.learning().has_test_data(),
-                                .base = std::move(base),
-                                .restored = std::move(restored),
-                                .roster = s.local_view() ? s.roster() : nullptr,
-                                .schedule = s.local_view() ? s.schedule() : nullptr,
-                                .lines = &lines_});
+    return moulds_.at(role).cast(std::move(base), std::move(restored));
 }
 
 // Bound to the place here, on the thread that turns it; carried out anywhere.

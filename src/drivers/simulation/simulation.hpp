@@ -7,11 +7,11 @@
 #include <mutex>
 #include <string>
 
+#include "drivers/assembly/member.hpp"
 #include "drivers/simulation/chronicle.hpp"
 #include "drivers/simulation/invariants.hpp"
 #include "drivers/simulation/scenario.hpp"
 #include "drivers/simulation/world.hpp"
-#include "protocol/node/run_slot.hpp"
 #include "records/storage/memory_disk.hpp"
 
 namespace gossamer::simulation {
@@ -71,7 +71,7 @@ private:
     std::vector<std::shared_ptr<training::Trainer>> trainers_;  // of the user's own
     std::map<PlaceIndex, std::unique_ptr<DiskPlace>> disks_;
     std::vector<tensor::Model> finals_;  // of places that ended
-    node::SettingLines lines_;           // of all nodes
+    std::map<Role, assembly::NodeMould> moulds_;
     std::mutex first_model_mutex_;
     tensor::Model first_model_;
     std::string end_;

@@ -18,6 +18,7 @@ std::size_t Layout::add(std::string name, std::vector<std::uint32_t> shape) {
     GOSSAMER_ASSERT(count_ <= kMost - spec.count, "a model beyond all memory");
     count_ += spec.count;
     tensors_.push_back(std::move(spec));
+    take_digest();
     return tensors_.back().offset;
 }
 
@@ -27,14 +28,14 @@ const TensorSpec* Layout::find(std::string_view name) const {
     return it == tensors_.end() ? nullptr : &*it;
 }
 
-Digest128 Layout::digest() const {
+void Layout::take_digest() {
     ByteWriter text;
     for (const auto& tensor : tensors_) {
         text.put_text(tensor.name);
         text.put(static_cast<std::uint32_t>(tensor.shape.size()));
         for (auto extent : tensor.shape) text.put(extent);
     }
-    return digest128(text.view());
+    digest_ = digest128(text.view());
 }
 
 std::string shape_text(const std::vector<std::uint32_t>& shape) {

@@ -15,16 +15,12 @@ constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 constexpr std::uint64_t kCodecOverhead = 64 * 1024;
 }  // namespace
 
-FederatedClient::FederatedClient(ClientSetup setup)
-    : setup_(std::move(setup)),
-      run_(message::run_id(setup_.run.name)),
-      layout_digest_(setup_.layout->digest()),
-      loss_(kUnknown),
-      accuracy_(kUnknown) {}
+FederatedClient::FederatedClient(ClientSetupRef setup)
+    : setup_(std::move(setup)), run_(message::run_id(setup_->run.name)) {}
 
 void FederatedClient::on_start(job::Turn& turn) {
     since_ = turn.now;
-    turn.notice(message::RunStarted{setup_.run.name, message::Mode::federated, completed_,
+    turn.notice(message::RunStarted{setup_->run.name, message::Mode::federated, completed_,
                                     "waits for the aggregator"});
 }
 
@@ -34,7 +30,7 @@ void FederatedClient::on_joined(job::Turn& turn, const PeerId& aggregator, const
 }
 
 void FederatedClient::on_link(job::Turn& turn, const PeerId& peer, bool up) {
-    if (up || aggregator_ != peer) return;
+    if (up || !(aggregator_ == peer)) return;
     aggregator_.reset();
     incoming_.reset();
     since_ = turn.now;
@@ -46,7 +42,7 @@ void FederatedClient::on_link(job::Turn& turn, const PeerId& peer, bool up) {
 
 void FederatedClient::on_message(job::Turn& turn, const PeerId& from,
                                  const message::Message& message) {
-    if (aggregator_ != from || phase_ == Phase::finished) return;
+    if (!(aggregator_ == from) || phase_ == Phase::finished) return;
     if (auto* start = std::get_if<message::RoundStart>(&message)) {
         if (start->run == run_) on_round_start(turn, *start);
     } else if (auto* commit = std::get_if<message::Commit>(&message)) {
@@ -84,8 +80,9 @@ void FederatedClient::on_round_start(job::Turn& turn, const message::RoundStart&
 
 void FederatedClient::on_commit(const message::Commit& commit) {
     if (!update_ || update_->round != commit.round) return;
-    optimizer_ = setup_.config.keep_optimizer ? update_->optimizer : job::State{};
-    residual_ = update_->residual;
+    auto optimizer = setup_->config.keep_optimizer ? update_->optimizer : job::State{};
+    kept_.reset();
+    if (optimizer || update_->residual) kept_ = Kept{std::move(optimizer), update_->residual};
     completed_ = commit.round;
     update_.reset();
     if (copy_ && copy_->round <= commit.round) copy_.reset();
@@ -104,7 +101,7 @@ void FederatedClient::on_closed(job::Turn& turn, const message::RoundClosed& clo
 }
 
 void FederatedClient::on_finished(job::Turn& turn, const message::RunFinished& finished) {
-    if (final_job_) return;  // told again after the link was lost
+    if (jobs_ && jobs_->final) return;  // told again after the link was lost
     drop_work(turn);
     update_.reset();
     order_.reset();
@@ -121,7 +118,7 @@ void FederatedClient::on_finished(job::Turn& turn, const message::RunFinished& f
     job::CheckpointJob out;
     out.round = finished.round, out.model = copy_->model, out.identity = finished.model;
     out.final_ = true;
-    final_job_ = turn.start(std::move(out), job::JobClass::background);
+    jobs_.made().final = turn.start(std::move(out), job::JobClass::background);
 }
 
 // ---- transfers ----------------------------------------------------------------------------------
@@ -129,16 +126,16 @@ void FederatedClient::on_finished(job::Turn& turn, const message::RunFinished& f
 void FederatedClient::on_transfer(job::Turn& turn, const PeerId& peer, job::TransferId id,
                                   message::TransferEvent event) {
     if (auto* offered = std::get_if<message::TransferOffered>(&event)) {
-        if (aggregator_ != peer) return turn.refuse(peer, id, RefuseReason::run);
+        if (!(aggregator_ == peer)) return turn.refuse(peer, id, RefuseReason::run);
         return on_offered(turn, id, offered->manifest);
     }
     if (auto* arrived = std::get_if<message::TransferArrived>(&event)) {
-        if (incoming_ != id) return;
+        if (!(incoming_ == id)) return;
         incoming_.reset();
-        if (decode_) abandoned_.insert(*decode_);
+        if (jobs_ && jobs_->decode) abandon(*jobs_->decode);
         const auto& m = arrived->manifest;
-        copy_ = Copy{m.round, m.identity, tensor::Model::promise(setup_.layout)};
-        decode_ =
+        copy_ = Copy{m.round, m.identity, tensor::Model::promise(setup_->layout)};
+        jobs_.made().decode =
             turn.start(job::DecodeJob{std::move(arrived->payload), {}, m.codec, peer, copy_->model},
                        job::JobClass::urgent);
         if (order_ && order_->round == m.round && m.identity == Digest256{})
@@ -158,8 +155,8 @@ void FederatedClient::on_offered(job::Turn& turn, job::TransferId id, const mess
     if (m.run != run_ || m.kind != message::TransferKind::global_model)
         return refuse(RefuseReason::run);
     if (phase_ == Phase::finished) return refuse(RefuseReason::stopping);
-    if (m.layout != layout_digest_) return refuse(RefuseReason::layout);
-    if (m.byte_count > setup_.layout->byte_count() + kCodecOverhead)
+    if (m.layout != setup_->layout->digest()) return refuse(RefuseReason::layout);
+    if (m.byte_count > setup_->layout->byte_count() + kCodecOverhead)
         return refuse(RefuseReason::size);
     if (order_ && m.round < order_->round) return refuse(RefuseReason::stale);
     bool named = m.identity != Digest256{};
@@ -217,11 +214,11 @@ void FederatedClient::start_training(job::Turn& turn) {
                                           .epochs = order_->local_epochs,
                                           .steps = order_->local_steps,
                                           .proximal_mu = order_->proximal_mu,
-                                          .state = optimizer_,
+                                          .state = kept_ ? kept_->optimizer : nullptr,
                                           .out = {},
                                           .product = job::TrainedAs::encoded,
                                           .codec = work.codec,
-                                          .residual = residual_,
+                                          .residual = kept_ ? kept_->residual : nullptr,
                                           .encoded = work.payload},
                             job::JobClass::train);
 }
@@ -229,7 +226,7 @@ void FederatedClient::start_training(job::Turn& turn) {
 void FederatedClient::drop_work(job::Turn& turn) {
     if (!work_) return;
     for (auto& job : {work_->evaluate, work_->train})
-        if (job) turn.cancel(*job), abandoned_.insert(*job);
+        if (job) turn.cancel(*job), abandon(*job);
     work_.reset();
 }
 
@@ -239,13 +236,11 @@ bool FederatedClient::on_job_done(job::Turn& turn, job::JobId id, Result<job::Jo
         on_evaluated(turn, done);
     } else if (work_ && work_->train == id) {
         on_trained(turn, done, elapsed);
-    } else if (decode_ == id) {
-        decode_.reset();
+    } else if (take(&Jobs::decode, id)) {
         if (done) return true;
         turn.notice(message::Warning{done.error()});
         copy_.reset();
-    } else if (final_job_ == id) {
-        final_job_.reset();
+    } else if (take(&Jobs::final, id)) {
         if (done) {
             turn.notice(
                 message::CheckpointWritten{completed_, std::get<job::CheckpointDone>(*done).path});
@@ -254,8 +249,17 @@ bool FederatedClient::on_job_done(job::Turn& turn, job::JobId id, Result<job::Jo
         }
         phase_ = Phase::finished;
     } else {
-        return abandoned_.erase(id) > 0;
+        const bool known = jobs_ && jobs_->abandoned.erase(id) > 0;
+        if (known && jobs_->none()) jobs_.reset();
+        return known;
     }
+    return true;
+}
+
+bool FederatedClient::take(std::optional<job::JobId> Jobs::*mine, job::JobId id) {
+    if (!jobs_ || (*jobs_).*mine != id) return false;
+    ((*jobs_).*mine).reset();
+    if (jobs_->none()) jobs_.reset();
     return true;
 }
 
@@ -267,7 +271,8 @@ void FederatedClient::on_evaluated(job::Turn& turn, const Result<job::JobDone>& 
     if (evaluated &&
         evaluated->sample_count > 0) {  // else it has nothing to test on, and no figure
         const auto& result = *evaluated;
-        report.loss = loss_ = result.loss, report.accuracy = accuracy_ = result.accuracy;
+        evaluated_ = result;
+        report.loss = result.loss, report.accuracy = result.accuracy;
         report.sample_count = result.sample_count;
         turn.notice(message::Evaluated{report.round, "local", result.loss, result.accuracy,
                                        result.sample_count});
@@ -314,7 +319,7 @@ void FederatedClient::try_complete(job::Turn& turn) {
     m.run = run_, m.kind = message::TransferKind::update, m.round = work_->round;
     m.byte_count = work_->byte_count, m.codec = work_->codec;
     m.base = message::Base::announced, m.base_version = work_->round - 1;
-    m.layout = layout_digest_;
+    m.layout = setup_->layout->digest();
     m.sample_count = work_->sample_count, m.loss = work_->loss;
     update_ = std::move(update);
     work_.reset();
@@ -325,9 +330,10 @@ message::Progress FederatedClient::progress() const { return {run_, completed_, 
 
 job::CoreStatus FederatedClient::status(Instant) const {
     job::CoreStatus s;
-    s.phase = phase_, s.round = completed_, s.round_max = setup_.run.rounds;
-    s.loss = loss_, s.accuracy = accuracy_;
-    if (phase_ == Phase::finished || work_ || final_job_) return s;
+    s.phase = phase_, s.round = completed_, s.round_max = setup_->run.rounds;
+    s.loss = evaluated_ ? evaluated_->loss : kUnknown;
+    s.accuracy = evaluated_ ? evaluated_->accuracy : kUnknown;
+    if (phase_ == Phase::finished || work_ || (jobs_ && jobs_->final)) return s;
     std::string what = "the next round";
     if (!aggregator_)
         what = "the aggregator";
@@ -352,8 +358,9 @@ Digest128 FederatedClient::digest() const {
         out.put(update_->round), out.put(update_->base.bytes), out.put(update_->handed);
         out.put(update_->manifest.loss), out.put(update_->manifest.byte_count);
     }
-    for (const auto& state : {optimizer_, residual_})
-        if (state) out.put(state->digest());
+    if (kept_)
+        for (const auto& state : {kept_->optimizer, kept_->residual})
+            if (state) out.put(state->digest());
     return digest128(out.view());
 }
 

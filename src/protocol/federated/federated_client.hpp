@@ -10,25 +10,28 @@
 // the run, and all jobs it started. A value: copy it to replay.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <set>
-#include <string>
 
+#include "gossamer/base/boxed.hpp"
 #include "gossamer/federated/config.hpp"
 #include "gossamer/job/lifecycle.hpp"
 #include "gossamer/job/turn.hpp"
 
 namespace gossamer::federated {
 
+// The same for all clients of a run; those of one process share it.
 struct ClientSetup {
     job::RunConfig run;
     FederatedConfig config;  // keep_optimizer
     tensor::LayoutRef layout;
 };
+using ClientSetupRef = std::shared_ptr<const ClientSetup>;
 
 class FederatedClient {
 public:
-    explicit FederatedClient(ClientSetup setup);
+    explicit FederatedClient(ClientSetupRef setup);
 
     void on_start(job::Turn& turn);
     void on_joined(job::Turn& turn, const PeerId& aggregator, const message::Join& join);
@@ -91,24 +94,33 @@ private:
     void hand_in(job::Turn& turn);
     void drop_work(job::Turn& turn);
 
-    ClientSetup setup_;
+    struct Jobs {
+        std::optional<job::JobId> decode, final;
+        std::set<job::JobId> abandoned;  // still to be answered, of no interest
+        bool none() const { return !decode && !final && abandoned.empty(); }
+    };
+    void abandon(job::JobId id) { jobs_.made().abandoned.insert(id); }
+    bool take(std::optional<job::JobId> Jobs::*mine, job::JobId id);
+    struct Kept {  // as of the last Commit
+        job::State optimizer, residual;
+    };
+
+    ClientSetupRef setup_;
     message::RunId run_;
-    Digest128 layout_digest_;
     message::Phase phase_ = message::Phase::waiting;
-    std::optional<PeerId> aggregator_;  // while it is linked and joined
     std::uint64_t completed_ = 0;
-    std::optional<message::RoundStart> order_;
-    std::optional<Copy> copy_;
-    std::optional<job::JobId> decode_;
-    std::optional<job::TransferId> incoming_;
-    std::optional<Work> work_;
-    std::optional<Update> update_;
-    std::optional<message::EvaluationReport> report_;  // the last one, in case it is asked again
-    job::State optimizer_, residual_;                  // as of the last Commit
-    std::optional<job::JobId> final_job_;
-    std::set<job::JobId> abandoned_;  // still to be answered, of no interest
-    double loss_, accuracy_;
-    Instant since_;  // of the present wait
+    Instant since_;             // of the present wait
+    Boxed<PeerId> aggregator_;  // while it is linked and joined
+    // Most clients wait for most rounds to pass, and hold none of these meanwhile.
+    Boxed<message::RoundStart> order_;
+    Boxed<Copy> copy_;
+    Boxed<job::TransferId> incoming_;
+    Boxed<Work> work_;
+    Boxed<Update> update_;
+    Boxed<Jobs> jobs_;
+    Boxed<Kept> kept_;
+    Boxed<message::EvaluationReport> report_;  // the last one, in case it is asked again
+    Boxed<job::EvaluateDone> evaluated_;       // the last figures that are known
 };
 
 }  // namespace gossamer::federated

@@ -20,11 +20,11 @@ void Gossip::try_gather(job::Turn& turn) {
 }
 
 bool Gossip::find_members(job::Turn& turn) {
-    const auto& listed = setup_.run.roster;
-    const std::size_t wanted = std::max<std::uint64_t>(setup_.run.peers, 1);
+    const auto& listed = setup_->run.roster;
+    const std::size_t wanted = std::max<std::uint64_t>(setup_->run.peers, 1);
     if (listed.empty() && peers_.size() + 1 < wanted)
         return wait_for_members(turn, peers_.size() + 1, {});
-    std::vector<PeerId> here{setup_.self}, known{setup_.self};
+    std::vector<PeerId> here{self_}, known{self_};
     std::uint64_t others_roster = 0;
     for (const auto& [id, view] : peers_) {
         if (!listed.empty() && !std::binary_search(listed.begin(), listed.end(), id)) continue;
@@ -67,29 +67,29 @@ bool Gossip::wait_for_members(job::Turn& turn, std::size_t here, std::vector<Pee
     }
     quiet_until_ = turn.now + 1s;
     wait_aloud(turn,
-               std::to_string(setup_.run.peers) + " peers of run \"" + setup_.run.name +
+               std::to_string(setup_->run.peers) + " peers of run \"" + setup_->run.name +
                    "\"; here: " + std::to_string(here),
                std::move(missing), since_, Instant::never());
     return false;
 }
 
 bool Gossip::take_roster(job::Turn& turn) {
-    auto place = roster_->place_of(setup_.self);
+    auto place = roster_->place_of(self_);
     if (!place) {
-        give_up(turn, {ErrorCode::kNoPeers,
-                       "this peer, " + setup_.self.short_string() +
-                           ", is not among the members of the run",
-                       "Set run.peers to the number of peers, or list them in run.roster."});
+        give_up(turn,
+                {ErrorCode::kNoPeers,
+                 "this peer, " + self_.short_string() + ", is not among the members of the run",
+                 "Set run.peers to the number of peers, or list them in run.roster."});
         return false;
     }
     place_ = *place;
-    if (setup_.schedule) {
-        schedule_ = setup_.schedule;
+    if (setup_->schedule) {
+        schedule_ = setup_->schedule;
         roster_digest_ = roster_->digest;
         return true;
     }
     auto made = topology::make_schedule(
-        setup_.topology, static_cast<std::uint32_t>(roster_->size()), setup_.run.seed);
+        setup_->topology, static_cast<std::uint32_t>(roster_->size()), setup_->run.seed);
     if (!made) {
         give_up(turn, std::move(made).error());
         return false;
@@ -104,7 +104,7 @@ void Gossip::try_link(job::Turn& turn) {
     if (stage_ != Stage::linking || catch_up_) return;
     std::vector<PeerId> missing;
     // Of a settled roster nobody was heard yet: who does not answer may be starting just now.
-    const bool settled = setup_.roster != nullptr;
+    const bool settled = setup_->roster != nullptr;
     for (const auto& id : neighbours()) {
         auto it = peers_.find(id);
         if (it != peers_.end() && (settled || alive(id)) && !it->second.linked)
@@ -122,9 +122,9 @@ void Gossip::begin_run(job::Turn& turn) {
     timer(Timer::links) = Instant::never();
     rule_.on_begin(turn.now);
     timer(Timer::wall) = rule_.deadline();
-    turn.notice(message::RunStarted{setup_.run.name, message::Mode::gossip, done_,
+    turn.notice(message::RunStarted{setup_->run.name, message::Mode::gossip, done_,
                                     contract_.name + " on " +
-                                        std::string(to_string(setup_.topology.graph.kind)) +
+                                        std::string(to_string(setup_->topology.graph.kind)) +
                                         " with " + std::to_string(roster_->size()) + " peers"});
     go_on(turn);
 }

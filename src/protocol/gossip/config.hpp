@@ -29,19 +29,19 @@ GossipConfig gossip_config(const OptionSource& source);
 void add_shared(job::SharedSettings& settings, const GossipConfig& gossip,
                 const topology::TopologyConfig& topology);
 
+// The same for all peers of a run; those of one process share it.
 struct GossipSetup {
-    PeerId self;
     job::RunConfig run;
     GossipConfig config;
     topology::TopologyConfig topology;
     tensor::LayoutRef layout;
     codec::CodecRef codec;   // of config.codec
     AlgorithmRef algorithm;  // of config.algorithm
-    std::optional<job::Restored> restored;
     // Who takes part, and the mixing, when that is settled beforehand: then a peer waits for its
-    // neighbours alone, and those of one process share both. Null: whoever comes.
+    // neighbours alone. Null: whoever comes.
     std::shared_ptr<const topology::Roster> roster;
     std::shared_ptr<const topology::Schedule> schedule;
 };
+using GossipSetupRef = std::shared_ptr<const GossipSetup>;
 
 }  // namespace gossamer::gossip

@@ -16,7 +16,7 @@ constexpr std::uint64_t kNoticeSteps = 2;
 
 void Gossip::after_step(job::Turn& turn) {
     if (!averaging_) {
-        const auto& config = setup_.config;
+        const auto& config = setup_->config;
         if (config.evaluate_every && done_ % config.evaluate_every == 0) evaluate(turn, false);
         if (config.checkpoint_every && done_ % config.checkpoint_every == 0)
             checkpoint(turn, false);
@@ -86,7 +86,7 @@ Bytes Gossip::record(Instant now) const {
     ByteWriter out;
     out.put(kRecordVersion);
     out.put(roster_->epoch);
-    const bool settled = setup_.roster != nullptr;  // then it need not be remembered
+    const bool settled = setup_->roster != nullptr;  // then it need not be remembered
     out.put(settled ? 0u : static_cast<std::uint32_t>(roster_->size()));
     if (!settled)
         for (const auto& id : roster_->members) out.put(id.bytes);
@@ -96,8 +96,8 @@ Bytes Gossip::record(Instant now) const {
 }
 
 void Gossip::restore(job::Turn& turn) {
-    auto restored = std::move(*setup_.restored);
-    setup_.restored.reset();
+    auto restored = std::move(*restored_);
+    restored_.reset();
     ByteReader in(restored.record);
     bool known = in.get<std::uint8_t>() == kRecordVersion;
     topology::Roster roster;
@@ -108,7 +108,7 @@ void Gossip::restore(job::Turn& turn) {
         roster.members.push_back({in.get<std::array<std::byte, 32>>()});
     auto stop = in.get<std::uint64_t>();
     auto rule = in.get_blob(64);
-    bool fits = restored.model.filled() && *restored.model.layout() == *setup_.layout;
+    bool fits = restored.model.filled() && *restored.model.layout() == *setup_->layout;
     if (!known || !in.at_end() || !fits || !rule_.load(rule)) {
         turn.notice(message::Warning{{ErrorCode::kCheckpointFormat,
                                       "the checkpoint of step " + std::to_string(restored.round) +
@@ -119,13 +119,13 @@ void Gossip::restore(job::Turn& turn) {
     model_ = std::move(restored.model);
     done_ = restored.round;
     stop_ = stop;
-    if (!setup_.roster)
+    if (!setup_->roster)
         roster_ = std::make_shared<const topology::Roster>(
             topology::Roster::of(roster.epoch, std::move(roster.members)));
     for (auto& [name, bytes] : restored.states) {
         if (name == "optimiser") optimiser_ = std::make_shared<job::SavedState>(std::move(bytes));
         if (name != "algorithm") continue;
-        if (auto state = setup_.algorithm->load_state(bytes)) {
+        if (auto state = setup_->algorithm->load_state(bytes)) {
             state_ = std::move(*state);
         } else {
             turn.notice(message::Warning{std::move(state).error()});
@@ -140,8 +140,8 @@ void Gossip::check_rule(job::Turn& turn) {
     auto furthest = done_;
     for (const auto& [id, view] : peers_)
         if (view.linked) furthest = std::max(furthest, view.progress.round);
-    auto step = std::min(setup_.run.rounds, furthest + kNoticeSteps);
-    if (step >= setup_.run.rounds) return;  // it ends there anyway
+    auto step = std::min(setup_->run.rounds, furthest + kNoticeSteps);
+    if (step >= setup_->run.rounds) return;  // it ends there anyway
     stop_ = step;
     reason_ = *rule_.reason();
     announce(turn);
@@ -150,13 +150,13 @@ void Gossip::check_rule(job::Turn& turn) {
 void Gossip::hear_stop(job::Turn& turn, const PeerId& from, std::uint64_t step) {
     if (step == 0 || stage_ >= Stage::closing) return;
     if (averaging_) {  // too late to train again; but average to the same last step
-        auto later = std::min(setup_.run.rounds, step);
+        auto later = std::min(setup_->run.rounds, step);
         if (later > last_step()) averaging_end_ += later - last_step(), stop_ = later;
         return;
     }
     auto least = stage_ == Stage::working ? step_.number : done_;  // what is begun is finished
-    auto wish = std::min(setup_.run.rounds, std::max(step, least));
-    bool news = stop_ == 0 ? wish < setup_.run.rounds : wish > stop_;
+    auto wish = std::min(setup_->run.rounds, std::max(step, least));
+    bool news = stop_ == 0 ? wish < setup_->run.rounds : wish > stop_;
     if (!news) return;
     stop_ = wish;
     if (reason_.empty()) reason_ = from.short_string() + " found the run to be over";
@@ -187,7 +187,7 @@ void Gossip::try_average(job::Turn& turn) {
 void Gossip::start_averaging(job::Turn& turn) {
     timer(Timer::ending) = timer(Timer::wall) = Instant::never();
     averaging_ = true;
-    averaging_end_ = last_step() + setup_.config.final_averaging_steps;
+    averaging_end_ = last_step() + setup_->config.final_averaging_steps;
     go_on(turn);
 }
 
@@ -197,7 +197,7 @@ void Gossip::close(job::Turn& turn) {
     rule_.on_round(last_step());
     if (reason_.empty())
         reason_ =
-            done_ >= setup_.run.rounds && rule_.reason() ? *rule_.reason() : "the run is over";
+            done_ >= setup_->run.rounds && rule_.reason() ? *rule_.reason() : "the run is over";
     announce(turn);
     evaluate(turn, true);
 }

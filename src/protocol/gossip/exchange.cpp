@@ -55,12 +55,12 @@ std::optional<RefuseReason> Gossip::objection(const PeerId& from,
     if (stopping_ || stage_ == Stage::over) return RefuseReason::stopping;
     if (m.kind != TransferKind::gossip_model && m.kind != TransferKind::catch_up)
         return RefuseReason::run;
-    if (m.layout != setup_.layout->digest()) return RefuseReason::layout;
+    if (m.layout != setup_->layout->digest()) return RefuseReason::layout;
     if (m.base != message::Base::none) return RefuseReason::base;
-    auto codec = setup_.codec->traits().wire_id == m.codec ? Result<codec::CodecRef>(setup_.codec)
-                                                           : codec::find_codec(m.codec);
+    auto codec = setup_->codec->traits().wire_id == m.codec ? Result<codec::CodecRef>(setup_->codec)
+                                                            : codec::find_codec(m.codec);
     if (!codec) return RefuseReason::size;
-    auto most = (*codec)->bytes_max(setup_.layout->parameter_count());
+    auto most = (*codec)->bytes_max(setup_->layout->parameter_count());
     bool exact = (*codec)->traits().block_bytes > 0;
     if (m.byte_count > most || (exact && m.byte_count != most)) return RefuseReason::size;
     if (m.payload.size() > kPayloadBytesMax) return RefuseReason::size;
@@ -101,7 +101,7 @@ void Gossip::on_arrived(job::Turn& turn, const PeerId& from, job::TransferId id,
     if (arrived.payload.bytes().size() != arrived.manifest.byte_count) return;
     if (arrived.manifest.kind == TransferKind::catch_up) {
         if (!catch_up_ || catch_up_->asked != from || catch_up_->transfer != id) return;
-        catch_up_->model = tensor::Model::promise(setup_.layout);
+        catch_up_->model = tensor::Model::promise(setup_->layout);
         job::DecodeJob decode;
         decode.payload = std::move(arrived.payload);
         decode.codec = arrived.manifest.codec;
@@ -119,7 +119,7 @@ message::Manifest Gossip::manifest(TransferKind kind, std::uint64_t round) const
     m.kind = kind;
     m.round = round;
     m.epoch = roster_->epoch;
-    m.layout = setup_.layout->digest();
+    m.layout = setup_->layout->digest();
     return m;
 }
 
@@ -131,7 +131,7 @@ void Gossip::serve(job::Turn& turn, const PeerId& to, std::uint64_t has) {
     if (!model_.filled() || done_ <= has || !view.linked || stopping_) return;
     view.rejoining = view.rejoining || has + kStepsBehindMax < done_;
     auto m = manifest(TransferKind::catch_up, done_);
-    m.byte_count = setup_.layout->byte_count();
+    m.byte_count = setup_->layout->byte_count();
     m.codec = codec::find_codec("f32").value()->traits().wire_id;  // whole: it is done once
     outbox_.post(turn, to, std::move(m), tensor::Payload::view_of(model_), true);
 }
@@ -200,7 +200,7 @@ void Gossip::on_adopted(job::Turn& turn, Result<job::JobDone> done) {
     model_ = std::move(found.model);
     done_ = found.round;
     optimiser_ = nullptr;  // of another place in the landscape
-    state_ = setup_.algorithm->fresh_state();
+    state_ = setup_->algorithm->fresh_state();
     kept_.clear();
     step_ = {};
     announce(turn);

@@ -7,30 +7,32 @@ namespace gossamer::gossip {
 
 using message::MemberState;
 
-Gossip::Gossip(GossipSetup setup)
+Gossip::Gossip(GossipSetupRef setup, const PeerId& self, std::optional<job::Restored> restored)
     : setup_(std::move(setup)),
-      run_(message::run_id(setup_.run.name)),
-      contract_(setup_.algorithm->contract()),
+      self_(self),
+      run_(message::run_id(setup_->run.name)),
+      contract_(setup_->algorithm->contract()),
       roster_(std::make_shared<const topology::Roster>()),
-      patience_(patience_bounds(setup_.config.patience)),
-      rule_(setup_.run) {
+      patience_(patience_bounds(setup_->config.patience)),
+      rule_(setup_->run) {
     timers_.fill(Instant::never());
+    if (restored) restored_ = std::move(*restored);
 }
 
 // ---- events -------------------------------------------------------------------------------------
 
 void Gossip::on_start(job::Turn& turn) {
     since_ = turn.now;
-    const auto& listed = setup_.run.roster;
-    if (setup_.roster) roster_ = setup_.roster;
-    if (!listed.empty() && !std::binary_search(listed.begin(), listed.end(), setup_.self))
+    const auto& listed = setup_->run.roster;
+    if (setup_->roster) roster_ = setup_->roster;
+    if (!listed.empty() && !std::binary_search(listed.begin(), listed.end(), self_))
         return give_up(turn, {ErrorCode::kNoPeers,
-                              "this peer, " + setup_.self.short_string() + ", is not in run.roster",
+                              "this peer, " + self_.short_string() + ", is not in run.roster",
                               "Add its PeerId to run.roster of all members."});
-    state_ = setup_.algorithm->fresh_state();
-    if (setup_.restored) restore(turn);
+    state_ = setup_->algorithm->fresh_state();
+    if (restored_) restore(turn);
     if (!model_.exists()) {
-        model_ = tensor::Model::promise(setup_.layout);
+        model_ = tensor::Model::promise(setup_->layout);
         start(turn, Work::genesis, job::InitialModelJob{model_}, job::JobClass::normal);
     }
     settle(turn);
@@ -51,7 +53,7 @@ void Gossip::on_joined(job::Turn& turn, const PeerId& peer, const message::Join&
 }
 
 void Gossip::on_progress(job::Turn& turn, const PeerId& peer, const message::Progress& progress) {
-    if (progress.run != run_ || peer == setup_.self) return;
+    if (progress.run != run_ || peer == self_) return;
     auto& view = peers_[peer];
     const auto round = std::min(progress.round, step_max());
     bool further = round > view.progress.round;
@@ -76,7 +78,7 @@ void Gossip::on_progress(job::Turn& turn, const PeerId& peer, const message::Pro
 }
 
 void Gossip::on_member(job::Turn& turn, const PeerId& peer, MemberState state) {
-    if (peer == setup_.self) return;
+    if (peer == self_) return;
     peers_[peer].state = state;
     if (state == MemberState::dead || state == MemberState::left) {
         outbox_.withdraw_to(turn, peer);
@@ -273,7 +275,7 @@ GossipStatus Gossip::status(Instant now) const {
     constexpr auto unknown = std::numeric_limits<double>::quiet_NaN();
     GossipStatus out{progress().phase,
                      done_,
-                     last_step() + setup_.config.final_averaging_steps,
+                     last_step() + setup_->config.final_averaging_steps,
                      loss_.value_or(unknown),
                      accuracy_.value_or(unknown),
                      {}};

@@ -21,6 +21,7 @@
 #include <memory>
 #include <set>
 
+#include "gossamer/base/boxed.hpp"
 #include "gossamer/topology/roster.hpp"
 #include "protocol/gossip/config.hpp"
 #include "protocol/gossip/inbox.hpp"
@@ -40,7 +41,7 @@ struct GossipStatus {
 
 class Gossip {
 public:
-    explicit Gossip(GossipSetup setup);
+    Gossip(GossipSetupRef setup, const PeerId& self, std::optional<job::Restored> restored);
 
     void on_start(job::Turn& turn);
     void on_joined(job::Turn& turn, const PeerId& peer, const message::Join& join);
@@ -187,9 +188,9 @@ private:
     message::Manifest manifest(message::TransferKind kind, std::uint64_t round) const;
 
     // ending.cpp: evaluation, checkpoints, the end
-    std::uint64_t last_step() const { return stop_ ? stop_ : setup_.run.rounds; }
+    std::uint64_t last_step() const { return stop_ ? stop_ : setup_->run.rounds; }
     std::uint64_t step_max() const {  // nobody can lawfully be further
-        return setup_.run.rounds + setup_.config.final_averaging_steps;
+        return setup_->run.rounds + setup_->config.final_averaging_steps;
     }
     void after_step(job::Turn& turn);
     void evaluate(job::Turn& turn, bool last);
@@ -207,7 +208,9 @@ private:
     Bytes record(Instant now) const;
     void restore(job::Turn& turn);
 
-    GossipSetup setup_;
+    GossipSetupRef setup_;
+    PeerId self_;
+    Boxed<job::Restored> restored_;  // until the start
     message::RunId run_;
     Contract contract_;
     Stage stage_ = Stage::gathering;

@@ -58,12 +58,12 @@ void Gossip::begin_step(job::Turn& turn) {
         send_outgoing(turn);
         return own_part_done(turn);
     }
-    step_.trained = tensor::Model::promise(setup_.layout);
+    step_.trained = tensor::Model::promise(setup_->layout);
     job::TrainJob train;
     train.start = model_;
     train.round = step_.number;
-    train.epochs = setup_.config.local_epochs;
-    train.steps = setup_.config.local_steps;
+    train.epochs = setup_->config.local_epochs;
+    train.steps = setup_->config.local_steps;
     train.state = optimiser_;
     train.out = step_.trained;
     start(turn, Work::train, std::move(train), job::JobClass::train);
@@ -88,8 +88,8 @@ void Gossip::on_trained(job::Turn& turn, Result<job::JobDone> done, Duration ela
         step_.trained = model_;
     }
     if (contract_.sends == Sends::prepared) {
-        if (auto arithmetic = setup_.algorithm->prepare(step_.view(setup_.self))) {
-            step_.outgoing = tensor::Model::promise(setup_.layout);
+        if (auto arithmetic = setup_->algorithm->prepare(step_.view(self_))) {
+            step_.outgoing = tensor::Model::promise(setup_->layout);
             job::ComputeJob compute{arithmetic->name, std::move(arithmetic->run), {}, {}};
             compute.input.models = {model_, step_.trained};
             compute.input.models.insert(compute.input.models.end(), kept_.begin(), kept_.end());
@@ -128,14 +128,14 @@ void Gossip::own_part_done(job::Turn& turn) {
 
 void Gossip::send_outgoing(job::Turn& turn) {
     if (step_.out.empty()) return;
-    if (setup_.codec->traits().identity) {
+    if (setup_->codec->traits().identity) {
         step_.encoded = tensor::Payload::view_of(step_.outgoing);
-        return post_outgoing(turn, setup_.layout->byte_count());
+        return post_outgoing(turn, setup_->layout->byte_count());
     }
     step_.encoded = tensor::Payload::promise();
     job::EncodeJob encode;
     encode.model = step_.outgoing;
-    encode.codec = setup_.codec->traits().wire_id;
+    encode.codec = setup_->codec->traits().wire_id;
     encode.out = step_.encoded;
     start(turn, Work::encode, std::move(encode), job::JobClass::normal);
 }
@@ -151,11 +151,11 @@ void Gossip::on_encoded(job::Turn& turn, Result<job::JobDone> done) {
 void Gossip::post_outgoing(job::Turn& turn, std::uint64_t byte_count) {
     auto m = manifest(message::TransferKind::gossip_model, step_.number);
     m.byte_count = byte_count;
-    m.codec = setup_.codec->traits().wire_id;
+    m.codec = setup_->codec->traits().wire_id;
     m.sample_count = step_.sample_count;
     m.loss = step_.loss;
     if (!step_.averaging) {
-        m.payload = setup_.algorithm->payload(step_.view(setup_.self), state_);
+        m.payload = setup_->algorithm->payload(step_.view(self_), state_);
         if (m.payload.size() > kPayloadBytesMax) {
             turn.notice(
                 message::Warning{{ErrorCode::kFrameTooLarge,
@@ -235,10 +235,10 @@ void Gossip::start_mix(job::Turn& turn) {
             {a.from, a.manifest.sample_count, a.manifest.loss, std::move(a.manifest.payload)});
         mix.inputs.push_back({a.from, std::move(a.payload), a.manifest.codec, 0});
     }
-    auto view = step_.view(setup_.self);
-    auto weights = setup_.algorithm->Algorithm::weights(view, step_.heard, state_);
+    auto view = step_.view(self_);
+    auto weights = setup_->algorithm->Algorithm::weights(view, step_.heard, state_);
     if (!step_.averaging) {
-        auto wish = setup_.algorithm->weights(view, step_.heard, state_);
+        auto wish = setup_->algorithm->weights(view, step_.heard, state_);
         if (sound(wish, step_.heard.size())) {
             weights = std::move(wish);
         } else {
@@ -254,9 +254,9 @@ void Gossip::start_mix(job::Turn& turn) {
     }
     for (std::size_t i = 0; i < mix.inputs.size(); ++i) mix.inputs[i].weight = weights.heard[i];
     mix.self = step_.outgoing;
-    mix.self_id = setup_.self;
+    mix.self_id = self_;
     mix.self_weight = weights.self;
-    step_.mixed = mix.out = tensor::Model::promise(setup_.layout);
+    step_.mixed = mix.out = tensor::Model::promise(setup_->layout);
     start(turn, Work::mix, std::move(mix), job::JobClass::urgent);
 }
 
@@ -282,17 +282,16 @@ void Gossip::on_mixed(job::Turn& turn, Result<job::JobDone> done) {
 
 void Gossip::combine(job::Turn& turn) {
     std::optional<Arithmetic> arithmetic;
-    if (!step_.averaging)
-        arithmetic = setup_.algorithm->combine(step_.view(setup_.self), step_.heard);
+    if (!step_.averaging) arithmetic = setup_->algorithm->combine(step_.view(self_), step_.heard);
     if (!arithmetic) return finish_step(turn, step_.mixed);
     job::ComputeJob compute{arithmetic->name, std::move(arithmetic->run), {}, {}};
     compute.input.models = {model_, step_.trained, step_.mixed};
     compute.input.models.insert(compute.input.models.end(), kept_.begin(), kept_.end());
     compute.input.state = state_;
-    step_.next = tensor::Model::promise(setup_.layout);
+    step_.next = tensor::Model::promise(setup_->layout);
     step_.kept.clear();
     for (unsigned i = 0; i < contract_.kept_models; ++i)
-        step_.kept.push_back(tensor::Model::promise(setup_.layout));
+        step_.kept.push_back(tensor::Model::promise(setup_->layout));
     compute.out_models = {step_.next};
     compute.out_models.insert(compute.out_models.end(), step_.kept.begin(), step_.kept.end());
     compute.finite = true;
@@ -313,7 +312,7 @@ void Gossip::on_combined(job::Turn& turn, Result<job::JobDone> done) {
 // What our own part of a step could not do: told once, and again after it went well in between.
 void Gossip::went_wrong(job::Turn& turn, Work work, Error error, const char* instead) {
     if (!failing_.insert(work).second) return;
-    error.what = "this peer, " + setup_.self.short_string() + ", at step " +
+    error.what = "this peer, " + self_.short_string() + ", at step " +
                  std::to_string(step_.number) + ": " + error.what + "; " + instead;
     turn.notice(message::Warning{std::move(error)});
 }

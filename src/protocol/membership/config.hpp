@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,6 +45,9 @@ struct MembershipConfig {
     // stays small among a hundred thousand.
     bool local_view = false;
 };
+
+// Shared by the nodes of a simulation that have the same.
+using MembershipConfigRef = std::shared_ptr<const MembershipConfig>;
 
 OptionTable membership_options();
 Result<MembershipConfig> membership_config(const OptionSource& source);

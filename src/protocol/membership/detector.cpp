@@ -1,37 +1,37 @@
 #include "protocol/membership/detector.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace gossamer::membership {
 
 void Estimate::add(Duration sample) {
-    if (!known_) {
-        known_ = true;
-        mean_ = sample;
+    if (!known()) {
+        mean_ = std::max(sample, Duration{1});
         deviation_ = sample / 2;
         return;
     }
     const Duration error = sample - mean_;
-    mean_ += error / 8;
+    mean_ = std::max(mean_ + error / 8, Duration{1});
     deviation_ += (std::max(error, -error) - deviation_) / 4;
 }
 
 void Detector::on_heartbeat(Instant now) {
     on_sign_of_life(now);
-    if (beat_seen_) gap_.add(now - last_beat_);
-    beat_seen_ = true;
+    if (!last_beat_.is_never()) gap_.add(now - last_beat_);
     last_beat_ = now;
 }
 
-void Detector::on_sent(std::uint64_t sequence, Instant now, bool busy) {
-    sent_[sequence % sent_.size()] = {sequence, now, busy};
+std::uint64_t Detector::on_sent(Instant now, bool busy) {
+    const auto sequence = ++sent_count_;
+    sent_[sequence % kRemembered] = busy ? Instant::never() : now;
+    return sequence;
 }
 
 void Detector::on_answer(std::uint64_t sequence, Instant now, bool busy) {
-    Sent& sent = sent_[sequence % sent_.size()];
-    if (sent.sequence != sequence || sent.busy || busy) return;
-    sent.busy = true;  // one sample each
-    round_trip_.add(now - sent.at);
+    if (busy || sequence > sent_count_ || sequence + kRemembered <= sent_count_) return;
+    const auto at = std::exchange(sent_[sequence % kRemembered], Instant::never());
+    if (!at.is_never()) round_trip_.add(now - at);  // one sample each
 }
 
 Duration Detector::limit(const Timings& t) const {

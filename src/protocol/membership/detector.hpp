@@ -19,23 +19,27 @@ namespace gossamer::membership {
 class Estimate {
 public:
     void add(Duration sample);
-    bool known() const { return known_; }
+    bool known() const { return mean_ > Duration{}; }
     Duration mean() const { return mean_; }
     Duration deviation() const { return deviation_; }
 
 private:
     Duration mean_{}, deviation_{};
-    bool known_ = false;
 };
 
 class Detector {
 public:
-    void reset(Instant now) { *this = Detector{}, heard_ = now; }
+    void reset(Instant now) {
+        const auto sent = sent_count_;  // numbers are not given twice
+        *this = Detector{};
+        heard_ = now, sent_count_ = sent;
+    }
     void on_sign_of_life(Instant now) { heard_ = std::max(heard_, now); }
     void on_heartbeat(Instant now);  // one of theirs came
 
-    // Ours went out; its answer gives a round trip, unless bulk was on the link at either moment.
-    void on_sent(std::uint64_t sequence, Instant now, bool busy);
+    // Ours goes out, with the number that this gives; its answer gives a round trip, unless bulk was
+    // on the link at either moment, or kRemembered others went out meanwhile.
+    std::uint64_t on_sent(Instant now, bool busy);
     void on_answer(std::uint64_t sequence, Instant now, bool busy);
 
     Instant heard() const { return heard_; }
@@ -43,16 +47,15 @@ public:
     Instant suspect_at(const Timings& t) const { return heard_ + limit(t); }
     const Estimate& round_trip() const { return round_trip_; }
 
+    static constexpr std::size_t kRemembered = 4;
+
 private:
-    struct Sent {
-        std::uint64_t sequence = 0;
-        Instant at;
-        bool busy = true;
-    };
-    Instant heard_{}, last_beat_{};
-    bool beat_seen_ = false;
+    static constexpr std::array<Instant, kRemembered> kNone{Instant::never(), Instant::never(),
+                                                            Instant::never(), Instant::never()};
+    Instant heard_{}, last_beat_ = Instant::never();
     Estimate gap_, round_trip_;
-    std::array<Sent, 8> sent_{};
+    std::array<Instant, kRemembered> sent_ = kNone;  // never: of no use
+    std::uint64_t sent_count_ = 0;
 };
 
 }  // namespace gossamer::membership

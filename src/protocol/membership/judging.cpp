@@ -14,38 +14,40 @@ std::string in_seconds(Duration d) {
 
 void Membership::suspect_silent(job::Turn& turn) {
     Instant next = Instant::never();
-    for (auto& [id, member] : members_) {
-        if (member.record.state != MemberState::alive || !member.judged) continue;
-        const Instant limit = member.detector.suspect_at(times_);
+    for (auto& entry : members_) {
+        const auto& member = entry.second;
+        if (member.state != MemberState::alive || !member.judged) continue;
+        const Instant limit = member.detector.suspect_at(times());
         if (limit > turn.now) {
             next = std::min(next, limit);
             continue;
         }
-        suspect(turn, member,
+        suspect(turn, entry,
                 (member.linked ? "no sign of life for " : "no link, and not heard for ") +
                     in_seconds(turn.now - member.detector.heard()) + " (limit " +
-                    in_seconds(member.detector.limit(times_)) + ")",
-                times_.suspicion);
+                    in_seconds(member.detector.limit(times())) + ")",
+                times().suspicion);
     }
     at(Timer::suspect) = next;
 }
 
-void Membership::suspect(job::Turn& turn, Member& member, std::string reason, Duration patience) {
-    change(turn, member, MemberState::suspect, std::move(reason), PeerId{});
-    member.bury_at = turn.now + patience;
-    arm(Timer::bury, member.bury_at);
+void Membership::suspect(job::Turn& turn, Entry& entry, Reason reason, Duration patience) {
+    change(turn, entry, MemberState::suspect, std::move(reason), 0);
+    entry.second.bury_at = turn.now + patience;
+    arm(Timer::bury, entry.second.bury_at);
 }
 
 void Membership::bury_overdue(job::Turn& turn) {
     Instant next = Instant::never();
-    for (auto& [id, member] : members_) {
-        if (member.record.state != MemberState::suspect) continue;
+    for (auto& entry : members_) {
+        auto& [id, member] = entry;
+        if (member.state != MemberState::suspect) continue;
         if (member.bury_at > turn.now) {
             next = std::min(next, member.bury_at);
             continue;
         }
-        change(turn, member, MemberState::dead, "suspected for too long: " + member.reason,
-               PeerId{});
+        change(turn, entry, MemberState::dead, "suspected for too long: " + member.reason.text(),
+               0);
         if (member.linked) turn.close(id, "held dead");
     }
     at(Timer::bury) = next;
@@ -59,12 +61,12 @@ void Membership::doubt(Instant now, bool forget_rhythm) {
             member.detector.reset(now);
         else
             member.detector.on_sign_of_life(now);
-        if (member.record.state == MemberState::suspect)
-            member.bury_at = now + times_.limit_cap + times_.suspicion;
+        if (member.state == MemberState::suspect)
+            member.bury_at = now + times().limit_cap + times().suspicion;
     }
     // The timers may now be early; they look again when they fire.
-    if (!at(Timer::suspect).is_never()) at(Timer::suspect) = now + times_.limit_floor;
-    if (!at(Timer::bury).is_never()) at(Timer::bury) = now + times_.limit_cap + times_.suspicion;
+    if (!at(Timer::suspect).is_never()) at(Timer::suspect) = now + times().limit_floor;
+    if (!at(Timer::bury).is_never()) at(Timer::bury) = now + times().limit_cap + times().suspicion;
 }
 
 }  // namespace gossamer::membership

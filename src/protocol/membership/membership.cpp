@@ -4,27 +4,29 @@
 
 namespace gossamer::membership {
 
-Membership::Membership(MembershipConfig config, MemberRecord self, std::uint64_t boot_epoch,
+Membership::Membership(MembershipConfigRef config, MemberRecord self, std::uint64_t boot_epoch,
                        std::vector<MemberRecord> known)
-    : config_(std::move(config)), times_(timings(config_.profile)), self_(std::move(self)) {
+    : config_(std::move(config)), self_(std::move(self)) {
     timers_.fill(Instant::never());
     self_.state = MemberState::alive;
     self_.incarnation = boot_epoch << kEpochShift;
-    versions_[next_version_] = self_.id;
-    self_version_ = next_version_++;
     for (MemberRecord& record : known) {
         if (record.id == self_.id || members_.size() >= kMembersMax) continue;
-        Member& member = members_[record.id];
-        member.record = std::move(record);
+        Entry& entry = *members_.try_emplace(record.id).first;
+        Member& member = entry.second;
+        member.role = record.role;
+        member.state = record.state;
+        member.incarnation = record.incarnation;
+        member.addresses = std::move(record.addresses);
         member.reason = "from the peer book";
         member.judged = true;
-        touch(member, PeerId{});
+        touch(entry, 0);
     }
-    for (const Seed& seed : config_.seeds) {
+    for (const Seed& seed : config_->seeds) {
         const auto& own = self_.addresses;
         if (std::find(own.begin(), own.end(), seed.address) != own.end()) continue;
         if (seed.expected && *seed.expected == self_.id) continue;
-        seeds_.push_back({seed, std::nullopt, {}, {}});
+        seeds_.push_back({&seed, std::nullopt, {}, {}});
     }
 }
 
@@ -32,54 +34,54 @@ void Membership::on_start(job::Turn& turn) {
     for (auto& [id, member] : members_) {
         member.detector.reset(turn.now);
         member.dial.next = turn.now;
-        changes_.push_back({id, member.record.state});
-        if (member.record.state == MemberState::suspect) {
-            member.bury_at = turn.now + times_.limit_cap;
+        changes_.push_back({id, member.state});
+        if (member.state == MemberState::suspect) {
+            member.bury_at = turn.now + times().limit_cap;
             arm(Timer::bury, member.bury_at);
         }
     }
     for (SeedState& seed : seeds_) seed.dial.next = seed.since = turn.now;
     arm(Timer::dial, turn.now);
-    arm(Timer::beat, turn.now + times_.heartbeat_every);
-    arm(Timer::suspect, turn.now + times_.limit_cap);
-    if (!seeds_.empty()) arm(Timer::tell, turn.now + times_.limit_cap);
+    arm(Timer::beat, turn.now + times().heartbeat_every);
+    arm(Timer::suspect, turn.now + times().limit_cap);
+    if (!seeds_.empty()) arm(Timer::tell, turn.now + times().limit_cap);
     dial_due(turn);
 }
 
 void Membership::on_heartbeat(job::Turn& turn, const PeerId& from,
-                              const message::Heartbeat& heartbeat) {
-    Member* member = find(from);
-    if (stopped_ || !member || !member->linked) return;
-    member->detector.on_heartbeat(turn.now);
-    member->progress = heartbeat.progress;
-    hear_directly(turn, from, heartbeat.incarnation);
+                              const message::Heartbeat& heartbeat, const message::Progress& own) {
+    Entry* entry = find(from);
+    if (stopped_ || !entry || !entry->second.linked) return;
+    Member& member = entry->second;
+    member.detector.on_heartbeat(turn.now);
+    hear_directly(turn, *entry, heartbeat.incarnation);
     learn(turn, from, heartbeat.news);
     message::HeartbeatReply reply{heartbeat.sequence, self_.incarnation,
-                                  heartbeat.busy || member->busy, progress_, news_for(*member)};
+                                  heartbeat.busy || member.busy, own, news_for(*entry)};
     turn.send(from, std::move(reply));
 }
 
 void Membership::on_reply(job::Turn& turn, const PeerId& from,
                           const message::HeartbeatReply& reply) {
-    Member* member = find(from);
-    if (stopped_ || !member || !member->linked) return;
-    member->detector.on_sign_of_life(turn.now);
-    member->detector.on_answer(reply.sequence, turn.now, reply.busy || member->busy);
-    member->progress = reply.progress;
-    hear_directly(turn, from, reply.incarnation);
+    Entry* entry = find(from);
+    if (stopped_ || !entry || !entry->second.linked) return;
+    Member& member = entry->second;
+    member.detector.on_sign_of_life(turn.now);
+    member.detector.on_answer(reply.sequence, turn.now, reply.busy || member.busy);
+    hear_directly(turn, *entry, reply.incarnation);
     learn(turn, from, reply.news);
 }
 
 void Membership::on_leave(job::Turn& turn, const PeerId& from, const message::Leave& leave) {
-    Member* member = find(from);
-    if (stopped_ || !member || leave.incarnation < member->record.incarnation) return;
-    if (member->record.state == MemberState::left || !may_tell(turn, from)) return;
-    member->record.incarnation = leave.incarnation;
-    change(turn, *member, MemberState::left, "it left: " + leave.reason, PeerId{});
+    Entry* entry = find(from);
+    if (stopped_ || !entry || leave.incarnation < entry->second.incarnation) return;
+    if (entry->second.state == MemberState::left || !may_tell(turn, from)) return;
+    entry->second.incarnation = leave.incarnation;
+    change(turn, *entry, MemberState::left, "it left: " + leave.reason, 0);
 }
 
 void Membership::on_sign_of_life(Instant now, const PeerId& from) {
-    if (Member* member = find(from); member && member->linked)
+    if (Member* member = members_.get(from); member && member->linked)
         member->detector.on_sign_of_life(now);
 }
 
@@ -92,12 +94,12 @@ void Membership::on_resume(job::Turn& turn, Duration) {
     arm(Timer::beat, turn.now);
 }
 
-void Membership::on_deadline(job::Turn& turn) {
+void Membership::on_deadline(job::Turn& turn, const message::Progress& own) {
     if (stopped_) return;
     if (turn.now - next_deadline() > kLate) doubt(turn.now, false);
     if (at(Timer::suspect) <= turn.now) suspect_silent(turn);
     if (at(Timer::bury) <= turn.now) bury_overdue(turn);
-    if (at(Timer::beat) <= turn.now) beat_all(turn);
+    if (at(Timer::beat) <= turn.now) beat_all(turn, own);
     if (at(Timer::dial) <= turn.now) dial_due(turn);
     if (at(Timer::tell) <= turn.now) tell_waiting(turn);
 }
@@ -114,45 +116,43 @@ void Membership::on_stop(job::Turn& turn, const std::string& reason) {
 }
 
 void Membership::block(job::Turn& turn, const PeerId& peer, const Error& why) {
-    Member* member = find(peer);
+    Member* member = members_.get(peer);
     if (!member) return;
     member->dial.blocked = true;
     member->judged = false;  // without a link by our own will
-    member->dial.last = why;
+    member->dial.attempt.made().last = why;
     if (member->linked) turn.close(peer, why.what);
 }
 
-void Membership::on_progress(const PeerId& from, const message::Progress& progress) {
-    if (Member* member = find(from)) member->progress = progress;
-}
-
 void Membership::set_busy(const PeerId& peer, bool busy) {
-    if (Member* member = find(peer)) member->busy = busy;
+    if (Member* member = members_.get(peer)) member->busy = busy;
 }
 
-void Membership::want(job::Turn& turn, const std::vector<PeerId>& peers) {
-    wanted_ = {peers.begin(), peers.end()};
+void Membership::want(job::Turn& turn, std::vector<PeerId> peers) {
+    wanted_ = std::move(peers);
+    std::ranges::sort(wanted_);
+    for (auto& [id, member] : members_) member.wanted = std::ranges::binary_search(wanted_, id);
     arm(Timer::dial, turn.now);
 }
 
-void Membership::beat_all(job::Turn& turn) {
+void Membership::beat_all(job::Turn& turn, const message::Progress& own) {
     last_beat_ = turn.now;
-    at(Timer::beat) = turn.now + jittered(turn, times_.heartbeat_every, 0.1);
-    for (auto& [id, member] : members_)
-        if (member.linked) beat(turn, member);
+    at(Timer::beat) = turn.now + jittered(turn, times().heartbeat_every, 0.1);
+    for (auto& entry : members_)
+        if (entry.second.linked) beat(turn, entry, own);
 }
 
-void Membership::beat(job::Turn& turn, Member& member) {
-    const std::uint64_t sequence = ++member.sequence;
-    member.detector.on_sent(sequence, turn.now, member.busy);
-    turn.send(member.record.id, message::Heartbeat{sequence, self_.incarnation, member.busy,
-                                                   progress_, news_for(member)});
+void Membership::beat(job::Turn& turn, Entry& entry, const message::Progress& own) {
+    auto& [id, member] = entry;
+    const auto sequence = member.detector.on_sent(turn.now, member.busy);
+    turn.send(id,
+              message::Heartbeat{sequence, self_.incarnation, member.busy, own, news_for(entry)});
     if (has_news_for(member)) soon(turn);
 }
 
 // Not more often than five times an interval: a storm of changes must not become one of messages.
 void Membership::soon(job::Turn& turn) {
-    arm(Timer::beat, std::max(turn.now, last_beat_ + times_.heartbeat_every / 5));
+    arm(Timer::beat, std::max(turn.now, last_beat_ + times().heartbeat_every / 5));
 }
 
 Duration Membership::jittered(job::Turn& turn, Duration d, double part) {
@@ -161,17 +161,17 @@ Duration Membership::jittered(job::Turn& turn, Duration d, double part) {
         static_cast<std::int64_t>(static_cast<double>(d.count()) * (1 - part * rng.uniform()))};
 }
 
-Membership::Member* Membership::find(const PeerId& peer) {
+Membership::Entry* Membership::find(const PeerId& peer) {
     auto found = members_.find(peer);
-    return found == members_.end() ? nullptr : &found->second;
+    return found == members_.end() ? nullptr : &*found;
 }
-const Membership::Member* Membership::find(const PeerId& peer) const {
+const Membership::Entry* Membership::find(const PeerId& peer) const {
     auto found = members_.find(peer);
-    return found == members_.end() ? nullptr : &found->second;
+    return found == members_.end() ? nullptr : &*found;
 }
 
 bool Membership::linked(const PeerId& peer) const {
-    const Member* member = find(peer);
+    const Member* member = members_.get(peer);
     return member && member->linked;
 }
 
@@ -183,32 +183,34 @@ std::vector<PeerId> Membership::linked_peers() const {
 }
 
 MemberState Membership::state_of(const PeerId& peer) const {
-    const Member* member = find(peer);
-    return member ? member->record.state : MemberState::dead;
+    const Member* member = members_.get(peer);
+    return member ? member->state : MemberState::dead;
 }
 
 std::optional<Role> Membership::role_of(const PeerId& peer) const {
-    const Member* member = find(peer);
-    return member ? std::optional(member->record.role) : std::nullopt;
+    const Member* member = members_.get(peer);
+    return member ? std::optional(member->role) : std::nullopt;
 }
 
 bool Membership::out_of_reach(const PeerId& peer) const {
-    const Member* member = find(peer);
-    return member && !member->linked && (!wants_link(*member) || member->dial.failures >= 3);
+    const Member* member = members_.get(peer);
+    return member && !member->linked && (!wants_link(*member) || member->dial.failures() >= 3);
 }
 
 Duration Membership::patient_round_trip(const PeerId& peer) const {
-    const Member* member = find(peer);
-    if (!member || !member->detector.round_trip().known()) return times_.round_trip_guess;
+    const Member* member = members_.get(peer);
+    if (!member || !member->detector.round_trip().known()) return times().round_trip_guess;
     const Estimate& trip = member->detector.round_trip();
     return trip.mean() + 4 * trip.deviation();
 }
 
 std::vector<View> Membership::views() const {
     std::vector<View> views;
-    for (const auto& [id, member] : members_)
-        views.push_back({member.record, member.linked, member.detector.round_trip().mean(),
-                         member.detector.heard(), member.progress, member.reason});
+    for (const auto& entry : members_) {
+        const auto& member = entry.second;
+        views.push_back({record_of(entry), member.linked, member.detector.round_trip().mean(),
+                         member.detector.heard(), member.reason.text()});
+    }
     return views;
 }
 
@@ -219,18 +221,19 @@ Digest128 Membership::digest() const {
         out.put(record.role);
         out.put(record.state);
         out.put(record.incarnation);
-        for (const std::string& address : record.addresses) out.put_text(address);
+        for (const auto address : record.addresses) out.put_text(address);
     };
     put(self_);
-    for (const auto& [id, member] : members_) {
-        put(member.record);
+    for (const auto& entry : members_) {
+        const auto& member = entry.second;
+        put(record_of(entry));
         out.put(member.linked);
         out.put(member.judged);
         out.put(member.told);
         out.put(member.version);
         out.put(member.detector.heard().ns);
         out.put(member.bury_at.ns);
-        out.put(member.dial.failures);
+        out.put(member.dial.failures());
         out.put(member.dial.next.ns);
     }
     for (Instant timer : timers_) out.put(timer.ns);

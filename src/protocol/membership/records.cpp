@@ -34,47 +34,53 @@ void Membership::learn(job::Turn& turn, const PeerId& from, const std::vector<Me
         if (!sensible(record, turn.wall)) continue;
         if (record.id == self_.id)
             hear_about_self(turn, from, record);
-        else if (!config_.local_view || record.id == from || record.role == Role::aggregator ||
+        else if (!local_view() || record.id == from || record.role == Role::aggregator ||
                  members_.contains(record.id))
             learn_one(turn, from, record);
     }
 }
 
 void Membership::learn_one(job::Turn& turn, const PeerId& from, const MemberRecord& record) {
-    Member* member = find(record.id);
-    if (!member) {
+    Entry* entry = find(record.id);
+    if (!entry) {
         if (!may_tell(turn, from)) return;
-        const std::string how = "heard of from " + from.short_string();
-        member = meet(turn, record.id, record.role, record.state, how);
-        if (!member) return;
-        member->record = record;
-        member->teller = from;
-        arm(Timer::dial, member->dial.next);
+        entry = meet(turn, record.id, record.role, record.state,
+                     "heard of from " + from.short_string());
+        if (!entry) return;
+        Member& fresh = entry->second;
+        fresh.incarnation = record.incarnation;
+        fresh.addresses = record.addresses;
+        fresh.teller = from.prefix();
+        arm(Timer::dial, fresh.dial.next);
         if (record.state == MemberState::suspect) {
-            member->bury_at = turn.now + times_.suspicion;
-            arm(Timer::bury, member->bury_at);
+            fresh.bury_at = turn.now + times().suspicion;
+            arm(Timer::bury, fresh.bury_at);
         }
         return;
     }
-    MemberRecord& known = member->record;
+    Member& known = entry->second;
     if (record.incarnation < known.incarnation) return;
     const bool newer = record.incarnation > known.incarnation;
     const bool own_words = from == record.id;
     if (!record.addresses.empty() && record.addresses != known.addresses &&
         (newer || own_words || known.addresses.empty()) && may_tell(turn, from)) {
         known.addresses = record.addresses;
-        touch(*member, from);
-        if (wants_link(*member)) arm(Timer::dial, std::max(member->dial.next, turn.now));
+        if (known.found) {
+            for (const auto address : known.addresses) std::erase(known.found->at, address);
+            if (known.found->at.empty() && known.found->next == 0) known.found.reset();
+        }
+        touch(*entry, from.prefix());
+        if (wants_link(known)) arm(Timer::dial, std::max(known.dial.next, turn.now));
     }
     if (own_words) return;  // its incarnation came with the message; it is alive, evidently
     if (!newer && record.state <= known.state) return;
     if (!may_tell(turn, from)) return;
 
-    const bool heard = member->linked && known.state == MemberState::alive &&
-                       turn.now < member->detector.suspect_at(times_);
+    const bool heard = known.linked && known.state == MemberState::alive &&
+                       turn.now < known.detector.suspect_at(times());
     if (record.state != MemberState::alive && heard) {
-        member->accused = true;
-        member->accused_state = record.state;
+        known.accused = true;
+        known.accused_state = record.state;
         soon(turn);
         return;
     }
@@ -82,20 +88,20 @@ void Membership::learn_one(job::Turn& turn, const PeerId& from, const MemberReco
     const std::string teller = from.short_string();
     switch (record.state) {
         case MemberState::alive:
-            member->judged = member->linked;
-            if (known.state == MemberState::alive) touch(*member, from);
-            change(turn, *member, MemberState::alive, teller + " says it is back", from);
+            known.judged = known.linked;
+            if (known.state == MemberState::alive) touch(*entry, from.prefix());
+            change(turn, *entry, MemberState::alive, teller + " says it is back", from.prefix());
             return;
         case MemberState::suspect:
         case MemberState::dead:
-            if (known.state == MemberState::suspect) return touch(*member, from);
+            if (known.state == MemberState::suspect) return touch(*entry, from.prefix());
             if (!newer && known.state > MemberState::suspect) return;
-            suspect(turn, *member,
+            suspect(turn, *entry,
                     teller + " says it is " + std::string(message::to_string(record.state)),
-                    times_.suspicion);
+                    times().suspicion);
             return;
         case MemberState::left:
-            change(turn, *member, MemberState::left, teller + " says it left", from);
+            change(turn, *entry, MemberState::left, teller + " says it left", from.prefix());
             return;
     }
 }
@@ -105,82 +111,88 @@ void Membership::hear_about_self(job::Turn& turn, const PeerId& from, const Memb
     if (record.incarnation < self_.incarnation) return;
     if (record.incarnation == self_.incarnation && !against) return;
     self_.incarnation = record.incarnation + 1;
-    versions_.erase(self_version_);
     self_version_ = next_version_++;
-    versions_[self_version_] = self_.id;
     if (against)
         turn.notice(message::MemberChanged{self_.id, record.state, MemberState::alive,
                                            "refuted what " + from.short_string() + " said"});
     soon(turn);
 }
 
-void Membership::hear_directly(job::Turn& turn, const PeerId& from, std::uint64_t incarnation) {
-    Member* member = find(from);
-    MemberRecord& known = member->record;
+void Membership::hear_directly(job::Turn& turn, Entry& from, std::uint64_t incarnation) {
+    Member& known = from.second;
     if (incarnation >= kIncarnationMax) return;
-    if (incarnation > known.incarnation && !may_tell(turn, from)) return;
+    if (incarnation > known.incarnation && !may_tell(turn, from.first)) return;
     if (incarnation > known.incarnation) {
         known.incarnation = incarnation;
-        member->judged = true;
-        member->accused = false;
-        if (known.state == MemberState::alive) return touch(*member, PeerId{});
+        known.judged = true;
+        known.accused = false;
+        if (known.state == MemberState::alive) return touch(from, 0);
         const bool gone = known.state >= MemberState::dead;
-        change(turn, *member, MemberState::alive, gone ? "it is back" : "heard again", PeerId{});
+        change(turn, from, MemberState::alive, gone ? "it is back" : "heard again", 0);
         return;
     }
     if (incarnation == known.incarnation && known.state == MemberState::suspect)
-        change(turn, *member, MemberState::alive, "heard again", PeerId{});
+        change(turn, from, MemberState::alive, "heard again", 0);
     if (incarnation < known.incarnation || known.state != MemberState::alive) {
-        member->accused = true;  // so that it can rise above what is known of it
-        member->accused_state = known.state;
+        known.accused = true;  // so that it can rise above what is known of it
+        known.accused_state = known.state;
         soon(turn);
     }
 }
 
-std::vector<MemberRecord> Membership::news_for(Member& member) {
+MemberRecord Membership::record_of(const Entry& entry) const {
+    const auto& [id, member] = entry;
+    return {id, member.role, member.state, member.incarnation, member.addresses};
+}
+
+std::vector<MemberRecord> Membership::news_for(Entry& entry) {
+    auto& [id, member] = entry;
     std::vector<MemberRecord> news;
     if (member.accused) {
-        news.push_back(member.record);
+        news.push_back(record_of(entry));
         news.back().state = member.accused_state;
         member.accused = false;
     }
-    if (config_.local_view) {
+    if (local_view()) {
         if (member.told < self_version_) news.push_back(self_);
         member.told = next_version_ - 1;
         return news;
     }
-    auto at = versions_.upper_bound(member.told);
-    for (; at != versions_.end() && news.size() < kNewsMax; ++at) {
-        member.told = at->first;
-        if (at->second == self_.id) {
+    if (!has_news_for(member)) return news;
+    std::vector<std::pair<std::uint64_t, const Entry*>> changed;  // null: our own record
+    if (self_version_ > member.told) changed.emplace_back(self_version_, nullptr);
+    for (const auto& other : members_)
+        if (other.second.version > member.told) changed.emplace_back(other.second.version, &other);
+    std::ranges::sort(changed);
+    for (const auto& [version, other] : changed) {
+        if (news.size() >= kNewsMax) return news;
+        member.told = version;
+        if (!other)
             news.push_back(self_);
-            continue;
-        }
-        const Member& other = members_.at(at->second);
-        if (&other == &member || other.teller == member.record.id) continue;
-        if (other.record.incarnation == 0) continue;  // linked, but not heard yet
-        news.push_back(other.record);
+        else if (other != &entry && other->second.teller != id.prefix() &&
+                 other->second.incarnation != 0)  // else linked, but not heard yet
+            news.push_back(record_of(*other));
     }
+    member.told = next_version_ - 1;
     return news;
 }
 
 bool Membership::has_news_for(const Member& member) const {
-    if (config_.local_view) return member.accused || member.told < self_version_;
-    return member.accused || versions_.upper_bound(member.told) != versions_.end();
+    if (local_view()) return member.accused || member.told < self_version_;
+    return member.accused || member.told < next_version_ - 1;
 }
 
 // Everything a member says that changes a record here costs it one of its budget. No honest member
-// has more to tell: a whole table at once, then what happens.
+// has more to tell: a whole table at once, then what happens. The budget is kept as the time at
+// which it will be full again; each change moves that on.
 bool Membership::may_tell(job::Turn& turn, const PeerId& teller) {
-    Member* member = find(teller);
+    Member* member = members_.get(teller);
     if (!member) return true;
-    const double intervals =
-        seconds(turn.now - member->budget_time) / seconds(times_.heartbeat_every);
-    member->budget = std::min(kBudgetMax, member->budget + intervals * kBudgetRefill);
-    member->budget_time = turn.now;
-    if (member->budget >= 1) {
-        member->budget -= 1;
-        if (member->budget > kBudgetMax / 2) member->overdrawn = false;
+    const Duration one = times().heartbeat_every / kBudgetRefill;
+    const Instant full = std::max(member->budget_full, turn.now) + one;
+    if (full <= turn.now + one * kBudgetMax) {
+        member->budget_full = full;
+        if (full < turn.now + one * (kBudgetMax / 2)) member->overdrawn = false;
         return true;
     }
     if (!std::exchange(member->overdrawn, true))
@@ -198,17 +210,16 @@ void Membership::make_room() {
     for (auto it = members_.begin(); it != members_.end(); ++it) {
         const Member& member = it->second;
         if (member.linked || member.met) continue;
-        if (least == members_.end() || member.record.state > least->second.record.state) least = it;
+        if (least == members_.end() || member.state > least->second.state) least = it;
     }
     if (least == members_.end()) return;
-    if (least->second.record.state < MemberState::dead)
+    if (least->second.state < MemberState::dead)
         changes_.push_back({least->first, MemberState::dead});
-    versions_.erase(least->second.version);
     members_.erase(least);
 }
 
-Membership::Member* Membership::meet(job::Turn& turn, const PeerId& id, Role role,
-                                     MemberState state, std::string how) {
+Membership::Entry* Membership::meet(job::Turn& turn, const PeerId& id, Role role, MemberState state,
+                                    Reason how) {
     if (members_.size() >= places()) {
         if (!full_warned_)
             turn.notice(message::Warning{
@@ -218,42 +229,42 @@ Membership::Member* Membership::meet(job::Turn& turn, const PeerId& id, Role rol
         full_warned_ = true;
         return nullptr;
     }
-    Member& member = members_[id];
-    member.record.id = id;
-    member.record.role = role;
-    member.record.state = state;
-    member.reason = how;
+    Entry& entry = *members_.try_emplace(id).first;
+    Member& member = entry.second;
+    member.role = role;
+    member.state = state;
+    member.wanted = std::ranges::binary_search(wanted_, id);
+    member.reason = std::move(how);
     member.detector.reset(turn.now);
     const bool they_may_dial = !self_.addresses.empty() && id < self_.id;
-    member.dial.next = they_may_dial ? turn.now + times_.dial_stagger : turn.now;
-    touch(member, PeerId{});
-    if (state >= MemberState::dead) return &member;  // remembered so that nobody raises it
+    member.dial.next = they_may_dial ? turn.now + times().dial_stagger : turn.now;
+    touch(entry, 0);
+    if (state >= MemberState::dead) return &entry;  // remembered so that nobody raises it
     changes_.push_back({id, state});
-    turn.notice(message::MemberChanged{id, state, state, std::move(how)});
-    if (!config_.local_view) soon(turn);
-    return &member;
+    turn.notice(message::MemberChanged{id, state, state, member.reason.text()});
+    if (!local_view()) soon(turn);
+    return &entry;
 }
 
-void Membership::change(job::Turn& turn, Member& member, MemberState to, std::string reason,
-                        const PeerId& teller) {
-    const MemberState from = member.record.state;
+void Membership::change(job::Turn& turn, Entry& entry, MemberState to, Reason reason,
+                        std::uint64_t teller) {
+    auto& [id, member] = entry;
+    const MemberState from = member.state;
     if (from == to) return;
-    member.record.state = to;
+    member.state = to;
     member.reason = std::move(reason);
     member.bury_at = Instant::never();
     if (to == MemberState::alive && member.judged)
-        arm(Timer::suspect, member.detector.suspect_at(times_));
-    touch(member, teller);
-    changes_.push_back({member.record.id, to});
-    turn.notice(message::MemberChanged{member.record.id, from, to, member.reason});
-    if (!config_.local_view) soon(turn);
+        arm(Timer::suspect, member.detector.suspect_at(times()));
+    touch(entry, teller);
+    changes_.push_back({id, to});
+    turn.notice(message::MemberChanged{id, from, to, member.reason.text()});
+    if (!local_view()) soon(turn);
 }
 
-void Membership::touch(Member& member, const PeerId& teller) {
-    versions_.erase(member.version);
-    member.version = next_version_++;
-    versions_[member.version] = member.record.id;
-    member.teller = teller;
+void Membership::touch(Entry& entry, std::uint64_t teller) {
+    entry.second.version = next_version_++;
+    entry.second.teller = teller;
 }
 
 }  // namespace gossamer::membership

@@ -20,20 +20,18 @@ namespace gossamer::node {
 struct NodeSetup {
     message::MemberRecord self;    // id, role, addresses it can be dialled at (host:port)
     std::uint64_t boot_epoch = 1;  // larger than in every earlier life, and already on disk
-    membership::MembershipConfig membership;
+    membership::MembershipConfigRef membership;
     std::vector<message::MemberRecord> known;  // the peer book
-    job::RunConfig run;
-    tensor::LayoutRef layout;
-    Digest128 settings;              // SharedSettings::digest()
-    SettingLines setting_lines;      // SharedSettings::lines()
+    RunIdentityRef run;
     std::uint64_t sample_count = 0;  // of the local training data
 };
 
 // A peer that gossips with other peers. REQUIRES self.role == peer.
-std::unique_ptr<Node> make_gossip_peer(NodeSetup setup, gossip::GossipSetup core);
+std::unique_ptr<Node> make_gossip_peer(NodeSetup setup, gossip::GossipSetupRef core,
+                                       std::optional<job::Restored> restored);
 
 // A peer that trains for an aggregator. REQUIRES self.role == peer.
-std::unique_ptr<Node> make_federated_peer(NodeSetup setup, federated::ClientSetup core);
+std::unique_ptr<Node> make_federated_peer(NodeSetup setup, federated::ClientSetupRef core);
 
 // The aggregator. REQUIRES self.role == aggregator. `restored` is what the last checkpoint gave;
 // kCheckpointFormat when it is of another run, strategy, seed or layout.

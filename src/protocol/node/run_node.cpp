@@ -1,5 +1,6 @@
 #include "protocol/node/run_node.hpp"
 
+#include <algorithm>
 #include <limits>
 
 #include "gossamer/base/assert.hpp"
@@ -8,25 +9,15 @@ namespace gossamer::node {
 
 using message::MemberState;
 
-namespace {
-
-RunIdentity identity_of(const NodeSetup& setup) {
-    return {setup.run.name, setup.run.mode,      setup.layout,
-            setup.settings, setup.setting_lines, setup.sample_count};
-}
-
-}  // namespace
-
 RunNode::RunNode(NodeSetup setup, Core core)
-    : membership_(setup.membership, setup.self, setup.boot_epoch, setup.known),
-      slots_(identity_of(setup)),
+    : membership_(std::move(setup.membership), setup.self, setup.boot_epoch,
+                  std::move(setup.known)),
+      slots_(std::move(setup.run), setup.sample_count),
       core_(std::move(core)),
-      mode_(setup.run.mode),
       role_(setup.self.role) {}
 
 void RunNode::on_start(job::Turn& turn) {
     std::visit([&](auto& core) { core.on_start(turn); }, core_);
-    membership_.set_progress(progress());
     membership_.on_start(turn);
     settle(turn);
 }
@@ -34,20 +25,21 @@ void RunNode::on_start(job::Turn& turn) {
 void RunNode::on_message(job::Turn& turn, const PeerId& from, const message::Message& m) {
     membership_.on_sign_of_life(turn.now, from);
     if (auto* beat = std::get_if<message::Heartbeat>(&m)) {
-        membership_.on_heartbeat(turn, from, *beat);
-        pass_progress(turn, from, beat->progress);
+        membership_.on_heartbeat(turn, from, *beat, progress());
+        hear_progress(turn, from, beat->progress);
     } else if (auto* reply = std::get_if<message::HeartbeatReply>(&m)) {
         membership_.on_reply(turn, from, *reply);
-        pass_progress(turn, from, reply->progress);
+        hear_progress(turn, from, reply->progress);
     } else if (auto* leave = std::get_if<message::Leave>(&m)) {
         membership_.on_leave(turn, from, *leave);
     } else if (auto* join = std::get_if<message::Join>(&m)) {
-        take(turn, from, slots_.on_join(turn, from, *join));
+        if (auto* peer = peers_.get(from); peer && peer->linked)
+            take(turn, from, *peer, slots_.on_join(turn, from, peer->slot, *join));
     } else if (auto* answer = std::get_if<message::JoinReply>(&m)) {
-        take(turn, from, slots_.on_reply(from, *answer));
+        if (auto* peer = peers_.get(from); peer && peer->linked)
+            take(turn, from, *peer, slots_.on_reply(peer->slot, *answer));
     } else if (auto* progress = std::get_if<message::Progress>(&m)) {
-        membership_.on_progress(from, *progress);
-        pass_progress(turn, from, *progress);
+        hear_progress(turn, from, *progress);
     } else {
         pass_on(turn, from, m);
     }
@@ -55,56 +47,69 @@ void RunNode::on_message(job::Turn& turn, const PeerId& from, const message::Mes
 }
 
 void RunNode::pass_on(job::Turn& turn, const PeerId& from, const message::Message& m) {
-    if (stopping_ || !slots_.open(from)) return;
+    if (stopping_ || !open(from)) return;
     std::visit([&](auto& core) { core.on_message(turn, from, m); }, core_);
 }
 
-void RunNode::pass_progress(job::Turn& turn, const PeerId& from,
+bool RunNode::open(const PeerId& peer) const {
+    const auto* known = peers_.get(peer);
+    return known && known->slot.open;
+}
+
+void RunNode::hear_progress(job::Turn& turn, const PeerId& from,
                             const message::Progress& progress) {
-    if (stopping_ || !slots_.open(from) || progress.run != slots_.run()) return;
-    auto& last = progress_[from];
-    if (last == progress) return;
-    last = progress;
+    auto* peer = peers_.get(from);
+    if (!peer && !membership_.linked(from)) return;
+    if (!peer) peer = &peers_[from];  // of no concern here, but for people who look
+    const bool same = peer->told && peer->progress == progress;
+    peer->progress = progress;
+    if (same || stopping_ || !peer->slot.open || progress.run != slots_.run()) return;
+    peer->told = true;
     std::visit([&](auto& core) { core.on_progress(turn, from, progress); }, core_);
 }
 
-void RunNode::take(job::Turn& turn, const PeerId& peer, RunSlots::Outcome outcome) {
+void RunNode::take(job::Turn& turn, const PeerId& id, Peer& peer, RunSlots::Outcome outcome) {
     if (outcome.opened && !stopping_) {
-        joined_once_.insert(peer);
-        held_.erase(peer);
-        refused_.erase(peer);
-        progress_.erase(peer);
-        const auto& join = slots_.join_of(peer);
-        std::visit([&](auto& core) { core.on_joined(turn, peer, join); }, core_);
+        peer.joined_once = true;
+        hold(peer, false);
+        peer.refused.reset();
+        peer.told = false;
+        const auto join = slots_.join_of(peer.slot);
+        std::visit([&](auto& core) { core.on_joined(turn, id, join); }, core_);
     }
     if (outcome.refused) {
-        held_.erase(peer);
-        if (auto& told = refused_[peer]; told != outcome.refused->what) {
-            told = outcome.refused->what;
-            turn.notice(message::Warning{{outcome.refused->code,
-                                          "no common run with " + peer.short_string() + ": " + told,
-                                          outcome.refused->hint}});
+        hold(peer, false);
+        if (!peer.refused || *peer.refused != outcome.refused->what) {
+            peer.refused = outcome.refused->what;
+            turn.notice(message::Warning{
+                {outcome.refused->code,
+                 "no common run with " + id.short_string() + ": " + outcome.refused->what,
+                 outcome.refused->hint}});
         }
-        membership_.block(turn, peer, *outcome.refused);
+        membership_.block(turn, id, *outcome.refused);
     }
 }
 
 void RunNode::on_link(job::Turn& turn, const PeerId& peer, const job::LinkEvent& event) {
     const auto* up = std::get_if<job::LinkUp>(&event);
     if (up || std::holds_alternative<job::LinkDown>(event)) close_slot(turn, peer);
-    membership_.on_link(turn, peer, event);
+    membership_.on_link(turn, peer, event, progress());
     if (up && !stopping_ && membership_.linked(peer) && matters(up->role)) {
         std::visit([&](auto& core) { core.on_link(turn, peer, true); }, core_);
-        slots_.on_up(turn, peer, progress());
+        peers_[peer].linked = true;
+        slots_.greet(turn, peer, progress());
     }
     settle(turn);
 }
 
-void RunNode::close_slot(job::Turn& turn, const PeerId& peer) {
-    bulk_.erase(peer);
-    progress_.erase(peer);
-    if (slots_.on_down(peer))
-        std::visit([&](auto& core) { core.on_link(turn, peer, false); }, core_);
+void RunNode::close_slot(job::Turn& turn, const PeerId& id) {
+    bulk_.erase(id);
+    auto* peer = peers_.get(id);
+    if (!peer) return;
+    const bool was_open = peer->slot.open;
+    peer->linked = peer->told = false;
+    peer->slot = {};
+    if (was_open) std::visit([&](auto& core) { core.on_link(turn, id, false); }, core_);
 }
 
 void RunNode::on_transfer(job::Turn& turn, const PeerId& peer, job::TransferId id,
@@ -116,7 +121,7 @@ void RunNode::on_transfer(job::Turn& turn, const PeerId& peer, job::TransferId i
         const auto* lost = std::get_if<message::TransferLost>(&event);
         const bool arrived = std::holds_alternative<message::TransferArrived>(event);
         end_transfer(peer, arrived || (lost && lost->incoming), id);
-        if (arrived && !slots_.open(peer)) return settle(turn);
+        if (arrived && !open(peer)) return settle(turn);
         std::visit([&](auto& core) { core.on_transfer(turn, peer, id, std::move(event)); }, core_);
     }
     settle(turn);
@@ -127,7 +132,7 @@ void RunNode::answer_offer(job::Turn& turn, const PeerId& peer, job::TransferId 
     using message::RefuseReason;
     const auto& manifest = std::get<message::TransferOffered>(event).manifest;
     if (stopping_) return turn.refuse(peer, id, RefuseReason::stopping);
-    if (!slots_.open(peer) || manifest.run != slots_.run())
+    if (!open(peer) || manifest.run != slots_.run())
         return turn.refuse(peer, id, RefuseReason::run);
     if (manifest.layout != slots_.layout_digest())
         return turn.refuse(peer, id, RefuseReason::layout);
@@ -154,7 +159,7 @@ void RunNode::on_resume(job::Turn& turn, Duration asleep) {
 }
 
 void RunNode::on_deadline(job::Turn& turn) {
-    if (membership_.next_deadline() <= turn.now) membership_.on_deadline(turn);
+    if (membership_.next_deadline() <= turn.now) membership_.on_deadline(turn, progress());
     std::visit(
         [&](auto& core) {
             if (core.next_deadline() <= turn.now) core.on_deadline(turn);
@@ -192,7 +197,7 @@ message::Progress RunNode::progress() const {
 // ---- between the parts --------------------------------------------------------------------------
 
 bool RunNode::matters(Role role) const {
-    if (mode_ == message::Mode::gossip) return role == Role::peer;
+    if (slots_.mode() == message::Mode::gossip) return role == Role::peer;
     return role == (role_ == Role::aggregator ? Role::peer : Role::aggregator);
 }
 
@@ -202,10 +207,10 @@ bool RunNode::matters(const PeerId& peer) const {
 }
 
 void RunNode::settle(job::Turn& turn) {
-    for (const auto& change : membership_.take_changes())
-        tell_core(turn, change.peer, change.state);
+    if (membership_.has_changes())
+        for (const auto& change : membership_.take_changes())
+            tell_core(turn, change.peer, change.state);
     tell_held(turn);
-    membership_.set_progress(progress());
     if (const auto* gossip = std::get_if<gossip::Gossip>(&core_);
         gossip && !wants_told_ && gossip->knows_neighbours()) {
         wants_told_ = true;
@@ -217,59 +222,59 @@ void RunNode::settle(job::Turn& turn) {
 // In a full mesh the core hears of a living member when its slot opens, so that nobody of another
 // run is ever counted; of one that cannot be linked with, by the word of the others.
 void RunNode::tell_core(job::Turn& turn, const PeerId& peer, MemberState state) {
-    if (state >= MemberState::dead) refused_.erase(peer);  // its next life may be set right
-    if (stopping_ || !matters(peer) || refused_.contains(peer)) return;
-    held_.erase(peer);
-    if (state == MemberState::alive && comes_by_itself() && !joined_once_.contains(peer)) {
-        held_.insert(peer);
-        return;
-    }
+    auto* known = peers_.get(peer);
+    if (known && state >= MemberState::dead) known->refused.reset();  // set right in its next life
+    if (stopping_ || !matters(peer) || (known && known->refused)) return;
+    if (known) hold(*known, false);
+    if (state == MemberState::alive && comes_by_itself() && !(known && known->joined_once))
+        return hold(peers_[peer], true);
     std::visit([&](auto& core) { core.on_member(turn, peer, state); }, core_);
+}
+
+void RunNode::hold(Peer& peer, bool held) {
+    held_count_ += held;
+    held_count_ -= std::exchange(peer.held, held);
 }
 
 // Whoever matters here opens a slot of its own accord: nobody need be counted before.
 bool RunNode::comes_by_itself() const {
     return membership_.full_mesh() ||
-           (membership_.local_view() && mode_ == message::Mode::federated);
+           (membership_.local_view() && slots_.mode() == message::Mode::federated);
 }
 
 void RunNode::tell_held(job::Turn& turn) {
-    if (held_.empty() || stopping_ || (membership_.local_view() && comes_by_itself())) return;
-    for (auto it = held_.begin(); it != held_.end();) {
-        const PeerId peer = *it;
-        if (comes_by_itself() && !membership_.out_of_reach(peer)) {
-            ++it;
-            continue;
-        }
-        it = held_.erase(it);
-        std::visit([&](auto& core) { core.on_member(turn, peer, MemberState::alive); }, core_);
+    if (held_count_ == 0 || stopping_ || (membership_.local_view() && comes_by_itself())) return;
+    for (auto& [id, peer] : peers_) {
+        if (!peer.held || (comes_by_itself() && !membership_.out_of_reach(id))) continue;
+        hold(peer, false);
+        std::visit([&](auto& core) { core.on_member(turn, id, MemberState::alive); }, core_);
     }
 }
 
 void RunNode::note_traffic(const job::Turn& turn) {
-    std::set<PeerId> touched;
-    for (const auto& offer : turn.offers) {
-        bulk_[offer.to].insert({false, offer.id.value});
-        touched.insert(offer.to);
-    }
-    for (const auto& grant : turn.grants) {
-        if (grant.refused) continue;
-        bulk_[grant.from].insert({true, grant.id.value});
-        touched.insert(grant.from);
-    }
+    for (const auto& offer : turn.offers) begin_transfer(offer.to, false, offer.id);
+    for (const auto& grant : turn.grants)
+        if (!grant.refused) begin_transfer(grant.from, true, grant.id);
     for (const auto& id : turn.withdrawn)
-        for (auto& [peer, transfers] : bulk_)
-            if (transfers.erase({false, id.value}) > 0) touched.insert(peer);
-    for (const PeerId& peer : touched) membership_.set_busy(peer, !bulk_[peer].empty());
+        for (const auto& [peer, bulk] : bulk_)
+            if (end_transfer(peer, false, id)) break;
 }
 
-void RunNode::end_transfer(const PeerId& peer, bool incoming, job::TransferId id) {
-    auto found = bulk_.find(peer);
-    if (found == bulk_.end()) return;
-    found->second.erase({incoming, id.value});
-    if (!found->second.empty()) return;
-    bulk_.erase(found);
-    membership_.set_busy(peer, false);
+void RunNode::begin_transfer(const PeerId& id, bool incoming, job::TransferId transfer) {
+    auto& bulk = bulk_[id];
+    const std::pair one{incoming, transfer.value};
+    if (std::ranges::find(bulk, one) == bulk.end()) bulk.push_back(one);
+    membership_.set_busy(id, true);
+}
+
+// False when it was not under way. By value: the id may be the map's own.
+bool RunNode::end_transfer(PeerId id, bool incoming, job::TransferId transfer) {
+    auto* bulk = bulk_.get(id);
+    if (!bulk || std::erase(*bulk, std::pair{incoming, transfer.value}) == 0) return false;
+    if (!bulk->empty()) return true;
+    bulk_.erase(id);
+    membership_.set_busy(id, false);
+    return true;
 }
 
 // ---- what others see ----------------------------------------------------------------------------
@@ -282,7 +287,7 @@ NodeStatus RunNode::status(Instant now) const {
             return job::CoreStatus{s.phase, s.round, s.round_max, s.loss, s.accuracy, s.waiting};
         },
         core_);
-    status.mode = mode_;
+    status.mode = slots_.mode();
     status.phase = core.phase;
     status.round = core.round;
     status.round_max = core.round_max;
@@ -291,8 +296,10 @@ NodeStatus RunNode::status(Instant now) const {
     status.waiting = core.waiting;
     for (auto& waiting : membership_.waiting()) status.waiting.push_back(std::move(waiting));
     for (auto& view : membership_.views()) {
-        MemberView member{std::move(view.record), view.linked,   view.round_trip,
-                          now - view.heard,       view.progress, view.reason};
+        const auto* peer = peers_.get(view.record.id);
+        MemberView member{std::move(view.record), view.linked, view.round_trip,
+                          now - view.heard,       {},          std::move(view.reason)};
+        if (peer) member.progress = peer->progress;
         status.members.push_back(std::move(member));
     }
     return status;
@@ -301,23 +308,26 @@ NodeStatus RunNode::status(Instant now) const {
 Digest128 RunNode::digest() const {
     ByteWriter out;
     out.put(membership_.digest());
-    out.put(slots_.digest());
     out.put(std::visit([](const auto& core) { return core.digest(); }, core_));
-    for (const auto& [peer, transfers] : bulk_) {
-        out.put(peer.bytes);
-        out.put(transfers.size());
+    for (const auto& [id, peer] : peers_) {
+        out.put(id.bytes);
+        out.put(peer.linked), out.put(peer.slot.said), out.put(peer.slot.accepted);
+        out.put(peer.held), out.put(peer.joined_once), out.put(peer.refused.has_value());
     }
+    for (const auto& [id, bulk] : bulk_) out.put(id.bytes), out.put(bulk.size());
     return digest128(out.view());
 }
 
 // ---- making them --------------------------------------------------------------------------------
 
-std::unique_ptr<Node> make_gossip_peer(NodeSetup setup, gossip::GossipSetup core) {
+std::unique_ptr<Node> make_gossip_peer(NodeSetup setup, gossip::GossipSetupRef core,
+                                       std::optional<job::Restored> restored) {
     GOSSAMER_ASSERT(setup.self.role == Role::peer, "gossip is among peers");
-    return std::make_unique<RunNode>(std::move(setup), gossip::Gossip(std::move(core)));
+    gossip::Gossip made(std::move(core), setup.self.id, std::move(restored));
+    return std::make_unique<RunNode>(std::move(setup), std::move(made));
 }
 
-std::unique_ptr<Node> make_federated_peer(NodeSetup setup, federated::ClientSetup core) {
+std::unique_ptr<Node> make_federated_peer(NodeSetup setup, federated::ClientSetupRef core) {
     GOSSAMER_ASSERT(setup.self.role == Role::peer, "clients are peers");
     return std::make_unique<RunNode>(std::move(setup), federated::FederatedClient(std::move(core)));
 }

@@ -6,11 +6,13 @@
 // nobody else is granted anything.
 #pragma once
 
-#include <map>
-#include <set>
+#include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
+#include "gossamer/base/boxed.hpp"
+#include "gossamer/base/peer_map.hpp"
 #include "protocol/membership/membership.hpp"
 #include "protocol/node/make_node.hpp"
 #include "protocol/node/run_slot.hpp"
@@ -45,34 +47,44 @@ public:
     const membership::Membership& membership() const { return membership_; }
 
 private:
+    struct Peer {
+        bool linked = false;  // with a slot: somebody who matters here
+        RunSlot slot;
+        bool told = false;  // the core was, of its progress over this link
+        bool joined_once = false;
+        bool held = false;           // alive, but not yet known to take part: the core waits
+        message::Progress progress;  // last heard
+        Boxed<std::string> refused;  // not of this run, and why
+    };
+    using Bulk = std::vector<std::pair<bool, std::uint64_t>>;  // transfers: incoming, id
+
     bool matters(Role role) const;
     bool matters(const PeerId& peer) const;
     void settle(job::Turn& turn);  // after every event: what one part learned, the others hear
     void tell_core(job::Turn& turn, const PeerId& peer, message::MemberState state);
     bool comes_by_itself() const;
+    void hold(Peer& peer, bool held);
     void tell_held(job::Turn& turn);
-    void pass_progress(job::Turn& turn, const PeerId& from, const message::Progress& progress);
+    void hear_progress(job::Turn& turn, const PeerId& from, const message::Progress& progress);
     void pass_on(job::Turn& turn, const PeerId& from, const message::Message& message);
-    void take(job::Turn& turn, const PeerId& peer, RunSlots::Outcome outcome);
+    void take(job::Turn& turn, const PeerId& id, Peer& peer, RunSlots::Outcome outcome);
     void close_slot(job::Turn& turn, const PeerId& peer);
+    bool open(const PeerId& peer) const;
     void answer_offer(job::Turn& turn, const PeerId& peer, job::TransferId id,
                       message::TransferEvent event);
     void note_traffic(const job::Turn& turn);
-    void end_transfer(const PeerId& peer, bool incoming, job::TransferId id);
+    void begin_transfer(const PeerId& peer, bool incoming, job::TransferId id);
+    bool end_transfer(PeerId peer, bool incoming, job::TransferId id);
     message::Progress progress() const;
 
     membership::Membership membership_;
     RunSlots slots_;
     Core core_;
-    message::Mode mode_;
     Role role_;
-    std::set<PeerId> joined_once_;
-    std::set<PeerId> held_;  // alive, but not yet known to take part: the core waits
-    std::map<PeerId, std::string> refused_;         // not of this run, and why
-    std::map<PeerId, message::Progress> progress_;  // last told to the core
-    // Transfers under way on each link: (incoming, id). Their load makes round trips useless.
-    std::map<PeerId, std::set<std::pair<bool, std::uint64_t>>> bulk_;
     bool stopping_ = false, wants_told_ = false;
+    std::size_t held_count_ = 0;
+    PeerMap<Peer> peers_;
+    PeerMap<Bulk> bulk_;  // under way on each link; its load makes round trips useless
 };
 
 }  // namespace gossamer::node

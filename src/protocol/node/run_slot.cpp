@@ -50,43 +50,33 @@ std::optional<Error> incompatibility(const RunIdentity& own, const message::Join
     if (layout->digest() != own.layout->digest())
         return Error{ErrorCode::kModelLayout, "the same tensors in another order", {}};
     if (theirs.settings != own.settings)
-        return Error{
-            ErrorCode::kConfigConflict, "settings that all members of a run must share differ",
-            "compare with ours: " + (own.setting_lines ? joined(*own.setting_lines, ", ") : "")};
+        return Error{ErrorCode::kConfigConflict,
+                     "settings that all members of a run must share differ",
+                     "compare with ours: " + joined(own.setting_lines, ", ")};
     return std::nullopt;
 }
 
-RunSlots::RunSlots(RunIdentity own)
-    : own_(std::move(own)),
-      run_(message::run_id(own_.name)),
-      layout_digest_(own_.layout->digest()) {}
+RunSlots::RunSlots(RunIdentityRef own, std::uint64_t sample_count)
+    : own_(std::move(own)), sample_count_(sample_count), run_(own_->run()) {}
 
-void RunSlots::on_up(job::Turn& turn, const PeerId& peer, const message::Progress& own) {
-    slots_[peer] = {};
+void RunSlots::greet(job::Turn& turn, const PeerId& peer, const message::Progress& own) const {
     message::Join join;
     join.run = run_;
-    join.run_name = own_.name;
-    join.mode = own_.mode;
-    join.tensors = own_.layout->tensors();
-    join.settings = own_.settings;
-    join.sample_count = own_.sample_count;
+    join.run_name = own_->name;
+    join.mode = own_->mode;
+    join.tensors = own_->layout->tensors();
+    join.settings = own_->settings;
+    join.sample_count = sample_count_;
     join.round = own.round;
     join.phase = own.phase;
     turn.send(peer, std::move(join));
 }
 
-bool RunSlots::on_down(const PeerId& peer) {
-    const bool was_open = open(peer);
-    slots_.erase(peer);
-    return was_open;
-}
-
-RunSlots::Outcome RunSlots::on_join(job::Turn& turn, const PeerId& peer,
-                                    const message::Join& join) {
-    auto found = slots_.find(peer);
-    if (found == slots_.end() || found->second.theirs) return {};  // no link, or said twice
+RunSlots::Outcome RunSlots::on_join(job::Turn& turn, const PeerId& peer, RunSlot& slot,
+                                    const message::Join& join) const {
+    if (slot.said) return {};  // twice
     message::JoinReply reply{join.run, true, {}, {}};
-    auto refused = incompatibility(own_, join);
+    auto refused = incompatibility(*own_, join);
     if (refused) {
         reply.accepted = false;
         reply.code = refused->code;
@@ -95,44 +85,30 @@ RunSlots::Outcome RunSlots::on_join(job::Turn& turn, const PeerId& peer,
         return {false, std::move(refused)};
     }
     turn.send(peer, std::move(reply));
-    found->second.theirs = join;
-    found->second.theirs->tensors = {};
-    found->second.theirs->run_name = {};
-    return settle(found->second);
+    slot.said = true;
+    slot.sample_count = join.sample_count;
+    slot.round = join.round;
+    slot.phase = join.phase;
+    return {slot.accepted && !std::exchange(slot.open, slot.accepted), std::nullopt};
 }
 
-RunSlots::Outcome RunSlots::on_reply(const PeerId& peer, const message::JoinReply& reply) {
-    auto found = slots_.find(peer);
-    if (found == slots_.end() || reply.run != run_) return {};
+RunSlots::Outcome RunSlots::on_reply(RunSlot& slot, const message::JoinReply& reply) const {
+    if (reply.run != run_) return {};
     if (!reply.accepted) return {false, Error{reply.code, reply.what, {}}};
-    found->second.accepted = true;
-    return settle(found->second);
+    slot.accepted = true;
+    return {slot.said && !std::exchange(slot.open, slot.said), std::nullopt};
 }
 
-RunSlots::Outcome RunSlots::settle(Slot& slot) {
-    if (!slot.theirs || !slot.accepted || slot.told) return {};
-    slot.told = true;
-    return {true, std::nullopt};
-}
-
-bool RunSlots::open(const PeerId& peer) const {
-    auto found = slots_.find(peer);
-    return found != slots_.end() && found->second.told;
-}
-
-const message::Join& RunSlots::join_of(const PeerId& peer) const {
-    GOSSAMER_ASSERT(open(peer), "the slot is open");
-    return *slots_.at(peer).theirs;
-}
-
-Digest128 RunSlots::digest() const {
-    ByteWriter out;
-    for (const auto& [peer, slot] : slots_) {
-        out.put(peer.bytes);
-        out.put(slot.theirs.has_value());
-        out.put(slot.accepted);
-    }
-    return digest128(out.view());
+message::Join RunSlots::join_of(const RunSlot& slot) const {
+    GOSSAMER_ASSERT(slot.open, "the slot is open");
+    message::Join join;
+    join.run = run_;
+    join.mode = own_->mode;
+    join.settings = own_->settings;
+    join.sample_count = slot.sample_count;
+    join.round = slot.round;
+    join.phase = slot.phase;
+    return join;
 }
 
 }  // namespace gossamer::node

@@ -6,7 +6,6 @@
 // the link and ends the dialling: what keeps them apart is configuration.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,53 +15,53 @@
 
 namespace gossamer::node {
 
-// "seed = 42", one a line; the same for all nodes of a run, and shared by those of one process.
-using SettingLines = std::shared_ptr<const std::vector<std::string>>;
-
-// What this node says of itself; round and phase are those of the moment.
+// What a node says of itself, but for its number of samples and what changes: the same for all
+// nodes of a run, and shared by those of one process.
 struct RunIdentity {
     std::string name;
     message::Mode mode{};
     tensor::LayoutRef layout;
     Digest128 settings;
-    SettingLines setting_lines;  // for the hint when they differ
-    std::uint64_t sample_count = 0;
+    std::vector<std::string> setting_lines;  // "seed = 42"; for the hint when they differ
+    message::RunId run() const { return message::run_id(name); }
+};
+using RunIdentityRef = std::shared_ptr<const RunIdentity>;
+
+// One per linked peer.
+struct RunSlot {
+    bool said = false;      // theirs has come, and we accepted it
+    bool accepted = false;  // we, by them
+    bool open = false;
+    // What they said of themselves.
+    message::Phase phase{};
+    std::uint64_t sample_count = 0, round = 0;
 };
 
 class RunSlots {
 public:
-    explicit RunSlots(RunIdentity own);
+    RunSlots(RunIdentityRef own, std::uint64_t sample_count);
 
     message::RunId run() const { return run_; }
-    const Digest128& layout_digest() const { return layout_digest_; }
+    message::Mode mode() const { return own_->mode; }
+    const Digest128& layout_digest() const { return own_->layout->digest(); }
 
-    void on_up(job::Turn& turn, const PeerId& peer, const message::Progress& own);
-    // True when the slot was open.
-    bool on_down(const PeerId& peer);
+    // A link is up, and its slot is fresh.
+    void greet(job::Turn& turn, const PeerId& peer, const message::Progress& own) const;
     // What came of it: nothing yet, open now, or the refusal (ours or theirs).
     struct Outcome {
         bool opened = false;
         std::optional<Error> refused;
     };
-    Outcome on_join(job::Turn& turn, const PeerId& peer, const message::Join& join);
-    Outcome on_reply(const PeerId& peer, const message::JoinReply& reply);
-
-    bool open(const PeerId& peer) const;
-    const message::Join& join_of(const PeerId& peer) const;  // REQUIRES open(peer)
-    Digest128 digest() const;
+    Outcome on_join(job::Turn& turn, const PeerId& peer, RunSlot& slot,
+                    const message::Join& join) const;
+    Outcome on_reply(RunSlot& slot, const message::JoinReply& reply) const;
+    // What an open slot knows of the other side, as its Join said it.
+    message::Join join_of(const RunSlot& slot) const;
 
 private:
-    struct Slot {
-        bool told = false;                    // that it is open
-        bool accepted = false;                // we, by them
-        std::optional<message::Join> theirs;  // accepted by us; without what was only compared
-    };
-    Outcome settle(Slot& slot);
-
-    RunIdentity own_;
+    RunIdentityRef own_;
+    std::uint64_t sample_count_;
     message::RunId run_;
-    Digest128 layout_digest_;
-    std::map<PeerId, Slot> slots_;  // of linked peers
 };
 
 // Why the two cannot work together; empty when they can. Codes: kLinkRun, kModelLayout,
