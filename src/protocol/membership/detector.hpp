@@ -37,8 +37,8 @@ public:
     void on_sign_of_life(Instant now) { heard_ = std::max(heard_, now); }
     void on_heartbeat(Instant now);  // one of theirs came
 
-    // Ours goes out, with the number that this gives; its answer gives a round trip, unless bulk was
-    // on the link at either moment, or kRemembered others went out meanwhile.
+    // Ours goes out, with the number that this gives; its answer gives a round trip, unless bulk
+    // was on the link at either moment, or kRemembered others went out meanwhile.
     std::uint64_t on_sent(Instant now, bool busy);
     void on_answer(std::uint64_t sequence, Instant now, bool busy);
 
