@@ -78,13 +78,11 @@ double bare_fedavg(const Scenario& s, std::size_t cohort, std::size_t rounds) {
                     request.round = round;
                     request.who = s.id(peer);
                     request.seed = s.run().seed;
-                    auto trained = need(
-                        need(learning.trainer(Role::peer, peer))->train(std::move(request), *pool));
-                    auto delta = std::move(trained.weights);
-                    tensor::subtract(delta.floats(), std::as_const(delta).floats(),
-                                     global.values());
-                    if (!codec::add_encoded(sums[t].words(), *codec, std::as_const(delta).bytes(),
-                                            60, scale))
+                    request.product = training::Product::delta;
+                    const auto delta = std::move(need(need(learning.trainer(Role::peer, peer))
+                                                          ->train(std::move(request), *pool))
+                                                     .weights);
+                    if (!codec::add_encoded(sums[t].words(), *codec, delta.bytes(), 60, scale))
                         std::exit(1);
                 }
             });

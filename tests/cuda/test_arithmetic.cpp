@@ -120,7 +120,8 @@ TEST_CASE("samples come in the loader's order, also after a draw that is repeate
         const auto n = static_cast<std::size_t>(count);
         data::Loader loader(data::View::all(data::Dataset::make(std::move(parts)).value()),
                             {.batch_size = n, .seed = RunSeed{5}, .peer = who});
-        const auto wanted = loader.batch(3, 0).features;
+        data::BatchRoom room;
+        const auto wanted = loader.batch(3, 0, room).features;
         for (int serial : {0, 1})
             for (bool backwards : {false, true}) {
                 std::vector<std::uint32_t> order(n);

@@ -20,8 +20,9 @@ DatasetRef counting(std::size_t samples) {  // feature and label of sample i say
 
 std::vector<std::int32_t> epoch_labels(Loader& loader, std::uint64_t epoch) {
     std::vector<std::int32_t> all;
+    BatchRoom room;
     for (std::size_t i = 0; i < loader.batch_count(); ++i) {
-        auto batch = loader.batch(epoch, i);
+        auto batch = loader.batch(epoch, i, room);
         CHECK(batch.labels.size() == batch.size);
         CHECK(batch.features.size() == 2 * batch.size);
         CHECK(batch.targets.empty());
@@ -53,14 +54,16 @@ TEST_CASE("the order depends on seed, peer and epoch, and not on what was asked 
         return Loader(view, {.batch_size = 5, .seed = {seed}, .peer = PeerId::of_number(peer)});
     };
     auto a = make(1, 1), b = make(1, 1), other_peer = make(1, 2), other_seed = make(2, 1);
-    b.batch(7, 2), b.batch(0, 1);
+    BatchRoom room;
+    b.batch(7, 2, room), b.batch(0, 1, room);
     CHECK(epoch_labels(a, 3) == epoch_labels(b, 3));
     CHECK(epoch_labels(a, 3) != epoch_labels(other_peer, 3));
     CHECK(epoch_labels(a, 3) != epoch_labels(other_seed, 3));
-    auto last = a.batch(4, 2);
+    a.expect(4 * 3 + 1);  // only asks the memory
+    auto last = a.batch(4, 2, room);
     CHECK(last.size == 2);
     std::vector<std::int32_t> labels(last.labels.begin(), last.labels.end());
-    auto same = b.step(4 * 3 + 2);
+    auto same = b.step(4 * 3 + 2, room);
     CHECK(std::equal(same.labels.begin(), same.labels.end(), labels.begin(), labels.end()));
 }
 

@@ -3,9 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "learning/model/maths/layers.hpp"
@@ -127,6 +129,38 @@ TEST_CASE("Products and their gradients agree with plain loops") {
         bias_gradient(bias.data(), dy.data(), s.rows, s.outputs, 0, 1);
         check_near(bias, db);
     }
+}
+
+// Few rows are held in registers while the weights pass, more are not; the cuts of columns differ.
+TEST_CASE("Updates of few rows touch each weight once, whatever the cut") {
+    for (Index rows : {1, 2, 3, 7, 10, 12, 13, 33})
+        for (Index outputs : {1, 8, 10, 16, 31, 32, 33, 39, 40, 41, 48, 63, 200})
+            for (Index inputs : {1, 2, 5, 6, 7}) {
+                CAPTURE(rows);
+                CAPTURE(outputs);
+                CAPTURE(inputs);
+                const Floats x = draw(rows * inputs, 1), w = draw(inputs * outputs, 2);
+                const Floats dy = draw(rows * outputs, 3);
+                for (auto [keep, scale] :
+                     {std::pair{0.0f, 1.0f}, {1.0f, 1.0f}, {0.5f, 1.0f}, {1.0f, -0.25f}}) {
+                    std::vector<double> wanted(w.size());
+                    for (Index k = 0; k < inputs; ++k)
+                        for (Index o = 0; o < outputs; ++o) {
+                            double sum = 0;
+                            for (Index r = 0; r < rows; ++r)
+                                sum += double(x[std::size_t(r * inputs + k)]) *
+                                       dy[std::size_t(r * outputs + o)];
+                            const auto at = std::size_t(k * outputs + o);
+                            wanted[at] = double(keep) * w[at] + double(scale) * sum;
+                        }
+                    Floats step = w;
+                    // What a gradient is written over may be anything.
+                    if (keep == 0) step.assign(w.size(), std::numeric_limits<float>::quiet_NaN());
+                    weight_gradient(step.data(), dense_rows(x.data(), rows, inputs), dy.data(),
+                                    outputs, keep, scale);
+                    check_near(step, wanted);
+                }
+            }
 }
 
 TEST_CASE(

@@ -126,6 +126,16 @@ TEST_CASE("sums, differences and steps are the plain ones") {
             float product = -0.1f * b[i];
             CHECK(step[i] == a[i] + product);
         }
+        CHECK(subtract(a, a, b));  // in place, as is the difference that is not finite
+        CHECK(a == minus);
+        for (std::size_t at : {0ul, size / 2, size}) {
+            if (at >= size) continue;
+            auto bad = b;
+            bad[at] = std::numeric_limits<float>::quiet_NaN();
+            CHECK_FALSE(subtract(plus, a, bad));
+            bad[at] = std::numeric_limits<float>::infinity();
+            CHECK_FALSE(subtract(bad, a, bad));
+        }
     }
 }
 

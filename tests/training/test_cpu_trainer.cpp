@@ -154,6 +154,16 @@ TEST_CASE("A delta is the difference to the start") {
     const auto delta = s.train(std::move(request));
     for (std::size_t i = 0; i < delta.size(); ++i)
         CHECK(delta[i] == weights[i] - start.values()[i]);
+    // Encoded by a codec that keeps floats as they are, it is the same; others are not asked here.
+    for (const char* name : {"f32", "f16"}) {
+        const auto codec = codec::find_codec(name).value();
+        request = s.request(start);
+        request.product = Product::encoded, request.codec = codec.get();
+        const auto product = s.trainer->train(std::move(request), *s.pool).value();
+        const bool plain = codec->traits().identity;
+        CHECK(product.product == (plain ? Product::encoded : Product::weights));
+        CHECK(std::ranges::equal(product.weights.floats(), plain ? delta : weights));
+    }
 }
 
 TEST_CASE("Steps in several rounds continue where the round before ended") {

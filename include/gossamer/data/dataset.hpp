@@ -57,6 +57,9 @@ public:
     void gather_labels(std::span<std::int32_t> out, std::span<const std::uint32_t> rows) const;
     void gather_targets(std::span<float> out, std::span<const std::uint32_t> rows) const;
 
+    // Asks the memory for rows that are gathered soon, as far as a core's cache would keep them.
+    void fetch_ahead(std::span<const std::uint32_t> rows) const;
+
     // A dataset of these rows alone, for a peer that keeps only its part in memory.
     DatasetRef select(std::span<const std::uint32_t> rows) const;
 

@@ -27,6 +27,13 @@ struct Batch {
     std::span<const float> targets;        // size x target_count, or empty
 };
 
+// Where a batch is put together. One for each batch in use, lent by whoever runs many loaders: what
+// is written often should not be cold.
+struct BatchRoom {
+    std::vector<float> features, targets;
+    std::vector<std::int32_t> labels;
+};
+
 class Loader {
 public:
     // REQUIRES batch_size > 0.
@@ -34,20 +41,24 @@ public:
 
     std::size_t batch_count() const { return batch_count_; }  // in an epoch
     std::size_t sample_count() const { return view_.size(); }
-    // Batch `index` < batch_count() of an epoch; valid until the next call.
-    Batch batch(std::uint64_t epoch, std::size_t index);
+    // Batch `index` < batch_count() of an epoch, in `room`.
+    Batch batch(std::uint64_t epoch, std::size_t index, BatchRoom& room);
     // Batch number `step` of the endless sequence of epochs. REQUIRES batch_count() > 0.
-    Batch step(std::uint64_t step) { return batch(step / batch_count_, step % batch_count_); }
+    Batch step(std::uint64_t step, BatchRoom& room) {
+        return batch(step / batch_count_, step % batch_count_, room);
+    }
+    // Tells of a step() to come, whose samples are not in the caches yet. Each batch does so for
+    // the next one of its epoch.
+    void expect(std::uint64_t step);
 
 private:
     void order_rows(std::uint64_t epoch);
+    std::span<const std::uint32_t> rows_of(std::size_t index) const;
     View view_;
     LoaderOptions options_;
     std::size_t batch_count_;
     std::uint64_t epoch_ = 0;
     std::vector<std::uint32_t> order_;  // rows of epoch_; empty before the first batch
-    std::vector<float> features_, targets_;
-    std::vector<std::int32_t> labels_;
 };
 
 }  // namespace gossamer::data

@@ -40,7 +40,8 @@ void weighted_means(std::span<const Mean> means, std::size_t from, std::size_t t
                     std::span<float> scratch);
 std::size_t means_scratch(std::size_t mean_count);
 
-void subtract(std::span<float> out, std::span<const float> a, std::span<const float> b);
+// In all three out may be an input. subtract() says whether every difference is finite.
+bool subtract(std::span<float> out, std::span<const float> a, std::span<const float> b);
 void add(std::span<float> out, std::span<const float> a, std::span<const float> b);
 // out += scale · x
 void add_scaled(std::span<float> out, float scale, std::span<const float> x);

@@ -23,23 +23,29 @@ struct TrainingConfig {
     bool fused = true;  // plain SGD inside the weight-gradient product; off only to compare
 };
 
-// Step plans for one network, lent to whichever request runs. Trainers of many peers in one
-// process share one stock: its memory grows with the threads, not with the peers.
+// What it takes to run a network.
+struct Workplace {
+    model::Plan plan;
+    data::BatchRoom room;
+};
+
+// Workplaces of one network, lent to whichever request runs. Trainers of many peers in one process
+// share one stock: its memory grows with the threads, not with the peers.
 class PlanStock {
 public:
     PlanStock(model::Network network, std::size_t batch_size, tensor::PoolRef pool);
 
     const model::Network& network() const { return network_; }
     std::size_t batch_size() const { return batch_size_; }
-    std::unique_ptr<model::Plan> borrow(bool gradients);
-    void give_back(std::unique_ptr<model::Plan> plan, bool gradients);
+    std::unique_ptr<Workplace> borrow(bool gradients);
+    void give_back(std::unique_ptr<Workplace> place, bool gradients);
 
 private:
     const model::Network network_;
     const std::size_t batch_size_;
     tensor::PoolRef pool_;
     std::mutex mutex_;
-    std::vector<std::unique_ptr<model::Plan>> idle_[2];
+    std::vector<std::unique_ptr<Workplace>> idle_[2];
 };
 
 class CpuTrainer final : public Trainer {
@@ -64,8 +70,9 @@ private:
                TrainingConfig config);
     std::unique_ptr<Loading> borrow_loader(const TrainRequest& request);
     void give_back(std::unique_ptr<Loading> loading);
+    static std::uint64_t steps_of(const TrainRequest& request, const data::Loader& loader);
     Status run(const TrainRequest& request, std::span<float> weights, TrainProduct& product,
-               model::Plan& plan, data::Loader& loader, tensor::BufferPool& pool) const;
+               Workplace& place, data::Loader& loader, tensor::BufferPool& pool) const;
 
     std::shared_ptr<PlanStock> plans_;
     data::View train_, test_;

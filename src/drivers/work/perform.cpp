@@ -24,19 +24,6 @@ Status good_codec(const codec::Codec& codec, ByteView bytes, std::size_t count,
     return fail(std::move(error));
 }
 
-// out = a - b, each block looked at while it is in the cache. False: an element is not finite.
-bool subtract_checked(std::span<float> out, std::span<const float> a, std::span<const float> b) {
-    constexpr std::size_t kPart = 4096;
-    bool finite = true;
-    for (std::size_t at = 0; at < out.size(); at += kPart) {
-        auto size = std::min(kPart, out.size() - at);
-        auto part = out.subspan(at, size);
-        tensor::subtract(part, a.subspan(at, size), b.subspan(at, size));
-        finite = finite && tensor::all_finite(part);
-    }
-    return finite;
-}
-
 class Workshop {
 public:
     explicit Workshop(Tools tools) : tools_(std::move(tools)) {}
@@ -96,7 +83,7 @@ private:
     Result<tensor::Buffer> encode_difference(const codec::Codec& codec, tensor::Buffer room,
                                              std::span<const float> a,
                                              std::span<const float> b) const {
-        const bool finite = subtract_checked(room.floats(), a, b);
+        const bool finite = tensor::subtract(room.floats(), a, b);
         if (!codec.traits().identity) return encode(codec, std::as_const(room).floats());
         if (!finite) return fail(ErrorCode::kUpdateNotFinite, "the own update is not finite");
         return room;

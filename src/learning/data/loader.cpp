@@ -23,23 +23,33 @@ void Loader::order_rows(std::uint64_t epoch) {
     epoch_ = epoch;
 }
 
-Batch Loader::batch(std::uint64_t epoch, std::size_t index) {
+std::span<const std::uint32_t> Loader::rows_of(std::size_t index) const {
+    const auto first = index * options_.batch_size;
+    return std::span(order_).subspan(first, std::min(options_.batch_size, order_.size() - first));
+}
+
+void Loader::expect(std::uint64_t step) {
+    order_rows(step / batch_count_);
+    view_.data->fetch_ahead(rows_of(step % batch_count_));
+}
+
+Batch Loader::batch(std::uint64_t epoch, std::size_t index, BatchRoom& room) {
     GOSSAMER_ASSERT(index < batch_count_, "a batch of the epoch");
     order_rows(epoch);
-    auto first = index * options_.batch_size;
-    auto size = std::min(options_.batch_size, order_.size() - first);
-    auto rows = std::span<const std::uint32_t>(order_).subspan(first, size);
+    const auto rows = rows_of(index);
+    const auto size = rows.size();
     const auto& data = *view_.data;
-    features_.resize(size * data.feature_count());
-    data.gather(features_, rows);
-    if (data.has_labels()) {
-        labels_.resize(size * data.label_count());
-        data.gather_labels(labels_, rows);
-    } else {
-        targets_.resize(size * data.target_count());
-        data.gather_targets(targets_, rows);
-    }
-    return {size, features_, labels_, targets_};
+    const auto fit = [size](auto& values, std::size_t width) {
+        values.resize(size * width);
+        return std::span(values);
+    };
+    const auto features = fit(room.features, data.feature_count());
+    const auto labels = fit(room.labels, data.has_labels() ? data.label_count() : 0);
+    const auto targets = fit(room.targets, data.has_labels() ? 0 : data.target_count());
+    data.gather(features, rows);
+    data.has_labels() ? data.gather_labels(labels, rows) : data.gather_targets(targets, rows);
+    if (index + 1 < batch_count_) data.fetch_ahead(rows_of(index + 1));
+    return {size, features, labels, targets};
 }
 
 }  // namespace gossamer::data

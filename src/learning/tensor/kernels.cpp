@@ -9,15 +9,24 @@
 namespace gossamer::tensor {
 namespace {
 
-GOSSAMER_KERNEL void subtract_all(float* out, const float* a, const float* b, std::size_t size) {
-    for (std::size_t i = 0; i < size; ++i) out[i] = a[i] - b[i];
+GOSSAMER_KERNEL bool subtract_all(float* out, const float* a, const float* b, std::size_t size) {
+    std::int32_t largest = 0;
+#pragma GCC ivdep  // out may be an input: then each value is read before it is written
+    for (std::size_t i = 0; i < size; ++i) {
+        const float apart = a[i] - b[i];
+        largest = std::max(largest, std::bit_cast<std::int32_t>(apart) & 0x7fffffff);
+        out[i] = apart;
+    }
+    return largest < 0x7f800000;
 }
 
 GOSSAMER_KERNEL void add_all(float* out, const float* a, const float* b, std::size_t size) {
+#pragma GCC ivdep
     for (std::size_t i = 0; i < size; ++i) out[i] = a[i] + b[i];
 }
 
 GOSSAMER_KERNEL void add_scaled_all(float* out, float scale, const float* x, std::size_t size) {
+#pragma GCC ivdep
     for (std::size_t i = 0; i < size; ++i) out[i] += scale * x[i];
 }
 
@@ -83,9 +92,9 @@ GOSSAMER_KERNEL bool finite_all(const float* x, std::size_t size) {
 
 }  // namespace
 
-void subtract(std::span<float> out, std::span<const float> a, std::span<const float> b) {
+bool subtract(std::span<float> out, std::span<const float> a, std::span<const float> b) {
     GOSSAMER_ASSERT(out.size() == a.size() && a.size() == b.size(), "vectors differ in size");
-    subtract_all(out.data(), a.data(), b.data(), out.size());
+    return subtract_all(out.data(), a.data(), b.data(), out.size());
 }
 
 void add(std::span<float> out, std::span<const float> a, std::span<const float> b) {

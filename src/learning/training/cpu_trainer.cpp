@@ -16,21 +16,21 @@ model::Batch batch_of(const data::Batch& b) {
     return {.size = b.size, .inputs = b.features, .labels = b.labels, .targets = b.targets};
 }
 
-// A plan for as long as this lives.
+// A workplace for as long as this lives.
 class Lent {
 public:
     Lent(PlanStock& stock, bool gradients)
-        : stock_(stock), gradients_(gradients), plan_(stock.borrow(gradients)) {}
-    ~Lent() { stock_.give_back(std::move(plan_), gradients_); }
+        : stock_(stock), gradients_(gradients), place_(stock.borrow(gradients)) {}
+    ~Lent() { stock_.give_back(std::move(place_), gradients_); }
     Lent(const Lent&) = delete;
     Lent& operator=(const Lent&) = delete;
-    model::Plan& operator*() { return *plan_; }
-    model::Plan* operator->() { return plan_.get(); }
+    Workplace& operator*() { return *place_; }
+    Workplace* operator->() { return place_.get(); }
 
 private:
     PlanStock& stock_;
     bool gradients_;
-    std::unique_ptr<model::Plan> plan_;
+    std::unique_ptr<Workplace> place_;
 };
 
 // Where the first layer takes numbers of entries, all samples must be such numbers.
@@ -105,23 +105,24 @@ tl::unexpected<Error> not_finite(const TrainRequest& request, const std::string&
 PlanStock::PlanStock(model::Network network, std::size_t batch_size, tensor::PoolRef pool)
     : network_(std::move(network)), batch_size_(batch_size), pool_(std::move(pool)) {}
 
-std::unique_ptr<model::Plan> PlanStock::borrow(bool gradients) {
+std::unique_ptr<Workplace> PlanStock::borrow(bool gradients) {
     {
         std::lock_guard lock(mutex_);
         auto& idle = idle_[gradients ? 1 : 0];
         if (!idle.empty()) {
-            auto plan = std::move(idle.back());
+            auto place = std::move(idle.back());
             idle.pop_back();
-            return plan;
+            return place;
         }
     }
     const std::size_t batch = gradients ? batch_size_ : model::scoring_batch(network_);
-    return std::make_unique<model::Plan>(network_, batch, gradients, *pool_);
+    return std::make_unique<Workplace>(
+        Workplace{model::Plan(network_, batch, gradients, *pool_), {}});
 }
 
-void PlanStock::give_back(std::unique_ptr<model::Plan> plan, bool gradients) {
+void PlanStock::give_back(std::unique_ptr<Workplace> place, bool gradients) {
     std::lock_guard lock(mutex_);
-    idle_[gradients ? 1 : 0].push_back(std::move(plan));
+    idle_[gradients ? 1 : 0].push_back(std::move(place));
 }
 
 struct CpuTrainer::Loading {
@@ -177,13 +178,18 @@ void CpuTrainer::give_back(std::unique_ptr<Loading> loading) {
     if (loaders_.size() < kKept) loaders_.push_back(std::move(loading));
 }
 
+std::uint64_t CpuTrainer::steps_of(const TrainRequest& request, const data::Loader& loader) {
+    return request.steps != 0 ? request.steps
+                              : std::uint64_t{request.epochs} * loader.batch_count();
+}
+
 // The batches of a round follow those of the round before, so a round can be repeated or resumed
 // from its number alone.
 Status CpuTrainer::run(const TrainRequest& request, std::span<float> weights, TrainProduct& product,
-                       model::Plan& plan, data::Loader& loader, tensor::BufferPool& pool) const {
+                       Workplace& place, data::Loader& loader, tensor::BufferPool& pool) const {
     const auto& spec = config_.optimiser;
-    const std::uint64_t steps =
-        request.steps != 0 ? request.steps : std::uint64_t{request.epochs} * loader.batch_count();
+    model::Plan& plan = place.plan;
+    const std::uint64_t steps = steps_of(request, loader);
     const std::uint64_t first = request.round * steps;
     const bool fused =
         config_.fused && spec.plain() && spec.clip_norm == 0 && request.proximal_mu == 0;
@@ -202,7 +208,7 @@ Status CpuTrainer::run(const TrainRequest& request, std::span<float> weights, Tr
         if (request.pause && !(*request.pause)())
             return fail(ErrorCode::kCancelled,
                         "training was cancelled in round " + std::to_string(request.round));
-        model::Batch batch = batch_of(loader.step(first + i));
+        model::Batch batch = batch_of(loader.step(first + i, place.room));
         if (draws)
             batch.draws = stream(request.seed, Purpose::dropout, first + i, request.who).next_u64();
         const double rate = config_.schedule.at(request.schedule_offset + first + i);
@@ -226,7 +232,6 @@ Status CpuTrainer::run(const TrainRequest& request, std::span<float> weights, Tr
         loss_sum += loss * static_cast<double>(batch.size);
         seen += batch.size;
     }
-    if (!tensor::all_finite(weights)) return not_finite(request, "weights are no longer finite");
     if (state && !spec.plain()) product.state = std::move(state);
     product.step_count = steps;
     product.loss = seen != 0 ? loss_sum / static_cast<double>(seen) : 0;
@@ -243,9 +248,15 @@ Result<TrainProduct> CpuTrainer::train(TrainRequest request, tensor::BufferPool&
             all += (all.empty() ? "" : "; ") + line;
         return fail(ErrorCode::kModelLayout, all);
     }
-    const bool start_needed = request.product == Product::delta || request.proximal_mu != 0;
+    // A codec that keeps the floats as they are encodes by making the difference.
+    const bool difference =
+        request.product == Product::delta ||
+        (request.product == Product::encoded && request.codec->traits().identity);
+    const bool start_needed = difference || request.proximal_mu != 0;
     TrainProduct product;
     product.sample_count = train_.size();
+    auto loading = borrow_loader(request);
+    loading->loader.expect(request.round * steps_of(request, loading->loader));
     if (!start_needed && request.start.sole()) {
         product.weights = request.start.take();
     } else {
@@ -253,19 +264,19 @@ Result<TrainProduct> CpuTrainer::train(TrainRequest request, tensor::BufferPool&
         std::memcpy(product.weights.bytes().data(), request.start.bytes().data(),
                     product.weights.size_bytes());
     }
-    auto loading = borrow_loader(request);
     Status done;
     {
-        Lent plan(*plans_, true);
-        done = run(request, product.weights.floats(), product, *plan, loading->loader, pool);
+        Lent place(*plans_, true);
+        done = run(request, product.weights.floats(), product, *place, loading->loader, pool);
     }
     give_back(std::move(loading));
     if (!done) return fail(std::move(done).error());
-    if (request.product == Product::delta) {
-        product.product = Product::delta;
-        tensor::subtract(product.weights.floats(), std::as_const(product.weights).floats(),
-                         request.start.values());
-    }
+    const auto weights = std::as_const(product.weights).floats();
+    if (difference) product.product = request.product;
+    const bool finite =
+        difference ? tensor::subtract(product.weights.floats(), weights, request.start.values())
+                   : tensor::all_finite(weights);
+    if (!finite) return not_finite(request, "weights are no longer finite");
     return product;
 }
 
@@ -279,14 +290,15 @@ Result<Evaluation> CpuTrainer::evaluate(std::span<const float> parameters, Evalu
     Evaluation result;
     result.sample_count = view.size();
     if (view.size() == 0) return result;
-    Lent plan(*plans_, false);
+    Lent place(*plans_, false);
     data::LoaderOptions options;
-    options.batch_size = plan->batch_max(), options.shuffle = false;
+    options.batch_size = place->plan.batch_max(), options.shuffle = false;
     data::Loader loader(view, options);
     model::Score total;
     for (std::size_t i = 0; i < loader.batch_count(); ++i) {
         if (pause && !pause()) return fail(ErrorCode::kCancelled, "evaluation was cancelled");
-        const auto score = plan->score(parameters, batch_of(loader.batch(0, i)));
+        const auto batch = batch_of(loader.batch(0, i, place->room));
+        const auto score = place->plan.score(parameters, batch);
         total.loss_sum += score.loss_sum, total.correct += score.correct;
         total.counted += score.counted;
     }

@@ -11,33 +11,36 @@ namespace {
 constexpr int kDots = 4;
 constexpr int kRows = kTileRows >= 12 ? 5 : 2;
 
-template <int W, int... I>
-inline Vec<W> fold(Vec<W> a, Vec<W> b, std::integer_sequence<int, I...>) {
-    return __builtin_shufflevector(a, b, (2 * I)...) +
-           __builtin_shufflevector(a, b, (2 * I + 1)...);
+// a's and b's lanes interleaved, quarter by quarter of a 64-byte vector: what is cheap to do.
+template <int W, int From, int... I>
+inline Vec<W> interleaved(Vec<W> a, Vec<W> b, std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(a, b, (I / 4 * 4 + From + I % 4 / 2 + W * (I % 2))...);
 }
-// Neighbouring lanes added: a's sums, then b's.
-template <int W>
-inline Vec<W> fold(Vec<W> a, Vec<W> b) {
-    return fold<W>(a, b, std::make_integer_sequence<int, W>{});
+template <int W, int From, int... I>
+inline Vec<W> pairs(Vec<W> a, Vec<W> b, std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(a, b, (I / 4 * 4 + From + I % 2 + W * (I % 4 / 2))...);
 }
 template <int W>
-inline Vec<W / 2> halves(Vec<W> v) {
-    Vec<W / 2> low, high;
-    std::memcpy(&low, &v, sizeof low);
-    std::memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
-    return fold<W / 2>(low, high);
+inline Vec<W / 2> half(Vec<W> v, int which) {
+    Vec<W / 2> out;
+    std::memcpy(&out, reinterpret_cast<const char*>(&v) + which * sizeof out, sizeof out);
+    return out;
 }
 // Lane i = sum of all lanes of the vector i.
 template <int W>
 inline Vec<4> sums(Vec<W> a, Vec<W> b, Vec<W> c, Vec<W> d) {
-    const Vec<W> all = fold<W>(fold<W>(a, b), fold<W>(c, d));
+    constexpr auto lanes = std::make_integer_sequence<int, W>{};
+    const Vec<W> ab = interleaved<W, 0>(a, b, lanes) + interleaved<W, 2>(a, b, lanes);
+    const Vec<W> cd = interleaved<W, 0>(c, d, lanes) + interleaved<W, 2>(c, d, lanes);
+    const Vec<W> all = pairs<W, 0>(ab, cd, lanes) + pairs<W, 2>(ab, cd, lanes);
     if constexpr (W == 4)
         return all;
     else if constexpr (W == 8)
-        return halves<8>(all);
-    else
-        return halves<8>(halves<16>(all));
+        return half<8>(all, 0) + half<8>(all, 1);
+    else {
+        const Vec<8> folded = half<16>(all, 0) + half<16>(all, 1);
+        return half<8>(folded, 0) + half<8>(folded, 1);
+    }
 }
 
 struct Job {
@@ -63,7 +66,6 @@ void dots(const Job& job) {
 #pragma GCC unroll 8
         for (int i = 0; i < kDots; ++i) {
             v[i] = load<W>(job.w + i * job.n + c);
-            __builtin_prefetch(job.w + (i + kDots) * job.n + c);
         }
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {

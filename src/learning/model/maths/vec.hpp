@@ -85,6 +85,14 @@ inline Vec<W> lanes_from(Index from) {
     return load<W>(f);
 }
 
+// `p`, which the compiler cannot take for what it knows already: else it holds the addresses of all
+// rows of a tile in registers, and the tile's sums no longer fit.
+template <class T>
+inline T* anew(T* p) {
+    asm("" : "+r"(p));
+    return p;
+}
+
 // Cuts n columns into vectors of W (REQUIRES n >= W). The last one may start before the end of the
 // one before it; `fresh` says from which lane its columns are new.
 template <int W>
