@@ -1,5 +1,7 @@
 #include "connection/security/tls_context.hpp"
 
+#include <algorithm>
+
 #include "connection/security/openssl_handles.hpp"
 #include "connection/security/tls_state.hpp"
 #include "gossamer/base/assert.hpp"
@@ -95,6 +97,21 @@ int alpn_callback(SSL* ssl, const unsigned char** out, unsigned char* out_size,
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+// How OpenSSL lets go of what records are sealed with: lines of a name, the client's random bytes
+// and a secret. Those of the handshake itself are not for us.
+void secret_callback(const SSL* ssl, const char* line) {
+    auto& secrets = notes_of(const_cast<SSL*>(ssl)).secrets;
+    const std::string_view text = line;
+    const bool dialler = text.starts_with("CLIENT_TRAFFIC_SECRET_0 ");
+    if (!dialler && !text.starts_with("SERVER_TRAFFIC_SECRET_0 ")) return;
+    auto secret = from_hex(text.substr(text.rfind(' ') + 1));
+    auto& place = dialler ? secrets.dialler : secrets.listener;
+    GOSSAMER_ASSERT(secret && secret->size() <= place.size(), "a secret as long as a hash");
+    secrets.size = secret->size();
+    std::ranges::copy(*secret, place.begin());
+    OPENSSL_cleanse(secret->data(), secret->size());
+}
+
 void configure(SSL_CTX* ssl, const std::string& alpn) {
     bool ok = SSL_CTX_set_min_proto_version(ssl, TLS1_3_VERSION) == 1;
     ok = ok && SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) == 1;
@@ -120,6 +137,7 @@ void configure(SSL_CTX* ssl, const std::string& alpn) {
     SSL_CTX_set_cert_verify_callback(ssl, verify_callback, nullptr);
     SSL_CTX_set_client_hello_cb(ssl, client_hello_callback, nullptr);
     SSL_CTX_set_alpn_select_cb(ssl, alpn_callback, nullptr);
+    SSL_CTX_set_keylog_callback(ssl, secret_callback);
 }
 
 }  // namespace

@@ -60,9 +60,9 @@ public:
     // Where to put ciphertext: about `wanted` bytes, fewer before authentication. Never empty.
     std::span<std::byte> input_space(std::size_t wanted);
     void commit_input(std::size_t count);
-    // The same without a buffer of ours between: from now on until nullptr, reads fetch ciphertext
-    // from `source` straight into OpenSSL's buffer, after what was committed. REQUIRES
-    // handshake_done.
+    // The same without asking: from now on until nullptr, reads fetch ciphertext from `source`
+    // themselves, after what was committed, into a buffer that this thread's connections share.
+    // REQUIRES handshake_done.
     void read_from(const CipherSource* source);
     // The socket's end was reached and read gives 0. Errors: kTlsTruncated when the other side did
     // not say goodbye first; then nothing that is incomplete may be taken for whole.
@@ -86,6 +86,8 @@ public:
     void close();
     bool peer_closed() const;  // its close_notify arrived
 
+    // Call when what is left of output has to wait: it gets memory of its own size.
+    void settle();
     // Gives back what is empty. Call when a link falls idle; the next use allocates again.
     void trim();
     std::size_t buffer_bytes() const;  // held by the two buffers here, without OpenSSL's own

@@ -4,9 +4,8 @@
 #include <openssl/ssl.h>
 
 namespace gossamer::security {
-namespace {
 
-Error refused_by_other(int alert) {
+Error tls_alert(int alert) {
     const auto they_say = [](ErrorCode code, std::string what) {
         return Error{code, "the other side says: " + std::move(what), {}};
     };
@@ -40,15 +39,13 @@ Error refused_by_other(int alert) {
     }
 }
 
-}  // namespace
-
 Error tls_error(unsigned long openssl_error) {
     const int reason = ERR_GET_REASON(openssl_error);
     const char* text = ERR_reason_error_string(openssl_error);
     const std::string what = text != nullptr ? text : "no reason given by OpenSSL";
     if (ERR_GET_LIB(openssl_error) != ERR_LIB_SSL) return Error{ErrorCode::kTlsHandshake, what, {}};
     if (reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256)
-        return refused_by_other(reason - SSL_AD_REASON_OFFSET);
+        return tls_alert(reason - SSL_AD_REASON_OFFSET);
     switch (reason) {
         case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
             return Error{ErrorCode::kTlsNoCertificate, "the other side showed no certificate", {}};

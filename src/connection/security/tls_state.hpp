@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "connection/security/tls_context.hpp"
+#include "connection/security/tls_records.hpp"
 
 namespace gossamer::security {
 
@@ -28,6 +29,7 @@ struct HandshakeNotes {
     VerifyPolicy policy;
     std::optional<AuthenticatedPeer> peer;  // whose chain was verified
     std::optional<Error> error;             // why we gave up, when a callback of ours did
+    TrafficSecrets secrets;                 // for what comes after the handshake
 };
 
 }  // namespace gossamer::security

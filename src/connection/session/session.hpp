@@ -65,6 +65,7 @@ public:
     bool finished() const { return ended_; }
     // Only last words are left, if any.
     bool closing() const { return ended_ || (link_ && link_->is_closed()); }
+    void settle() { engine_.settle(); }  // output() has to wait
     void trim() { engine_.trim(); }
 
 private:

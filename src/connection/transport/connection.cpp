@@ -165,6 +165,7 @@ void Connection::size_waiting() {
 
 void Connection::wait_writable() {
     if (session_.identified()) size_waiting();
+    session_.settle();
     writing_ = true;
     socket_.async_wait(asio::ip::tcp::socket::wait_write,
                        [self = shared_from_this()](std::error_code error) {
