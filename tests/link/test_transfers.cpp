@@ -71,7 +71,7 @@ TEST_CASE("a heartbeat is the very next frame, however much bulk waits") {
 
 TEST_CASE("credit holds the sender back and moves on with what has landed") {
     Options options;
-    options.limits.credit_window_bytes = 256 * 1024;
+    options.limits.credit_window_bytes = 4 * options.limits.chunk_bytes;
     Pair pair(options);
     pair.run();
     offer(pair, pair.a, 1, payload_of(2'000'000, 1, pair.pool));

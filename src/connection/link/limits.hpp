@@ -13,7 +13,9 @@ struct LinkLimits {
     std::size_t offers_max = 64;          // unfinished transfers in each direction
     std::size_t queue_frames_max = 1024;  // control and round frames waiting to go out, each
     std::uint64_t credit_window_bytes = 16ull << 20;  // of one transfer, sent but not acknowledged
-    std::uint32_t chunk_bytes = 64 * 1024;
+    // Sealed, a little less than the largest segment of a loopback (65,483 bytes): one byte more
+    // would be a second packet through the kernel and wake the reader a second time.
+    std::uint32_t chunk_bytes = 63 * 1024;
     // A transfer is given up when it makes no progress for 16 chunks' worth of the measured rate,
     // within these bounds. Progress is at least 1 KiB a second.
     Duration stall_least = 10s, stall_most = 60s;
