@@ -221,9 +221,24 @@ std::unique_ptr<BareStep> make_bare_step(int batch) {
     return nullptr;
 }
 
+bool multiply_adds(int millions) {
+    if (!__builtin_cpu_supports("avx512vl")) return false;
+    constexpr int kChains = 20;
+    V sum[kChains];
+    for (int i = 0; i < kChains; ++i) sum[i] = _mm512_set1_ps(1e-9f * float(i));
+    const V factor = _mm512_set1_ps(0.999f), term = _mm512_set1_ps(1e-9f);
+    for (int i = 0; i < millions * (1'000'000 / kChains); ++i)
+#pragma GCC unroll 20
+        for (int k = 0; k < kChains; ++k) sum[k] = _mm512_fmadd_ps(sum[k], factor, term);
+    volatile float sink = 0;
+    for (const V& v : sum) sink = sink + _mm512_reduce_add_ps(v);
+    return true;
+}
+
 }  // namespace gossamer::bench
 #else
 namespace gossamer::bench {
 std::unique_ptr<BareStep> make_bare_step(int) { return nullptr; }
+bool multiply_adds(int) { return false; }
 }  // namespace gossamer::bench
 #endif

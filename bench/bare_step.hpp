@@ -16,4 +16,8 @@ public:
 // batch: 10 or 32. Null on a machine without AVX-512, or for another batch.
 std::unique_ptr<BareStep> make_bare_step(int batch);
 
+// Multiply-adds in registers alone, `millions` of vectors of 16 floats of them; false on a machine
+// without AVX-512.
+bool multiply_adds(int millions);
+
 }  // namespace gossamer::bench

@@ -146,7 +146,7 @@ TEST_CASE("a user's codec joins the table unless it takes a name or id in use") 
     CHECK(table.find("mine"));
     CHECK(table.find(std::uint8_t{200}));
     CHECK(table.add(std::make_shared<MyCodec>("other", 150)));
-    CHECK(table.ids() == std::vector<std::uint8_t>{1, 2, 3, 150, 200});
+    CHECK(table.ids() == std::vector<std::uint8_t>{1, 2, 3, 4, 5, 16, 17, 150, 200});
     CHECK(!table.add(std::make_shared<MyCodec>("mine", 201)));
     CHECK(!table.add(std::make_shared<MyCodec>("third", 200)));
     CHECK(!table.add(std::make_shared<MyCodec>("low", 4)));

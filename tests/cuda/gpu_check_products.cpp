@@ -35,6 +35,8 @@ private:
     gossamer_cuda_vector* v_ = nullptr;
 };
 
+constexpr std::uint64_t kRounding = 0x0123456789abcdefull;
+
 struct Encoded {
     std::vector<unsigned char> bytes;
     std::vector<float> residual;
@@ -49,7 +51,7 @@ Encoded encode(const Api& api, std::uint32_t kind, const std::vector<float>& wei
     Encoded e;
     e.bytes.resize(weights.size() * 8 + 64), e.residual.resize(weights.size());
     gossamer_cuda_product p{};
-    p.kind = kind, p.top_count = top, p.clip_norm = clip;
+    p.kind = kind, p.top_count = top, p.clip_norm = clip, p.rounding = kRounding;
     p.residual = residual.empty() ? nullptr : residual.data();
     p.next_residual = e.residual.data();
     std::uint64_t size = 0;
@@ -68,26 +70,37 @@ void put(std::vector<unsigned char>& to, const T& value) {
     to.insert(to.end(), bytes, bytes + sizeof(T));
 }
 
+// Magnitudes added as the kernel does: of each 128 by fours, then by halves.
+double sum_of_sizes(const float* v, std::size_t count) {
+    std::vector<double> column(128), lane(32);
+    for (std::size_t i = 0; i < count; ++i) column[i % 128] += double(std::abs(v[i]));
+    for (std::size_t l = 0; l < 32; ++l)
+        lane[l] = (column[4 * l] + column[4 * l + 2]) + (column[4 * l + 1] + column[4 * l + 3]);
+    for (std::size_t width = 16; width > 0; width /= 2)
+        for (std::size_t l = 0; l < width; ++l) lane[l] += lane[l + width];
+    return lane[0];
+}
+
 void put_blocks(Encoded& e, const std::vector<float>& v, bool sign) {
     for (std::size_t at = 0; at < v.size(); at += 1024) {
         const std::size_t count = std::min<std::size_t>(1024, v.size() - at);
         float most = 0;
-        double sum = 0;
-        for (std::size_t i = 0; i < count; ++i)
-            most = std::max(most, std::abs(v[at + i])), sum += double(std::abs(v[at + i]));
-        const float scale = sign ? static_cast<float>(sum / double(count)) : most / 127.0f;
+        for (std::size_t i = 0; i < count; ++i) most = std::max(most, std::abs(v[at + i]));
+        const float scale =
+            sign ? static_cast<float>(sum_of_sizes(&v[at], count) / double(count)) : most / 127.0f;
         const float factor = most > 0 ? 127.0f / most : 0.0f;
+        const auto key = spread(kRounding + at / 1024 * 0x9e3779b97f4a7c15ull);
         put(e.bytes, scale);
         for (std::size_t i = 0; i < count; ++i) {
             const float x = v[at + i];
-            const int q = static_cast<int>(std::nearbyint(x * factor));
+            const int q = int8_of(x, factor, int8_draw(key, static_cast<std::uint32_t>(i)));
             if (sign && i % 8 == 0) e.bytes.push_back(0);
             if (sign)
-                e.bytes.back() |= static_cast<unsigned char>((x >= 0) << (i % 8));
+                e.bytes.back() |= static_cast<unsigned char>(!std::signbit(x) << (i % 8));
             else
                 e.bytes.push_back(static_cast<unsigned char>(q));
-            e.residual.push_back(
-                x - (sign ? (x >= 0 ? scale : -scale) : static_cast<float>(q) * scale));
+            e.residual.push_back(x -
+                                 (sign ? std::copysign(scale, x) : static_cast<float>(q) * scale));
         }
     }
 }

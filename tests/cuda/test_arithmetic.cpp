@@ -3,11 +3,13 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "gossamer/codec/codec.hpp"
 #include "gossamer/data/loader.hpp"
 #include "gossamer/tensor/kernels.hpp"
+#include "learning/codec/built_in.hpp"
 #include "learning/cuda/emulation.hpp"
 #include "learning/cuda/machine_host.hpp"
 #include "learning/cuda/plan.hpp"
@@ -201,4 +203,65 @@ TEST_CASE("every kind of tile and divided products come up in the networks that 
     CHECK(divided.contains(OpKind::dense_forward));
     CHECK(divided.contains(OpKind::conv_weights));
     CHECK(kinds.size() >= 10);
+}
+
+namespace {
+
+Bytes encoded_there(const codec::Codec& codec, const std::vector<float>& values,
+                    const codec::EncodeState& state, std::vector<float>& left) {
+    const auto& api = emulation();
+    const auto traits = codec.traits();
+    gossamer_cuda_error error{};
+    gossamer_cuda_vector* v = nullptr;
+    REQUIRE(api.vector_create(0, values.size(), &v, &error) == 0);
+    REQUIRE(api.vector_write(v, values.data(), &error) == 0);
+    gossamer_cuda_product p{};
+    const std::map<std::uint8_t, std::uint32_t> kinds{
+        {codec::kFloat32Id, GOSSAMER_CUDA_DELTA}, {codec::kHalfId, GOSSAMER_CUDA_F16},
+        {codec::kBfloat16Id, GOSSAMER_CUDA_BF16}, {codec::kInt8Id, GOSSAMER_CUDA_INT8},
+        {codec::kSignId, GOSSAMER_CUDA_SIGN},     {codec::kTop1Id, GOSSAMER_CUDA_TOP},
+        {codec::kTop10Id, GOSSAMER_CUDA_TOP}};
+    p.kind = kinds.at(traits.wire_id);
+    if (p.kind == GOSSAMER_CUDA_TOP) p.top_count = codec::top_count(traits.wire_id, values.size());
+    p.rounding = codec::rounding_key(state);
+    if (!state.residual.empty()) p.residual = state.residual.data();
+    if (traits.error_feedback) p.next_residual = left.data();
+    Bytes out(codec.bytes_max(values.size()));
+    std::uint64_t size = 0;
+    REQUIRE(api.encode(v, nullptr, &p, out.data(), out.size(), &size, nullptr, &error) == 0);
+    api.vector_destroy(v);
+    out.resize(size);
+    return out;
+}
+
+}  // namespace
+
+// The kernels of all codecs, also where blocks are not whole and values are equal, with threads in
+// both orders.
+TEST_CASE("what the card encodes is to the bit what the host does") {
+    for (std::size_t count : {1u, 5u, 99u, 1023u, 1024u, 1025u, 4099u, 70'001u})
+        for (bool backwards : {false, true}) {
+            emulate_backwards(backwards);
+            Numbers numbers(count);
+            auto delta = numbers.vector(count, 2.0f), residual = numbers.vector(count, 0.5f);
+            if (count > 1000) {
+                for (std::size_t i = 0; i < 300; ++i) delta[i] = i % 2 ? 0.25f : -0.25f;
+                for (std::size_t i = 0; i < 300; ++i) residual[i] = 0;
+                delta[301] = 1e-42f, delta[302] = 0.0f, delta[303] = -0.0f;
+            }
+            for (const auto& name : codec::CodecTable().names()) {
+                CAPTURE(name);
+                CAPTURE(count);
+                const auto codec = codec::find_codec(name).value();
+                const auto traits = codec->traits();
+                codec::EncodeState state{.seed = RunSeed{7}, .round = 3};
+                std::vector<float> left(count), left_there(count);
+                if (traits.error_feedback) state.residual = residual, state.next_residual = left;
+                const auto here = codec::encode_all(*codec, delta, state).value();
+                const auto there = encoded_there(*codec, delta, state, left_there);
+                CHECK(here == there);
+                if (traits.error_feedback) CHECK(left == left_there);
+            }
+        }
+    emulate_backwards(false);
 }

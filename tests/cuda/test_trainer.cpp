@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "gossamer/codec/update.hpp"
 #include "gossamer/tensor/kernels.hpp"
 #include "gossamer/training/make_trainer.hpp"
 #include "gossamer/training/options.hpp"
@@ -196,18 +197,27 @@ TEST_CASE("an update encoded on the card has the bytes of the host's codec") {
     const auto start = pair.initial();
     std::vector<float> delta(start.values().size());
     tensor::subtract(delta, std::as_const(weights->weights).floats(), start.values());
-    for (const char* name : {"f32", "f16", "bf16"}) {
+    for (const auto& name : codec::CodecTable().names()) {
         CAPTURE(name);
         const auto codec = codec::find_codec(name).value();
-        TrainRequest r;
-        r.start = pair.initial(), r.round = 1, r.who = PeerId::of_number(4), r.seed = kSeed;
-        r.epochs = 2, r.product = Product::encoded, r.codec = codec.get();
-        auto encoded = pair.card->train(std::move(r), *pair.pool);
-        REQUIRE_MESSAGE(encoded, (encoded ? "" : encoded.error().to_string()));
-        CHECK(encoded->product == Product::encoded);
-        CHECK(encoded->state);
-        const auto bytes = std::as_const(encoded->weights).bytes();
-        CHECK(Bytes(bytes.begin(), bytes.end()) == codec::encode_all(*codec, delta).value());
+        tensor::State left;  // what error feedback keeps
+        for (int update = 0; update < 3; ++update) {
+            const auto who = PeerId::of_number(4);
+            TrainRequest r;
+            r.start = pair.initial(), r.round = 1, r.who = who, r.seed = kSeed;
+            r.epochs = 2, r.product = Product::encoded, r.codec = codec.get(), r.residual = left;
+            auto encoded = pair.card->train(std::move(r), *pair.pool);
+            REQUIRE_MESSAGE(encoded, (encoded ? "" : encoded.error().to_string()));
+            CHECK(encoded->product == Product::encoded);
+            CHECK(encoded->state);
+            auto host = codec::encode_update(*codec, delta, left, {kSeed, 1, who}, *pair.pool);
+            REQUIRE(host);
+            CHECK(std::ranges::equal(std::as_const(encoded->weights).bytes(),
+                                     std::as_const(host->bytes).bytes()));
+            CHECK((encoded->residual != nullptr) == codec->traits().error_feedback);
+            if (encoded->residual) CHECK(encoded->residual->digest() == host->residual->digest());
+            left = encoded->residual;
+        }
     }
 }
 

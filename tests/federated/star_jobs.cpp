@@ -24,6 +24,16 @@ std::vector<float> trained_by(std::size_t client, std::uint64_t round,
     return out;
 }
 
+namespace {
+
+struct LeftOf final : tensor::StateValue {  // stands for what a round's update left unsent
+    explicit LeftOf(std::uint64_t r) : round(r) {}
+    Bytes save() const override { return Bytes(1, std::byte(round)); }
+    std::uint64_t round;
+};
+
+}  // namespace
+
 void StarWorld::start_job(std::size_t who, job::JobOrder order) {
     auto takes = some(10us, 20ms);
     if (auto* train = std::get_if<job::TrainJob>(&order.job))
@@ -101,6 +111,8 @@ Result<job::JobDone> StarWorld::compute(std::size_t who, job::Job& any) {
     }
     if (auto* j = std::get_if<job::TrainJob>(&any)) {
         ++train_jobs, trained[who].insert(j->round);
+        residual_of[who][j->round] =
+            j->residual ? dynamic_cast<const LeftOf&>(*j->residual).round : 0;
         if (training_fails && training_fails(who, j->round))
             return fail(ErrorCode::kTrainingFailed, "the loss is not finite");
         auto weights = trained_by(who, j->round, j->start.values());
@@ -113,7 +125,7 @@ Result<job::JobDone> StarWorld::compute(std::size_t who, job::Job& any) {
                               .loss = 1.0 / static_cast<double>(j->round),
                               .state = {},
                               .byte_count = size,
-                              .residual = {}};
+                              .residual = std::make_shared<LeftOf>(j->round)};
     }
     if (auto* j = std::get_if<job::EvaluateJob>(&any)) {
         if (who != kAggregator && !options.clients_have_test_data)

@@ -65,6 +65,8 @@ public:
     std::map<std::uint64_t, RoundPlan> plans;                // by round, the newest on disk
     std::map<std::uint64_t, std::vector<PeerId>> accepted;   // by round, of the notices
     std::map<std::size_t, std::set<std::uint64_t>> trained;  // rounds each client really trained
+    // Of each of them: the round whose residual it was given (each job leaves its own); 0: none.
+    std::map<std::size_t, std::map<std::uint64_t, std::uint64_t>> residual_of;
     std::map<std::size_t, std::vector<float>> final_models;
     std::size_t train_jobs = 0, staged_most = 0, disk_syncs = 0;
     std::vector<std::string> sent;  // "commit 3 to 2", by the aggregator

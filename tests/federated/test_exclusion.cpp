@@ -1,4 +1,5 @@
 // Who is left out of a round, why, and what becomes of the round.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -27,6 +28,34 @@ TEST_CASE("an over-provisioned round takes the first and tells the others to for
     world.run();
     CHECK(world.finished());
     check_every_round_follows_from_its_accepted_set(world);
+}
+
+TEST_CASE("what a lossy codec left unsent is carried on from the last update that counted") {
+    for (std::uint64_t seed : {1u, 2u, 3u, 4u}) {
+        auto o = star(5, 8);
+        o.seed = seed;
+        o.config.fraction = 0.6;
+        o.config.over_provision = 1.7;
+        StarWorld world(o);
+        world.start();
+        world.run();
+        REQUIRE(world.finished());
+        std::size_t after_one_lost = 0;
+        for (const auto& [client, rounds] : world.residual_of)
+            for (const auto& [round, given] : rounds) {
+                std::uint64_t counted = 0, last = 0;
+                for (const auto& [r, peers] : world.accepted)
+                    if (r < round && std::ranges::count(peers, world.id_of(client)) > 0)
+                        counted = r;
+                for (auto r : world.trained[client])
+                    if (r < round) last = r;
+                CAPTURE(client);
+                CAPTURE(round);
+                CHECK(given == counted);
+                after_one_lost += last > counted;
+            }
+        CHECK(after_one_lost > 0);  // else nothing was shown
+    }
 }
 
 TEST_CASE("late updates are dropped and counted") {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <thread>
 
+#include "gossamer/codec/update.hpp"
 #include "gossamer/data/readers.hpp"
 #include "gossamer/training/cpu_trainer.hpp"
 
@@ -154,15 +155,24 @@ TEST_CASE("A delta is the difference to the start") {
     const auto delta = s.train(std::move(request));
     for (std::size_t i = 0; i < delta.size(); ++i)
         CHECK(delta[i] == weights[i] - start.values()[i]);
-    // Encoded by a codec that keeps floats as they are, it is the same; others are not asked here.
-    for (const char* name : {"f32", "f16"}) {
+    // Encoded, with what is left unsent from one update to the next.
+    for (const auto& name : codec::CodecTable().names()) {
+        CAPTURE(name);
         const auto codec = codec::find_codec(name).value();
-        request = s.request(start);
-        request.product = Product::encoded, request.codec = codec.get();
-        const auto product = s.trainer->train(std::move(request), *s.pool).value();
-        const bool plain = codec->traits().identity;
-        CHECK(product.product == (plain ? Product::encoded : Product::weights));
-        CHECK(std::ranges::equal(product.weights.floats(), plain ? delta : weights));
+        tensor::State left;
+        for (int update = 0; update < 2; ++update) {
+            request = s.request(start);
+            request.product = Product::encoded, request.codec = codec.get();
+            request.residual = left;
+            const codec::UpdateName named{request.seed, request.round, request.who};
+            const auto expected = codec::encode_update(*codec, delta, left, named, *s.pool).value();
+            const auto product = s.trainer->train(std::move(request), *s.pool).value();
+            CHECK(product.product == Product::encoded);
+            CHECK(std::ranges::equal(product.weights.bytes(), expected.bytes.bytes()));
+            REQUIRE((product.residual != nullptr) == codec->traits().error_feedback);
+            if (product.residual) CHECK(product.residual->digest() == expected.residual->digest());
+            left = product.residual;
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "drivers/work/perform.hpp"
+#include "gossamer/codec/update.hpp"
 
 using namespace gossamer;
 
@@ -157,6 +158,40 @@ TEST_CASE("a train job that asks for an encoded update gives the codec's bytes o
                                   .value();
         CHECK(Bytes(out.bytes().begin(), out.bytes().end()) == expected);
         CHECK(std::get<job::TrainDone>(*done).byte_count == expected.size());
+    }
+}
+
+TEST_CASE("what an update leaves unsent comes out of its job, and goes into the next one's") {
+    Bench bench;
+    bench.trainer->weights = {1.5, 0.25, -3, 1};
+    const auto codec = codec::find_codec("sign").value();
+    const std::vector<float> delta{0.5, -0.75, -4, 0};
+    job::State left;
+    for (std::uint64_t round = 1; round < 4; ++round) {
+        const auto expected = codec::encode_update(*codec, delta, left, {}, *bench.pool).value();
+        // Of a train job, whose trainer gives weights, and of an encode job.
+        auto out = tensor::Payload::promise(), other = tensor::Payload::promise();
+        auto start = bench.pool->take_floats(4), model = bench.pool->take_floats(4);
+        std::ranges::fill(start.floats(), 1.0f);
+        std::ranges::copy(bench.trainer->weights, model.floats().begin());
+        job::TrainJob train{.product = job::TrainedAs::encoded};
+        train.start = tensor::Model::of(bench.trainer->layout(), std::move(start));
+        train.codec = codec->traits().wire_id, train.residual = left, train.encoded = out;
+        train.round = round;
+        job::EncodeJob encode;
+        encode.model = tensor::Model::of(bench.trainer->layout(), std::move(model));
+        encode.base = train.start, encode.codec = train.codec, encode.round = round;
+        encode.state = left, encode.out = other;
+        job::Job first = std::move(train), second = std::move(encode);
+        const auto trained = bench.perform(first, {}), encoded = bench.perform(second, {});
+        REQUIRE(trained);
+        REQUIRE(encoded);
+        CHECK(std::ranges::equal(out.bytes(), expected.bytes.bytes()));
+        CHECK(std::ranges::equal(other.bytes(), expected.bytes.bytes()));
+        left = std::get<job::TrainDone>(*trained).residual;
+        REQUIRE(left);
+        CHECK(left->digest() == expected.residual->digest());
+        CHECK(std::get<job::EncodeDone>(*encoded).state->digest() == left->digest());
     }
 }
 

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "gossamer/base/bytes.hpp"
+#include "gossamer/base/peer_id.hpp"
 #include "gossamer/base/result.hpp"
 #include "gossamer/base/rng.hpp"
 
@@ -31,19 +32,22 @@ struct CodecTraits {
     std::uint8_t wire_id = 0;     // 1..127 built in, 128..255 users'
     std::size_t block_bytes = 0;  // of each whole block; 0 when blocks differ in size
     bool identity = false;        // the bytes are the floats: share the buffer, copy nothing
-    bool needs_base = false;      // makes sense only for deltas against a base both sides have
+    bool needs_base = false;      // loses too much for anything but a delta, from a base both have
     bool error_feedback = false;  // keeps a residual
     bool unbiased = false;        // the expected decoded value is the encoded one
     // ‖decode(encode(x)) − x‖² <= (1 − contraction)·‖x‖²; 1 = exact, 0 = no such promise.
     double contraction = 0;
 };
 
-// What an encoding step remembers and makes. Spans are empty, or as long as the values.
+// What an encoding step remembers and makes. Spans are empty, or as long as the values; a codec
+// without error feedback leaves them alone.
 struct EncodeState {
     std::span<const float> residual;  // what earlier updates left unsent; empty at first
-    std::span<float> next_residual;   // receives what this one leaves unsent
+    std::span<float> next_residual;   // receives what this one leaves unsent; not `residual`
     RunSeed seed;                     // with round and who: the stream of stochastic rounding
-    std::uint64_t round = 0, who = 0;
+    std::uint64_t round = 0;
+    PeerId who;
+    std::size_t first = 0;  // place of the first value in the whole, a multiple of kBlock
 };
 
 class Codec {
@@ -65,7 +69,11 @@ public:
 };
 using CodecRef = std::shared_ptr<const Codec>;
 
-// The codecs a program knows: the built-in ones (f32, f16, bf16) and a user's own.
+// The codecs a program knows: the built-in ones and a user's own. Built in are
+//   f32    the floats;  f16, bf16    rounded to sixteen bits: also for whole models
+//   int8   a byte a value, of the largest in its block, rounded up or down by chance: unbiased
+//   sign   a bit a value and the block's mean magnitude, with error feedback (Karimireddy 2019)
+//   top1, top10    the largest hundredth or tenth of the values, with error feedback
 class CodecTable {
 public:
     CodecTable();

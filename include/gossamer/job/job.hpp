@@ -99,7 +99,8 @@ struct EvaluateDone {
 struct EncodeJob {  // encode(model - base), or encode(model) without a base
     tensor::Model model, base;
     std::uint8_t codec = 0;
-    State state;  // residual of error feedback
+    std::uint64_t round = 0;  // names the draws of stochastic rounding
+    State state;              // residual of error feedback
     tensor::Payload out;
 };
 struct EncodeDone {

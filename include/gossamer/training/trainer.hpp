@@ -37,6 +37,7 @@ struct TrainRequest {
     tensor::State state;  // of the optimiser; null: fresh; of any other type: read from save()
     Product product = Product::weights;
     const codec::Codec* codec = nullptr;  // of an encoded product; its bytes to the bit
+    tensor::State residual;               // what encoded products before it left unsent
     double proximal_mu = 0;               // FedProx: adds mu / 2 · |w - start|² to the loss
     std::uint64_t schedule_offset = 0;    // added to the place in the learning-rate schedule
     const Pause* pause = nullptr;         // null: never
@@ -46,6 +47,7 @@ struct TrainProduct {
     tensor::Buffer weights;  // or what `product` says
     Product product = Product::weights;
     tensor::State state;             // null when the optimiser keeps none
+    tensor::State residual;          // what an encoded product leaves unsent; null when nothing
     std::uint64_t sample_count = 0;  // in the local training set: the update's weight
     std::uint64_t step_count = 0;    // batches seen
     double loss = 0;                 // mean over the samples seen

@@ -85,6 +85,12 @@ Result<NodeMould> NodeMould::create(const Parts& parts) {
         core.topology = topology::topology_config(config);
         core.layout = parts.layout;
         GOSSAMER_TRY(core.codec, parts.codecs.find(core.config.codec));
+        if (core.codec->traits().needs_base)
+            return fail(ErrorCode::kConfigConflict,
+                        "codec " + core.config.codec +
+                            " is for differences to a model that both sides have, and gossip sends "
+                            "whole models",
+                        "set gossip.codec to f32, f16 or bf16");
         GOSSAMER_TRY(core.algorithm, gossip::make_algorithm(core.config.algorithm, config,
                                                             parts.extensions.algorithms));
         core.roster = parts.roster;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "gossamer/codec/accumulate.hpp"
+#include "gossamer/codec/update.hpp"
 #include "gossamer/tensor/identity.hpp"
 #include "gossamer/tensor/kernels.hpp"
 
@@ -58,35 +59,33 @@ private:
     Result<job::EncodeDone> perform(job::EncodeJob& j, const Pause&) const {
         GOSSAMER_TRY(auto codec, tools_.codecs->find(j.codec));
         const auto values = j.model.values();
-        tensor::Buffer out;
+        codec::Encoded out;
         if (j.base.exists()) {
             auto room = j.model.sole() ? j.model.take() : tools_.pool->take_floats(values.size());
-            GOSSAMER_TRY(out, encode_difference(*codec, std::move(room), values, j.base.values()));
+            GOSSAMER_TRY(out, encode_difference(*codec, std::move(room), values, j.base.values(),
+                                                j.state, j.round));
         } else {
-            GOSSAMER_TRY(out, encode(*codec, values));
+            GOSSAMER_TRY(out, encode(*codec, values, j.state, j.round));
         }
-        const auto written = out.size_bytes();
-        j.out.fill(std::move(out));
-        return job::EncodeDone{written, nullptr};
+        const auto written = out.bytes.size_bytes();
+        j.out.fill(std::move(out.bytes));
+        return job::EncodeDone{written, std::move(out.residual)};
     }
-    Result<tensor::Buffer> encode(const codec::Codec& codec, std::span<const float> values) const {
-        auto out = tools_.pool->take(codec.bytes_max(values.size()));
-        codec::EncodeState state;
-        state.seed = tools_.seed;
-        GOSSAMER_TRY(auto written, codec.encode(out.bytes(), values, state));
-        if (written == out.size_bytes()) return out;
-        auto exact = tools_.pool->take(written);
-        std::memcpy(exact.bytes().data(), out.bytes().data(), written);
-        return exact;
+    Result<codec::Encoded> encode(const codec::Codec& codec, std::span<const float> values,
+                                  const job::State& residual, std::uint64_t round) const {
+        return codec::encode_update(codec, values, residual, {tools_.seed, round, tools_.self},
+                                    *tools_.pool);
     }
     // encode(a - b); the difference is made in `room`, where `a` may lie.
-    Result<tensor::Buffer> encode_difference(const codec::Codec& codec, tensor::Buffer room,
-                                             std::span<const float> a,
-                                             std::span<const float> b) const {
+    Result<codec::Encoded> encode_difference(const codec::Codec& codec, tensor::Buffer room,
+                                             std::span<const float> a, std::span<const float> b,
+                                             const job::State& residual,
+                                             std::uint64_t round) const {
         const bool finite = tensor::subtract(room.floats(), a, b);
-        if (!codec.traits().identity) return encode(codec, std::as_const(room).floats());
+        if (!codec.traits().identity)
+            return encode(codec, std::as_const(room).floats(), residual, round);
         if (!finite) return fail(ErrorCode::kUpdateNotFinite, "the own update is not finite");
-        return room;
+        return codec::Encoded{std::move(room), nullptr};
     }
 
     Result<job::DecodeDone> perform(job::DecodeJob& j, const Pause&) const {
@@ -174,7 +173,10 @@ training::TrainRequest request_of(const Tools& tools, const job::TrainJob& j,
     request.steps = j.steps;
     request.proximal_mu = j.proximal_mu;
     request.state = j.state;
-    if (codec != nullptr) request.product = training::Product::encoded, request.codec = codec;
+    if (codec != nullptr) {
+        request.product = training::Product::encoded, request.codec = codec;
+        request.residual = j.residual;
+    }
     return request;
 }
 
@@ -212,16 +214,18 @@ Result<job::TrainDone> Workshop::perform(job::TrainJob& j, const Pause& pause) c
         j.out.fill(std::move(product.weights));
         return done;
     }
-    auto bytes = std::move(product.weights);
+    codec::Encoded update{std::move(product.weights), std::move(product.residual)};
     if (weights) {
-        const auto trained = std::as_const(bytes).floats();
-        auto difference = encode_difference(*codec, std::move(bytes), trained, j.start.values());
+        const auto trained = std::as_const(update.bytes).floats();
+        auto difference = encode_difference(*codec, std::move(update.bytes), trained,
+                                            j.start.values(), j.residual, j.round);
         if (!difference && difference.error().code == ErrorCode::kUpdateNotFinite)
             return not_finite();
-        GOSSAMER_TRY(bytes, std::move(difference));
+        GOSSAMER_TRY(update, std::move(difference));
     }
-    done.byte_count = bytes.size_bytes();
-    j.encoded.fill(std::move(bytes));
+    done.byte_count = update.bytes.size_bytes();
+    done.residual = std::move(update.residual);
+    j.encoded.fill(std::move(update.bytes));
     return done;
 }
 

@@ -2,11 +2,13 @@
 
 #include "gossamer/base/assert.hpp"
 #include "gossamer/codec/codec.hpp"
-#include "learning/codec/plain_codecs.hpp"
+#include "learning/codec/built_in.hpp"
 
 namespace gossamer::codec {
 
-CodecTable::CodecTable() : codecs_{float32_codec(), half_codec(), bfloat16_codec()} {}
+CodecTable::CodecTable()
+    : codecs_{float32_codec(), half_codec(), bfloat16_codec(), int8_codec(),
+              sign_codec(),    top1_codec(), top10_codec()} {}
 
 Status CodecTable::add(CodecRef codec) {
     auto added = codec->traits();

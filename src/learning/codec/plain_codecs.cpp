@@ -1,4 +1,4 @@
-#include "learning/codec/plain_codecs.hpp"
+#include "learning/codec/built_in.hpp"
 
 #include <cmath>
 #include <cstring>
@@ -8,7 +8,6 @@
 #include "gossamer/tensor/kernels.hpp"
 
 namespace gossamer::codec {
-namespace {
 
 Status check_size(ByteView encoded, std::size_t count, const Codec& codec) {
     auto expected = codec.bytes_max(count);
@@ -18,6 +17,13 @@ Status check_size(ByteView encoded, std::size_t count, const Codec& codec) {
                                             std::string(codec.traits().name) + " take " +
                                             std::to_string(expected));
 }
+
+tl::unexpected<Error> not_finite(float value, std::size_t at) {
+    return fail(ErrorCode::kUpdateNotFinite,
+                "element " + std::to_string(at) + " is " + std::to_string(value));
+}
+
+namespace {
 
 class Float32Codec final : public Codec {
 public:
@@ -95,10 +101,10 @@ public:
 
 private:
     tl::unexpected<Error> refuse(float value, std::size_t at) const {
-        auto where = "element " + std::to_string(at) + " is " + std::to_string(value);
-        if (!std::isfinite(value)) return fail(ErrorCode::kUpdateNotFinite, where);
+        if (!std::isfinite(value)) return not_finite(value, at);
         return fail(ErrorCode::kUpdateTooLarge,
-                    where + ", beyond the range of " + std::string(name_),
+                    "element " + std::to_string(at) + " is " + std::to_string(value) +
+                        ", beyond the range of " + std::string(name_),
                     "Use codec bf16 or f32.");
     }
     std::string_view name_;

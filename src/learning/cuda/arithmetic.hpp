@@ -56,15 +56,24 @@ GOSSAMER_BOTH float size_of(float x) {
     return bits_of<float>(bits_of<std::uint32_t>(x) & 0x7fffffffu);
 }
 
-// To the nearest whole number, ties to even; |x| < 2^22.
-GOSSAMER_BOTH float nearest(float x) {
-    constexpr float kMagic = 12582912.0f;  // 1.5 · 2^23
-    return (x + kMagic) - kMagic;
+// ---- Codec int8: the bits of learning/codec/loops.cpp (tested) ----
+
+constexpr float kInt8Least = 0x1p-120f, kInt8Most = 0x1p127f;  // of a block's largest magnitude
+
+// What blocks and their elements draw: two elements half a block apart share 32 bits.
+GOSSAMER_BOTH std::uint32_t int8_draw(std::uint64_t key, std::uint32_t place) {
+    const auto low = static_cast<std::uint32_t>(key), high = static_cast<std::uint32_t>(key >> 32);
+    std::uint32_t h = place % 512 * 0x9e3779b9u + low;
+    h = (h ^ (h >> 16)) * 0x85ebca6bu;
+    h = ((h ^ (h >> 13)) + high) * 0xc2b2ae35u;
+    h ^= h >> 16;
+    return place < 512 ? h & 0xffffu : h >> 16;
 }
 // One of a block whose largest magnitude is 127 / factor.
-GOSSAMER_BOTH int int8_of(float x, float factor) {
-    const float q = nearest(x * factor);
-    return static_cast<int>(q < -127.0f ? -127.0f : q > 127.0f ? 127.0f : q);
+GOSSAMER_BOTH int int8_of(float x, float factor, std::uint32_t drawn) {
+    const float chance = static_cast<float>(static_cast<int>(drawn)) * 0x1p-16f + 0x1p-18f;
+    const int below = static_cast<int>((x * factor + chance) + 128.0f) - 128;
+    return below < -127 ? -127 : below > 127 ? 127 : below;
 }
 
 // ---- Functions: the forms of model/maths (Cephes), fused by name ----

@@ -108,6 +108,7 @@ struct EncodeArgs {
     Source source;
     Norm* norm;
     unsigned char* out;
+    std::uint64_t rounding = 0;  // of int8
 };
 
 struct Values {
@@ -162,16 +163,16 @@ struct Encode {
             const std::int64_t first = block_of(block, t) * kCodecBlock;
             load_values(values[t], a.source, factor, first, t % 32);
             float m = 0;
-            double sum = 0;
+            double sum[4] = {0, 0, 0, 0};
             bool good = true;
             GOSSAMER_UNROLL
             for (int i = 0; i < 32; ++i) {
                 const float size = size_of(values[t].v[i]);
                 good = good && finite(size) && fits(size);
                 if (Kind == kInt8) m = larger(m, size);
-                if (Kind == kSign) sum += double(size);
+                if (Kind == kSign) sum[i % 4] += double(size);
             }
-            most[t] = m, total[t] = sum;
+            most[t] = m, total[t] = (sum[0] + sum[2]) + (sum[1] + sum[3]);
             if (!good) Block::add(&a.norm->bad, 1u);
         });
         if constexpr (Kind == kInt8)
@@ -187,7 +188,7 @@ struct Encode {
             if (left <= 0) return;
             const auto count = static_cast<int>(left < kCodecBlock ? left : kCodecBlock);
             Values& v = values[t];
-            if (Kind == kInt8) v.scale = most[t] / 127.0f;
+            if (Kind == kInt8) v.scale = most[t] >= kInt8Least ? most[t] / 127.0f : 0.0f;
             if (Kind == kSign) v.scale = static_cast<float>(total[t] / double(count));
             if (Kind == kInt8) write_bytes(a, v, most[t], b, count, t % 32);
             if (Kind == kSign) GOSSAMER_UNROLL
@@ -198,7 +199,8 @@ struct Encode {
             for (int i = 0; i < 32; ++i) {
                 const int at = i / 4 * 128 + t % 32 * 4 + i % 4;
                 if (at < count)
-                    a.source.next_residual[first + at] = v.v[i] - decoded(v, most[t], i);
+                    a.source.next_residual[first + at] =
+                        v.v[i] - decoded(v, most[t], i, key_of(a, b), at);
             }
         });
         if constexpr (Kind == kSign) {
@@ -228,18 +230,29 @@ private:
     GOSSAMER_BODY static std::int64_t block_of(const Block& block, int thread) {
         return std::int64_t{block.x} * kEncodeBlocks + thread / 32;
     }
+    GOSSAMER_BODY static bool positive(float x) { return bits_of<std::uint32_t>(x) >> 31 == 0; }
     GOSSAMER_BODY static bool fits(float size) {
         if (Kind == kF16) return half_of(size) < 0x7c00u;
         if (Kind == kBf16) return bfloat16_of(size) < 0x7f80u;
+        if (Kind == kInt8) return size < kInt8Most;
         return true;
     }
-    GOSSAMER_BODY static float int8_factor(float most) { return most > 0 ? 127.0f / most : 0.0f; }
-    GOSSAMER_BODY static float decoded(const Values& v, float most, int i) {
+    GOSSAMER_BODY static float int8_factor(float most) {
+        return most >= kInt8Least ? 127.0f / most : 0.0f;
+    }
+    GOSSAMER_BODY static std::uint64_t key_of(const Args& a, std::int64_t block) {
+        return spread(a.rounding + static_cast<std::uint64_t>(block) * 0x9e3779b97f4a7c15ull);
+    }
+    GOSSAMER_BODY static float decoded(const Values& v, float most, int i, std::uint64_t key,
+                                       int place) {
         const float x = v.v[i];
         if (Kind == kF16) return float_of_half(half_of(x));
         if (Kind == kBf16) return float_of_bfloat16(bfloat16_of(x));
-        if (Kind == kInt8) return static_cast<float>(int8_of(x, int8_factor(most))) * v.scale;
-        if (Kind == kSign) return x >= 0.0f ? v.scale : -v.scale;
+        if (Kind == kInt8)
+            return static_cast<float>(int8_of(x, int8_factor(most),
+                                              int8_draw(key, static_cast<std::uint32_t>(place)))) *
+                   v.scale;
+        if (Kind == kSign) return positive(x) ? v.scale : -v.scale;
         return x;
     }
     GOSSAMER_BODY static void write_plain(const Args& a, const Values& v, std::int64_t first,
@@ -260,6 +273,7 @@ private:
                                           std::int64_t b, int count, int lane) {
         unsigned char* out = a.out + b * (4 + kCodecBlock);
         const float factor = int8_factor(most);
+        const std::uint64_t key = key_of(a, b);
         if (lane == 0) memcpy(out, &v.scale, 4);
         GOSSAMER_UNROLL
         for (int i = 0; i < 8; ++i) {
@@ -267,7 +281,10 @@ private:
             std::uint32_t word = 0;
             GOSSAMER_UNROLL
             for (int j = 0; j < 4; ++j)
-                word |= (static_cast<std::uint32_t>(int8_of(v.v[4 * i + j], factor)) & 0xffu)
+                word |= (static_cast<std::uint32_t>(
+                             int8_of(v.v[4 * i + j], factor,
+                                     int8_draw(key, static_cast<std::uint32_t>(at + j)))) &
+                         0xffu)
                         << (8 * j);
             if (at + 4 <= count) {
                 *reinterpret_cast<std::uint32_t*>(out + 4 + at) = word;
@@ -282,9 +299,9 @@ private:
         std::uint32_t bits = 0;
         GOSSAMER_UNROLL
         for (int j = 0; j < 4; ++j)
-            bits |=
-                static_cast<std::uint32_t>(v.v[4 * i + j] >= 0.0f && i * 128 + lane * 4 + j < count)
-                << j;
+            bits |= static_cast<std::uint32_t>(positive(v.v[4 * i + j]) &&
+                                               i * 128 + lane * 4 + j < count)
+                    << j;
         return bits << (lane % 8 * 4);
     }
 };

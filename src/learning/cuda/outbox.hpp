@@ -122,7 +122,7 @@ private:
         switch (p.kind) {
             case GOSSAMER_CUDA_F16: return launch<kF16>({source, norm, out(i)});
             case GOSSAMER_CUDA_BF16: return launch<kBf16>({source, norm, out(i)});
-            case GOSSAMER_CUDA_INT8: return launch<kInt8>({source, norm, out(i)});
+            case GOSSAMER_CUDA_INT8: return launch<kInt8>({source, norm, out(i), p.rounding});
             case GOSSAMER_CUDA_SIGN: return launch<kSign>({source, norm, out(i)});
             case GOSSAMER_CUDA_TOP: return top(source, norm, i, p.top_count);
             default: return launch<kDelta>({source, norm, out(i)});

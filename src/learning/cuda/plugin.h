@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-#define GOSSAMER_CUDA_VERSION 2u
+#define GOSSAMER_CUDA_VERSION 3u
 #define GOSSAMER_CUDA_SYMBOL "gossamer_cuda_plugin"
 
 enum {
@@ -136,13 +136,13 @@ typedef struct {
 } gossamer_cuda_step;
 
 /* What crosses the bus; all but the first are of the delta, weights - start. Bits of `sign` are set
- * where the value is not negative, lowest bit first. */
+ * where the value's sign bit is not, lowest bit first. */
 enum {
     GOSSAMER_CUDA_WEIGHTS = 0,
     GOSSAMER_CUDA_DELTA = 1,
     GOSSAMER_CUDA_F16 = 2,
     GOSSAMER_CUDA_BF16 = 3,
-    GOSSAMER_CUDA_INT8 = 4, /* blocks of 1,024: float32 scale, then a byte each */
+    GOSSAMER_CUDA_INT8 = 4, /* blocks of 1,024: float32 scale, then a byte each, by chance */
     GOSSAMER_CUDA_SIGN = 5, /* blocks of 1,024: float32 mean size, then a bit each */
     GOSSAMER_CUDA_TOP = 6   /* u32 count, their indices ascending, their float32 values */
 };
@@ -154,6 +154,7 @@ typedef struct gossamer_cuda_vector gossamer_cuda_vector;
 typedef struct {
     uint32_t kind;      /* one of those above */
     uint32_t top_count; /* of GOSSAMER_CUDA_TOP */
+    uint64_t rounding;  /* of GOSSAMER_CUDA_INT8: names the draws (codec::rounding_key) */
     double clip_norm;   /* longest delta; 0 = any length */
     const float* residual; /* error feedback: added before encoding; null: none */
     float* next_residual;  /* what the encoding leaves unsent; null: not wanted */

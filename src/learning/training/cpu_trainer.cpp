@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "gossamer/base/assert.hpp"
+#include "gossamer/codec/update.hpp"
 #include "gossamer/tensor/kernels.hpp"
 #include "learning/model/maths/maths.hpp"
 
@@ -248,10 +249,7 @@ Result<TrainProduct> CpuTrainer::train(TrainRequest request, tensor::BufferPool&
             all += (all.empty() ? "" : "; ") + line;
         return fail(ErrorCode::kModelLayout, all);
     }
-    // A codec that keeps the floats as they are encodes by making the difference.
-    const bool difference =
-        request.product == Product::delta ||
-        (request.product == Product::encoded && request.codec->traits().identity);
+    const bool difference = request.product != Product::weights;
     const bool start_needed = difference || request.proximal_mu != 0;
     TrainProduct product;
     product.sample_count = train_.size();
@@ -277,6 +275,11 @@ Result<TrainProduct> CpuTrainer::train(TrainRequest request, tensor::BufferPool&
         difference ? tensor::subtract(product.weights.floats(), weights, request.start.values())
                    : tensor::all_finite(weights);
     if (!finite) return not_finite(request, "weights are no longer finite");
+    if (request.product != Product::encoded || request.codec->traits().identity) return product;
+    GOSSAMER_TRY(auto encoded,
+                 codec::encode_update(*request.codec, weights, request.residual,
+                                      {request.seed, request.round, request.who}, pool));
+    product.weights = std::move(encoded.bytes), product.residual = std::move(encoded.residual);
     return product;
 }
 

@@ -5,7 +5,8 @@
 #include <cstring>
 #include <utility>
 
-#include "learning/codec/plain_codecs.hpp"
+#include "gossamer/codec/update.hpp"
+#include "learning/codec/built_in.hpp"
 #include "learning/cuda/arithmetic.hpp"
 #include "learning/cuda/loader.hpp"
 
@@ -44,6 +45,10 @@ std::optional<std::uint32_t> encoding_of(const TrainRequest& request) {
         case codec::kFloat32Id: return GOSSAMER_CUDA_DELTA;
         case codec::kHalfId: return GOSSAMER_CUDA_F16;
         case codec::kBfloat16Id: return GOSSAMER_CUDA_BF16;
+        case codec::kInt8Id: return GOSSAMER_CUDA_INT8;
+        case codec::kSignId: return GOSSAMER_CUDA_SIGN;
+        case codec::kTop1Id:
+        case codec::kTop10Id: return GOSSAMER_CUDA_TOP;
         default: return std::nullopt;
     }
 }
@@ -179,6 +184,8 @@ struct CudaStack::Launch {
     gossamer_cuda_replica replica{};
     std::vector<gossamer_cuda_step> steps;
     std::shared_ptr<OptimiserState> state;
+    std::vector<float> read_residual;
+    tensor::Buffer next_residual;
     TrainProduct product;
 };
 
@@ -200,6 +207,22 @@ std::vector<gossamer_cuda_step> CudaStack::steps_of(const TrainRequest& request,
         steps[i].correction2 = static_cast<float>(1 / (1 - std::pow(o.beta2, t)));
     }
     return steps;
+}
+
+// What the encoding of a lossy codec takes besides its kind.
+Status CudaStack::prepare_codec(Launch& to, const TrainRequest& request, std::size_t parameters,
+                                tensor::BufferPool& pool) {
+    auto& p = to.replica.product;
+    const auto traits = request.codec->traits();
+    if (p.kind == GOSSAMER_CUDA_TOP) p.top_count = codec::top_count(traits.wire_id, parameters);
+    p.rounding =
+        codec::rounding_key({.seed = request.seed, .round = request.round, .who = request.who});
+    if (!traits.error_feedback) return {};
+    GOSSAMER_TRY(const auto before,
+                 codec::residual_values(request.residual, parameters, to.read_residual));
+    to.next_residual = pool.take_floats(parameters);
+    p.residual = before.data(), p.next_residual = to.next_residual.floats().data();
+    return {};
 }
 
 Status CudaStack::prepare(Launch& to, Slot& slot) const {
@@ -225,6 +248,8 @@ Status CudaStack::prepare(Launch& to, Slot& slot) const {
     product.weights = product.product == Product::encoded
                           ? slot.pool->take(request.codec->bytes_max(parameters))
                           : slot.pool->take_floats(parameters);
+    if (product.product == Product::encoded)
+        GOSSAMER_CHECK(prepare_codec(to, request, parameters, *slot.pool));
     one.out = product.weights.bytes().data(), one.out_room_bytes = product.weights.size_bytes();
     one.start = request.start.values().data(), one.data = slot.part.samples->data();
     one.rows = slot.part.rows ? slot.part.rows->data() : nullptr;
@@ -245,9 +270,8 @@ Result<TrainProduct> CudaStack::result_of(Launch& launched, const Slot& slot) co
         return not_finite(slot.request, "the loss is no longer finite, at batch " +
                                             std::to_string(one.failed_step) + " of " +
                                             std::to_string(one.step_count) + ",");
-    const bool rounded =
-        one.product.kind == GOSSAMER_CUDA_F16 || one.product.kind == GOSSAMER_CUDA_BF16;
-    if (one.finite == 0 && rounded)
+    if (const auto k = one.product.kind;
+        one.finite == 0 && k >= GOSSAMER_CUDA_F16 && k <= GOSSAMER_CUDA_INT8)
         return fail(ErrorCode::kUpdateTooLarge,
                     "the update of round " + std::to_string(slot.request.round) +
                         " is not finite, or beyond the range of " +
@@ -258,6 +282,8 @@ Result<TrainProduct> CudaStack::result_of(Launch& launched, const Slot& slot) co
     product.loss = one.seen != 0 ? one.loss_sum / static_cast<double>(one.seen) : 0;
     if (launched.state) launched.state->steps += product.step_count;
     product.state = std::move(launched.state);
+    if (!launched.next_residual.empty())
+        product.residual = std::make_shared<codec::Residual>(std::move(launched.next_residual));
     return std::move(product);
 }
 
@@ -314,7 +340,8 @@ std::shared_ptr<CudaStack::Slot> CudaStack::find(const TrainRequest& request) {
         auto slot = it->lock();
         if (!slot || slot->request.who != request.who || slot->request.round != request.round ||
             !slot->request.start.same_as(request.start) ||
-            slot->request.product != request.product || slot->request.codec != request.codec)
+            slot->request.product != request.product || slot->request.codec != request.codec ||
+            slot->request.residual != request.residual)
             continue;
         foreseen_.erase(it);
         return slot;

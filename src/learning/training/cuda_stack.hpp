@@ -103,6 +103,8 @@ private:
     std::vector<std::shared_ptr<Slot>> companions(const std::shared_ptr<Slot>& first);
     void launch(const std::vector<std::shared_ptr<Slot>>& slots);
     Status prepare(Launch& to, Slot& slot) const;
+    static Status prepare_codec(Launch& to, const TrainRequest& request, std::size_t parameters,
+                                tensor::BufferPool& pool);
     Result<TrainProduct> result_of(Launch& launched, const Slot& slot) const;
     std::vector<gossamer_cuda_step> steps_of(const TrainRequest& request, std::uint64_t first,
                                              std::uint64_t count, std::uint64_t taken) const;

@@ -76,7 +76,10 @@ OptionTable federated_options() {
          0,
          1e3},
         {"federated.codec", K::text, std::string("f32"), "",
-         "How updates are encoded; f16 and bf16 halve the upload at a small loss of precision."},
+         "How updates are encoded: f32 exact; f16, bf16 half the bytes, rounded; int8 a quarter, "
+         "rounded by chance so that the mean is right; sign a bit a value, top10 and top1 the "
+         "largest tenth or hundredth of the values (a fifth, a fiftieth of the bytes), each client "
+         "keeping what it did not send for its next update."},
         {"federated.keep_optimizer", K::boolean, false, "",
          "Clients carry momentum and the like from round to round; the usual rule is a fresh "
          "optimiser each round. What is carried, and what error feedback of a lossy codec has "

@@ -59,7 +59,7 @@ std::optional<RefuseReason> Gossip::objection(const PeerId& from,
     if (m.base != message::Base::none) return RefuseReason::base;
     auto codec = setup_->codec->traits().wire_id == m.codec ? Result<codec::CodecRef>(setup_->codec)
                                                             : codec::find_codec(m.codec);
-    if (!codec) return RefuseReason::size;
+    if (!codec || (*codec)->traits().needs_base) return RefuseReason::size;
     auto most = (*codec)->bytes_max(setup_->layout->parameter_count());
     bool exact = (*codec)->traits().block_bytes > 0;
     if (m.byte_count > most || (exact && m.byte_count != most)) return RefuseReason::size;

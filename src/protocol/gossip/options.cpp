@@ -29,7 +29,8 @@ OptionTable gossip_options() {
          1,
          1e6},
         {"gossip.codec", K::text, std::string("f32"), "",
-         "How models travel: f32 exact; f16 or bf16 half the bytes, rounded."},
+         "How models travel: f32 exact; f16 or bf16 half the bytes, rounded. The codecs for "
+         "differences (int8, sign, top) are refused: whole models have no base."},
         {"gossip.evaluate_every",
          K::integer,
          count(1),

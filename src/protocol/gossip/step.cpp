@@ -136,6 +136,7 @@ void Gossip::send_outgoing(job::Turn& turn) {
     job::EncodeJob encode;
     encode.model = step_.outgoing;
     encode.codec = setup_->codec->traits().wire_id;
+    encode.round = step_.number;
     encode.out = step_.encoded;
     start(turn, Work::encode, std::move(encode), job::JobClass::normal);
 }
