@@ -180,6 +180,19 @@ TEST_CASE("an idle connection gives its memory back and works on") {
     }
 }
 
+TEST_CASE("what an unusually large write needed goes with its last byte") {
+    const World w;
+    auto pair = w.joined();
+    const auto before = pair.dialler.buffer_bytes();
+    const auto data = pattern(1'000'000, 5);
+    REQUIRE(pair.dialler.write(data));
+    const auto sealed = pair.dialler.output().size();
+    pair.dialler.consume_output(sealed - 1);
+    CHECK(pair.dialler.buffer_bytes() > data.size());
+    pair.dialler.consume_output(1);
+    CHECK(pair.dialler.buffer_bytes() <= before);
+}
+
 TEST_CASE("a node does not start with material that others would refuse") {
     const World w;
     const auto code = [&](const Member& m, const TrustBundle& trust, WallTime now) {

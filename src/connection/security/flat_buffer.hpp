@@ -55,6 +55,7 @@ public:
     }
     // Out of it again; what is left gets memory of its size. Call before another thread's turn.
     void return_block() {
+        if (capacity_ > kBlockBytes) release_if_empty();
         if (capacity_ != kBlockBytes) return;
         const auto left = size();
         auto block = move_to(left == 0 ? nullptr : allocate(left), left);

@@ -18,6 +18,7 @@ enum HandshakeType : unsigned { kNewSessionTicket = 4, kKeyUpdate = 24 };
 unsigned at(ByteView bytes, std::size_t i) { return std::to_integer<unsigned>(bytes[i]); }
 
 static_assert(kTlsRecordOverhead == kRecordHeaderBytes + 1 + kRecordTagBytes);
+constexpr std::size_t kRecordMost = kTlsRecordPlainMax + kTlsRecordOverhead;  // that is not altered
 
 ByteView secret_of(const TrafficSecrets& secrets, bool dialler) {
     return ByteView(dialler ? secrets.dialler : secrets.listener).first(secrets.size);
@@ -94,7 +95,7 @@ std::size_t TlsRecords::open_record(std::span<std::byte> to) {
     auto* place = fits ? to.data() : front.data() + kRecordHeaderBytes;
     const auto opened = opening_.open(front.first(size), place);
     if (!opened) return give_up(SSL_AD_BAD_RECORD_MAC, "a record arrived altered"), 0;
-    if (opened->size > kTlsRecordPlainMax)
+    if (size > kRecordMost)  // padding counts (§5.4)
         return give_up(SSL_AD_RECORD_OVERFLOW, "a record longer than any may be"), 0;
     const bool data = opened->type == static_cast<std::uint8_t>(ContentType::data);
     if (data && opened->size > 0)
@@ -113,6 +114,8 @@ std::size_t TlsRecords::open_record(std::span<std::byte> to) {
 }
 
 void TlsRecords::take_control(std::uint8_t type, ByteView content) {
+    if (content.empty())  // of any kind (§5.1, §5.4)
+        return give_up(SSL_AD_UNEXPECTED_MESSAGE, "a record of nothing");
     if (type == static_cast<std::uint8_t>(ContentType::alert)) return take_alert(content);
     if (type == static_cast<std::uint8_t>(ContentType::handshake)) return take_handshake(content);
     give_up(SSL_AD_UNEXPECTED_MESSAGE, "a record of a kind that has no place here");
@@ -137,8 +140,11 @@ void TlsRecords::take_handshake(ByteView content) {
             return give_up(SSL_AD_DECODE_ERROR, "a handshake message larger than its record");
         const auto type = at(content, 0);
         if (type == kKeyUpdate) {
-            if (size != 5 || size != content.size() || at(content, 4) > 1)
-                return give_up(SSL_AD_DECODE_ERROR, "a key update that is none");
+            if (size != 5) return give_up(SSL_AD_DECODE_ERROR, "a key update that is none");
+            if (at(content, 4) > 1)
+                return give_up(SSL_AD_ILLEGAL_PARAMETER, "a key update that asks for what is not");
+            if (size != content.size())  // it would have been sealed with the old key (§5.1)
+                return give_up(SSL_AD_UNEXPECTED_MESSAGE, "a message behind a key update");
             opening_.update();
             renewal_asked_ = renewal_asked_ || at(content, 4) == 1;
         } else if (type != kNewSessionTicket || !config_.dialled) {
@@ -170,7 +176,7 @@ void TlsRecords::seal(ContentType type, ByteView content) {
     const auto size = content.size() + kTlsRecordOverhead;
     sealing_.seal(type, content, out_.space(size).data());
     out_.commit(size);
-    sealed_since_renewal_ += content.size();
+    sealed_since_renewal_ += size;  // small records use a key up, too
 }
 
 void TlsRecords::renew_sending_key() {
