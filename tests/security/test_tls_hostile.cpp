@@ -153,6 +153,24 @@ TEST_CASE("thirty-two records without data are patience enough, and data renews 
     }
 }
 
+TEST_CASE("new keys are taken for data in some proportion, not for a byte each") {
+    const World w;
+    for (const std::size_t data : {1, 1'000, 1'024, 5'000}) {
+        CAPTURE(data);
+        Hostile h(w);
+        Bytes plain(data);
+        std::optional<int> refused;
+        for (int i = 1; i <= 2'000 && !refused; ++i) {
+            h.send(22, bytes_of("18 00 00 01 00")), h.sealing.update();
+            h.send(23, plain);
+            if (!h.victim.read(plain)) refused = i;
+        }
+        CHECK(refused.has_value() == (data < 1'024));
+        if (data == 1) CHECK(refused == 33);
+        if (refused) CHECK(h.alert() == SSL_AD_UNEXPECTED_MESSAGE);
+    }
+}
+
 TEST_CASE("padding of any length is taken off, to the largest record there is") {
     const World w;
     Hostile h(w);

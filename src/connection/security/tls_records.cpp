@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t kReadLeast = 64 * 1024;  // room offered to the source
 constexpr std::size_t kBulkBytes = 16 * 1024;  // from here on sealed into a lent block
 constexpr unsigned kEmptyMax = 32;             // records in a row that bring no data
+// New keys cost as much as some KiB of data: of the other side's, so many more than it sends KiB.
+constexpr std::size_t kRenewalWorth = 1024, kRenewalDebtMax = 32 * kRenewalWorth;
 enum HandshakeType : unsigned { kNewSessionTicket = 4, kKeyUpdate = 24 };
 
 unsigned at(ByteView bytes, std::size_t i) { return std::to_integer<unsigned>(bytes[i]); }
@@ -98,9 +100,10 @@ std::size_t TlsRecords::open_record(std::span<std::byte> to) {
     if (size > kRecordMost)  // padding counts (§5.4)
         return give_up(SSL_AD_RECORD_OVERFLOW, "a record longer than any may be"), 0;
     const bool data = opened->type == static_cast<std::uint8_t>(ContentType::data);
-    if (data && opened->size > 0)
+    if (data && opened->size > 0) {
         empty_count_ = 0;
-    else if (++empty_count_ > kEmptyMax)
+        renewal_debt_ -= std::min(renewal_debt_, opened->size);
+    } else if (++empty_count_ > kEmptyMax)
         return give_up(SSL_AD_UNEXPECTED_MESSAGE, "too many records without data"), 0;
     if (data && !fits && opened->size > 0) {
         in_.consume(kRecordHeaderBytes);
@@ -145,6 +148,9 @@ void TlsRecords::take_handshake(ByteView content) {
                 return give_up(SSL_AD_ILLEGAL_PARAMETER, "a key update that asks for what is not");
             if (size != content.size())  // it would have been sealed with the old key (§5.1)
                 return give_up(SSL_AD_UNEXPECTED_MESSAGE, "a message behind a key update");
+            renewal_debt_ += kRenewalWorth;
+            if (renewal_debt_ > kRenewalDebtMax)
+                return give_up(SSL_AD_UNEXPECTED_MESSAGE, "too many new keys for little data");
             opening_.update();
             renewal_asked_ = renewal_asked_ || at(content, 4) == 1;
         } else if (type != kNewSessionTicket || !config_.dialled) {

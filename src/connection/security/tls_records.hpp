@@ -63,6 +63,7 @@ private:
     RecordKey opening_, sealing_;
     std::size_t opened_ = 0, trailer_ = 0;  // plaintext at the front of in_; what comes behind it
     unsigned empty_count_ = 0;              // records without data since the last with some
+    std::size_t renewal_debt_ = 0;          // bytes that its new keys should have come with
     bool renewal_asked_ = false;            // by the other side
     std::uint64_t sealed_since_renewal_ = 0;
     bool closed_ = false, peer_closed_ = false;

@@ -221,7 +221,8 @@ std::optional<Event> Session::next_event() {
     }
     if (!link_) return std::nullopt;
     while (auto event = link_->next_event()) {
-        auto checked = std::visit([](auto&& e) { return Event(std::move(e)); }, std::move(*event));
+        auto checked = std::visit([](auto&& e) { return Event(std::forward<decltype(e)>(e)); },
+                                  std::move(*event));
         if (auto passed = check_role(std::move(checked))) return passed;
     }
     return std::nullopt;

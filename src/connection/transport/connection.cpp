@@ -28,7 +28,7 @@ void set_option(int socket, int level, int name, int value) {
 }  // namespace
 
 Connection::Connection(ConnectionOwner& owner, asio::ip::tcp::socket socket, std::string address,
-                       const security::TlsContext& context, session::SessionConfig config)
+                       const security::TlsContext& context, const session::SessionConfig& config)
     : owner_(owner),
       socket_(std::move(socket)),
       executor_(socket_.get_executor()),

@@ -30,7 +30,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 public:
     // REQUIRES a socket whose executor is a strand of its own.
     Connection(ConnectionOwner& owner, asio::ip::tcp::socket socket, std::string address,
-               const security::TlsContext& context, session::SessionConfig config);
+               const security::TlsContext& context, const session::SessionConfig& config);
 
     void start();
     // After anything was done to session(): passes on events, sends, arms the timer.

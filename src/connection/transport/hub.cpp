@@ -165,7 +165,7 @@ void Hub::start_dial(const std::shared_ptr<Dial>& dial) {
     });
     dial->resolver.async_resolve(
         target->host, std::to_string(target->port),
-        [this, dial](std::error_code error, asio::ip::tcp::resolver::results_type found) {
+        [this, dial](std::error_code error, const asio::ip::tcp::resolver::results_type& found) {
             if (dial->done) return;
             if (error) return dial_failed(dial, net_error(error, dial->address));
             dial->resolved = true;
@@ -232,7 +232,7 @@ void Hub::offer(const PeerId& to, message::TransferId id, message::Manifest mani
     }
     const bool linked = on_link(
         to,
-        [this, id, m = std::move(manifest), p = std::move(payload)](Connection& c) mutable {
+        [id, m = std::move(manifest), p = std::move(payload)](Connection& c) mutable {
             c.session().link().offer(now(), id, std::move(m), std::move(p));
             c.process();
         },
@@ -279,7 +279,7 @@ void Hub::refuse(const PeerId& from, message::TransferId id, message::RefuseReas
     });
 }
 
-void Hub::ban(std::shared_ptr<const security::BanList> banned) {
+void Hub::ban(const std::shared_ptr<const security::BanList>& banned) {
     {
         std::lock_guard lock(mutex_);
         banned_ = banned;

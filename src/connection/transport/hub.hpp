@@ -37,7 +37,7 @@ public:
     void withdraw(message::TransferId id);
     void grant(const PeerId& from, message::TransferId id);
     void refuse(const PeerId& from, message::TransferId id, message::RefuseReason reason);
-    void ban(std::shared_ptr<const security::BanList> banned);
+    void ban(const std::shared_ptr<const security::BanList>& banned);
     // Calls `done`, on an I/O thread, when nothing is left or two seconds have passed.
     void stop(const std::string& reason, std::function<void()> done);
     TransportStats stats() const;

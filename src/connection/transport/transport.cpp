@@ -81,10 +81,12 @@ Result<std::string> Transport::listen(const std::string& address) {
     return (bound.address().is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(bound.port());
 }
 
-void Transport::dial(std::string address, std::optional<PeerId> expected) {
+void Transport::dial(const std::string& address, std::optional<PeerId> expected) {
     state_->hub.dial(address, expected);
 }
-void Transport::close(const PeerId& peer, std::string reason) { state_->hub.close(peer, reason); }
+void Transport::close(const PeerId& peer, const std::string& reason) {
+    state_->hub.close(peer, reason);
+}
 void Transport::send(const PeerId& to, message::Message message, message::Lane lane) {
     state_->hub.send(to, std::move(message), lane);
 }

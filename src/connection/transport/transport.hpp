@@ -80,8 +80,8 @@ public:
     Result<std::string> listen(const std::string& address);
 
     // Ends in exactly one LinkUp or DialFailed.
-    void dial(std::string address, std::optional<PeerId> expected);
-    void close(const PeerId& peer, std::string reason);
+    void dial(const std::string& address, std::optional<PeerId> expected);
+    void close(const PeerId& peer, const std::string& reason);
     void send(const PeerId& to, message::Message message, message::Lane lane);
     // REQUIRES payload.filled(). Ends in exactly one delivered, refused or lost, unless withdrawn.
     void offer(const PeerId& to, message::TransferId id, message::Manifest manifest,
