@@ -56,7 +56,7 @@ TEST_CASE("what a member may not send after the handshake ends the connection wi
         unsigned alert;
         std::function<void(Hostile&)> send;
     };
-    const auto sealed = [](unsigned type, Bytes content) {
+    const auto sealed = [](unsigned type, const Bytes& content) {
         return [=](Hostile& h) { h.send(type, content); };
     };
     // Data of one byte and zeros: sealed as of type 0, its own type is found before them.

@@ -99,8 +99,8 @@ void Transport::grant(const PeerId& from, message::TransferId id) { state_->hub.
 void Transport::refuse(const PeerId& from, message::TransferId id, message::RefuseReason reason) {
     state_->hub.refuse(from, id, reason);
 }
-void Transport::ban(std::shared_ptr<const security::BanList> banned) {
-    state_->hub.ban(std::move(banned));
+void Transport::ban(const std::shared_ptr<const security::BanList>& banned) {
+    state_->hub.ban(banned);
 }
 
 void Transport::stop(const std::string& reason) {

@@ -90,7 +90,7 @@ public:
     void grant(const PeerId& from, message::TransferId id);
     void refuse(const PeerId& from, message::TransferId id, message::RefuseReason reason);
     // Replaces the bans; closes links to those banned now.
-    void ban(std::shared_ptr<const security::BanList> banned);
+    void ban(const std::shared_ptr<const security::BanList>& banned);
 
     // Says goodbye to all, waits at most two seconds for it to go out, ends the I/O threads.
     void stop(const std::string& reason = "stopping");
