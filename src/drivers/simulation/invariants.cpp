@@ -183,13 +183,13 @@ AfterJob Invariants::before(PlaceIndex place, const job::Job& any, std::function
     const auto* add = std::get_if<job::AccumulateJob>(&any);
     if ((!add && !mix && !std::holds_alternative<job::DecodeJob>(any)) || !world_->running(place))
         return mix ? mixes_.before(place, *mix) : AfterJob();
-    const auto& core = run_node(*world_, place).core();
-    const auto round = std::visit([](const auto& c) { return c.progress().round; }, core) + 1;
+    const auto& node = run_node(*world_, place);
+    const auto round = node.with_core([](const auto& c) { return c.progress().round; }) + 1;
     auto wrong = wrong_origin(place, any, round);
     AfterJob after;
     if (mix) {
         after = mixes_.before(place, *mix);
-    } else if (add && std::holds_alternative<federated::RoundEngine>(core)) {
+    } else if (add && node.core_as<federated::RoundEngine>()) {
         auto from = world_->place_of(add->from);
         if (from && *from >= scenario_.peers()) from.reset();
         const auto model = models_(place);
@@ -338,7 +338,7 @@ void Invariants::look_at_incarnations(PlaceIndex p) {
 void Invariants::look_at_deadlines(Instant now, PlaceIndex p) {
     auto& place = places_[p];
     if (now - place.disturbed <= kOverdueMost || place.told_overdue) return;
-    const auto& core = run_node(*world_, p).core();
+    const auto& node = run_node(*world_, p);
     const auto look = [&](const message::Waiting& wait, bool needs_one) {
         const bool none = wait.until.is_never();
         if (none ? !needs_one : now - wait.until <= kOverdueMost) return;
@@ -349,9 +349,9 @@ void Invariants::look_at_deadlines(Instant now, PlaceIndex p) {
                                               seconds(wait.until - World::kBeginning));
         tell(p, place.last, fmt::format("waits for {} {}", wait.what, since));
     };
-    if (const auto* engine = std::get_if<federated::RoundEngine>(&core)) {
+    if (const auto* engine = node.core_as<federated::RoundEngine>()) {
         for (const auto& wait : engine->status(now).waiting) look(wait, true);
-    } else if (const auto* gossip = std::get_if<gossip::Gossip>(&core)) {
+    } else if (const auto* gossip = node.core_as<gossip::Gossip>()) {
         // Members may come when they like, and a link watches over what it carries.
         const bool idle = world_->task_count(p) == 0;
         for (const auto& wait : gossip->status(now).waiting)

@@ -238,10 +238,9 @@ void Simulation::disk_fault(PlaceIndex p, const Fault& fault, bool begins) {
 tensor::Model Simulation::held_model(PlaceIndex p) const {
     const tensor::Model* model = &finals_[p];
     if (world_->running(p)) {
-        const auto& core = dynamic_cast<const node::RunNode&>(world_->node(p)).core();
-        if (const auto* gossip = std::get_if<gossip::Gossip>(&core)) model = &gossip->model();
-        if (const auto* engine = std::get_if<federated::RoundEngine>(&core))
-            model = &engine->model();
+        const auto& node = dynamic_cast<const node::RunNode&>(world_->node(p));
+        if (const auto* gossip = node.core_as<gossip::Gossip>()) model = &gossip->model();
+        if (const auto* engine = node.core_as<federated::RoundEngine>()) model = &engine->model();
     }
     return *model;
 }

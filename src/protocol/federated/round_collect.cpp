@@ -28,16 +28,18 @@ void RoundEngine::start_client(job::Turn& turn, const PeerId& peer, Slot& slot) 
 
     slot.since = turn.now, slot.why.clear();
     slot.fresh = plan_->attempt == 0;
-    bool has_copy = client.copy_round == plan_->round && client.copy_there;
+    auto& copy = client.copy.made();
+    bool has_copy = copy.round == plan_->round && copy.there;
     slots_.move(slot, has_copy ? Stage::working : Stage::receiving);
     slots_.limit(slot, turn.now + limit_of(client, has_copy ? kWork : kReceive));
-    if (client.copy_round != plan_->round || !(client.copy_sending || client.copy_there))
+    if (copy.round != plan_->round || !(copy.sending || copy.there))
         send_copy(turn, peer, client);
 }
 
 // The snapshot itself, as f32: shared by all offers, copied by none.
 void RoundEngine::send_copy(job::Turn& turn, const PeerId& peer, Client& client) {
-    if (client.copy_sending) turn.withdraw(client.copy_id);
+    auto& copy = client.copy.made();
+    if (copy.sending) turn.withdraw(copy.id);
     message::Manifest m;
     m.run = run_, m.kind = message::TransferKind::global_model;
     m.round = completed_ + 1;
@@ -45,14 +47,15 @@ void RoundEngine::send_copy(job::Turn& turn, const PeerId& peer, Client& client)
     m.codec = codec::find_codec("f32").value()->traits().wire_id;
     m.layout = layout_digest_;
     if (!identify_job_) m.identity = identity_;  // else RoundStart will tell
-    client.copy_id = turn.offer(peer, std::move(m), tensor::Payload::view_of(model_));
-    client.copy_round = completed_ + 1;
-    client.copy_sending = true, client.copy_there = false;
+    copy.id = turn.offer(peer, std::move(m), tensor::Payload::view_of(model_));
+    copy.round = completed_ + 1;
+    copy.sending = true, copy.there = false;
 }
 
 void RoundEngine::copy_delivered(job::Turn& turn, const PeerId& peer) {
     auto& client = clients_[peer];
-    client.copy_sending = false, client.copy_there = true;
+    auto& copy = client.copy.made();
+    copy.sending = false, copy.there = true;
     auto* slot = slots_.find(peer);
     if (!slot || slot->stage() != Stage::receiving) return;
     if (slot->fresh) measured(client, kReceive, turn.now - slot->since);
@@ -62,7 +65,7 @@ void RoundEngine::copy_delivered(job::Turn& turn, const PeerId& peer) {
 }
 
 void RoundEngine::on_copy_refused(job::Turn& turn, const PeerId& peer, RefuseReason why) {
-    clients_[peer].copy_sending = false;
+    clients_[peer].copy.made().sending = false;
     auto* slot = slots_.find(peer);
     if (!slot || slot->stage() != Stage::receiving) return;
     exclude(turn, peer, *slot, ErrorCode::kTransferRefused,
@@ -186,8 +189,8 @@ void RoundEngine::on_upload_lost(job::Turn& turn, const PeerId& peer, job::Trans
 void RoundEngine::on_copy_lost(job::Turn& turn, const PeerId& peer, job::TransferId id,
                                const Error& error) {
     auto& client = clients_[peer];
-    if (!client.copy_sending || client.copy_id != id) return;
-    client.copy_sending = false;
+    if (!client.copy || !client.copy->sending || client.copy->id != id) return;
+    client.copy->sending = false;
     // After anything else the link goes too, and a new one brings the client back.
     bool link_stays =
         error.code == ErrorCode::kTransferStalled || error.code == ErrorCode::kTransferChecksum;

@@ -163,7 +163,7 @@ void RoundEngine::on_link(job::Turn& turn, const PeerId& peer, bool up) {
     auto& client = clients_[peer];
     client.here = false;
     changed(peer, client);
-    client.copy_sending = client.copy_there = false;
+    client.copy.reset();
     if (auto* slot = slots_.find(peer)) lose_link(turn, peer, *slot);
     advance(turn);
 }
@@ -188,7 +188,8 @@ void RoundEngine::on_transfer(job::Turn& turn, const PeerId& peer, job::Transfer
         } else {
             on_copy_lost(turn, peer, id, lost->error);
         }
-    } else if (auto& client = clients_[peer]; client.copy_sending && client.copy_id == id) {
+    } else if (auto& client = clients_[peer];
+               client.copy && client.copy->sending && client.copy->id == id) {
         auto* refused = std::get_if<message::TransferRefused>(&event);
         if (refused && refused->reason != job::RefuseReason::duplicate) {
             on_copy_refused(turn, peer, refused->reason);
@@ -287,7 +288,7 @@ std::vector<Candidate> RoundEngine::candidates() const {
 Duration RoundEngine::limit_of(const Client& client, Kind kind) const {
     const auto& config = setup_.config;
     auto times = std::int64_t{1} << std::min<std::uint32_t>(plan_ ? plan_->attempt : 0, 4);
-    const auto& own = client.times[kind].own;
+    const auto own = client.times ? (*client.times)[kind].own : StageTime{};
     if (own.known()) return times * (config.patience_min + 4 * own.usual_most());
     const auto& others = slowest_[kind];
     if (!others.known()) return config.round_max;
@@ -301,7 +302,7 @@ Duration RoundEngine::limit_of(const Client& client, Kind kind) const {
 }
 
 void RoundEngine::measured(Client& client, Kind kind, Duration d) {
-    auto& time = client.times[kind];
+    auto& time = client.times.made()[kind];
     time.own.measured(d);
     slowest_[kind].update(time.entry, time.own, client.sample_count);
 }

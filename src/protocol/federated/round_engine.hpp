@@ -22,6 +22,8 @@
 #include <string>
 #include <vector>
 
+#include "gossamer/base/boxed.hpp"
+#include "gossamer/base/peer_map.hpp"
 #include "gossamer/federated/config.hpp"
 #include "gossamer/federated/strategy.hpp"
 #include "gossamer/job/lifecycle.hpp"
@@ -81,20 +83,22 @@ private:
         finished,
     };
     enum Kind : std::uint8_t { kReceive, kWork, kUpload };  // what takes a client time
+    struct Time {
+        StageTime own;
+        SlowestTimes::Entry entry;
+    };
+    struct Copy {  // our copy of the global model with a client
+        std::uint64_t round = 0;
+        job::TransferId id;
+        bool sending = false, there = false;  // there: all of it
+    };
     struct Client {
-        bool here = false;  // linked and joined
         std::uint64_t sample_count = 0;
         message::MemberState state = message::MemberState::alive;
-        bool counts = false;  // it may train: among trainable_
-        struct Time {
-            StageTime own;
-            SlowestTimes::Entry entry;
-        };
-        std::array<Time, 3> times;  // by kind
-        // Our copy of the global model with it: for which round, under which id, all there?
-        std::uint64_t copy_round = 0;
-        job::TransferId copy_id;
-        bool copy_sending = false, copy_there = false;
+        bool here = false;                 // linked and joined
+        bool counts = false;               // it may train: among trainable_
+        Boxed<std::array<Time, 3>> times;  // by kind; once any was measured
+        Boxed<Copy> copy;                  // since it was first sent one over this link
     };
     // When to ... Expired ones are handled in this order.
     enum class Timer : std::uint8_t {
@@ -163,7 +167,7 @@ private:
     job::StopRule stop_;
     Phase phase_ = Phase::initial;
     std::array<Instant, static_cast<std::size_t>(Timer::count_)> timers_;
-    std::map<PeerId, Client> clients_;
+    PeerMap<Client> clients_;
     std::size_t trainable_ = 0;
     std::array<SlowestTimes, 3> slowest_;  // by kind
 

@@ -54,11 +54,12 @@ void RoundEngine::serve_final(job::Turn& turn, const PeerId& peer) {
     auto patience = limit_of(client, kReceive) + limit_of(client, kWork);
     start.patience_ns = patience.count();
     turn.send(peer, start);
-    bool has_copy = client.copy_round == completed_ + 1 && client.copy_there;
+    auto& copy = client.copy.made();
+    bool has_copy = copy.round == completed_ + 1 && copy.there;
     slots_.move(slot, has_copy ? Stage::working : Stage::receiving);
     slot.since = turn.now;
     slots_.limit(slot, turn.now + limit_of(client, has_copy ? kWork : kReceive));
-    if (client.copy_round != completed_ + 1 || !(client.copy_sending || client.copy_there))
+    if (copy.round != completed_ + 1 || !(copy.sending || copy.there))
         send_copy(turn, peer, client);
 }
 

@@ -60,8 +60,9 @@ Digest128 RoundEngine::digest() const {
     }
     for (const auto& [peer, client] : clients_) {
         out.put(peer.bytes), out.put(client.here), out.put(client.state);
-        out.put(client.sample_count), out.put(client.copy_round), out.put(client.copy_id.value);
-        out.put(client.copy_sending), out.put(client.copy_there);
+        out.put(client.sample_count);
+        const auto copy = client.copy ? *client.copy : Copy{};
+        out.put(copy.round), out.put(copy.id.value), out.put(copy.sending), out.put(copy.there);
     }
     for (const auto& peer : queue_) out.put(peer.bytes);
     return digest128(out.view());

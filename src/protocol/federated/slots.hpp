@@ -5,11 +5,10 @@
 #pragma once
 
 #include <array>
-#include <map>
 #include <set>
 #include <string>
 
-#include "gossamer/base/peer_id.hpp"
+#include "gossamer/base/peer_map.hpp"
 #include "gossamer/job/turn.hpp"
 
 namespace gossamer::federated {
@@ -58,10 +57,7 @@ public:
         return it->second;
     }
     Slot& at(const PeerId& peer) { return slots_.at(peer); }
-    Slot* find(const PeerId& peer) {
-        auto it = slots_.find(peer);
-        return it == slots_.end() ? nullptr : &it->second;
-    }
+    Slot* find(const PeerId& peer) { return slots_.get(peer); }
     auto begin() { return slots_.begin(); }
     auto end() { return slots_.end(); }
     auto begin() const { return slots_.begin(); }
@@ -89,7 +85,7 @@ public:
 
 private:
     std::size_t& at(Stage stage) { return counts_[static_cast<std::size_t>(stage)]; }
-    std::map<PeerId, Slot> slots_;
+    PeerMap<Slot> slots_;
     std::array<std::size_t, static_cast<std::size_t>(Stage::count_)> counts_{};
     std::multiset<Instant> limits_;
 };

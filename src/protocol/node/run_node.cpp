@@ -17,7 +17,7 @@ RunNode::RunNode(NodeSetup setup, Core core)
       role_(setup.self.role) {}
 
 void RunNode::on_start(job::Turn& turn) {
-    std::visit([&](auto& core) { core.on_start(turn); }, core_);
+    with_core([&](auto& core) { core.on_start(turn); });
     membership_.on_start(turn);
     settle(turn);
 }
@@ -48,7 +48,7 @@ void RunNode::on_message(job::Turn& turn, const PeerId& from, const message::Mes
 
 void RunNode::pass_on(job::Turn& turn, const PeerId& from, const message::Message& m) {
     if (stopping_ || !open(from)) return;
-    std::visit([&](auto& core) { core.on_message(turn, from, m); }, core_);
+    with_core([&](auto& core) { core.on_message(turn, from, m); });
 }
 
 bool RunNode::open(const PeerId& peer) const {
@@ -65,7 +65,7 @@ void RunNode::hear_progress(job::Turn& turn, const PeerId& from,
     peer->progress = progress;
     if (same || stopping_ || !peer->slot.open || progress.run != slots_.run()) return;
     peer->told = true;
-    std::visit([&](auto& core) { core.on_progress(turn, from, progress); }, core_);
+    with_core([&](auto& core) { core.on_progress(turn, from, progress); });
 }
 
 void RunNode::take(job::Turn& turn, const PeerId& id, Peer& peer, RunSlots::Outcome outcome) {
@@ -75,7 +75,7 @@ void RunNode::take(job::Turn& turn, const PeerId& id, Peer& peer, RunSlots::Outc
         peer.refused.reset();
         peer.told = false;
         const auto join = slots_.join_of(peer.slot);
-        std::visit([&](auto& core) { core.on_joined(turn, id, join); }, core_);
+        with_core([&](auto& core) { core.on_joined(turn, id, join); });
     }
     if (outcome.refused) {
         hold(peer, false);
@@ -95,7 +95,7 @@ void RunNode::on_link(job::Turn& turn, const PeerId& peer, const job::LinkEvent&
     if (up || std::holds_alternative<job::LinkDown>(event)) close_slot(turn, peer);
     membership_.on_link(turn, peer, event, progress());
     if (up && !stopping_ && membership_.linked(peer) && matters(up->role)) {
-        std::visit([&](auto& core) { core.on_link(turn, peer, true); }, core_);
+        with_core([&](auto& core) { core.on_link(turn, peer, true); });
         peers_[peer].linked = true;
         slots_.greet(turn, peer, progress());
     }
@@ -109,7 +109,7 @@ void RunNode::close_slot(job::Turn& turn, const PeerId& id) {
     const bool was_open = peer->slot.open;
     peer->linked = peer->told = false;
     peer->slot = {};
-    if (was_open) std::visit([&](auto& core) { core.on_link(turn, id, false); }, core_);
+    if (was_open) with_core([&](auto& core) { core.on_link(turn, id, false); });
 }
 
 void RunNode::on_transfer(job::Turn& turn, const PeerId& peer, job::TransferId id,
@@ -122,7 +122,7 @@ void RunNode::on_transfer(job::Turn& turn, const PeerId& peer, job::TransferId i
         const bool arrived = std::holds_alternative<message::TransferArrived>(event);
         end_transfer(peer, arrived || (lost && lost->incoming), id);
         if (arrived && !open(peer)) return settle(turn);
-        std::visit([&](auto& core) { core.on_transfer(turn, peer, id, std::move(event)); }, core_);
+        with_core([&](auto& core) { core.on_transfer(turn, peer, id, std::move(event)); });
     }
     settle(turn);
 }
@@ -136,7 +136,7 @@ void RunNode::answer_offer(job::Turn& turn, const PeerId& peer, job::TransferId 
         return turn.refuse(peer, id, RefuseReason::run);
     if (manifest.layout != slots_.layout_digest())
         return turn.refuse(peer, id, RefuseReason::layout);
-    std::visit([&](auto& core) { core.on_transfer(turn, peer, id, std::move(event)); }, core_);
+    with_core([&](auto& core) { core.on_transfer(turn, peer, id, std::move(event)); });
 }
 
 void RunNode::on_sign_of_life(job::Turn& turn, const PeerId& peer) {
@@ -145,8 +145,8 @@ void RunNode::on_sign_of_life(job::Turn& turn, const PeerId& peer) {
 
 void RunNode::on_job_done(job::Turn& turn, job::JobId id, Result<job::JobDone> done,
                           Duration elapsed) {
-    const bool known = std::visit(
-        [&](auto& core) { return core.on_job_done(turn, id, std::move(done), elapsed); }, core_);
+    const bool known = with_core(
+        [&](auto& core) { return core.on_job_done(turn, id, std::move(done), elapsed); });
     GOSSAMER_ASSERT(known, "every job belongs to the core");
     settle(turn);
 }
@@ -154,44 +154,42 @@ void RunNode::on_job_done(job::Turn& turn, job::JobId id, Result<job::JobDone> d
 void RunNode::on_resume(job::Turn& turn, Duration asleep) {
     turn.notice(message::Resumed{asleep});
     membership_.on_resume(turn, asleep);
-    std::visit([&](auto& core) { core.on_resume(turn, asleep); }, core_);
+    with_core([&](auto& core) { core.on_resume(turn, asleep); });
     settle(turn);
 }
 
 void RunNode::on_deadline(job::Turn& turn) {
     if (membership_.next_deadline() <= turn.now) membership_.on_deadline(turn, progress());
-    std::visit(
-        [&](auto& core) {
-            if (core.next_deadline() <= turn.now) core.on_deadline(turn);
-        },
-        core_);
+    with_core([&](auto& core) {
+        if (core.next_deadline() <= turn.now) core.on_deadline(turn);
+    });
     settle(turn);
 }
 
 Instant RunNode::next_deadline() const {
     return std::min(membership_.next_deadline(),
-                    std::visit([](const auto& core) { return core.next_deadline(); }, core_));
+                    with_core([](const auto& core) { return core.next_deadline(); }));
 }
 
 void RunNode::on_stop(job::Turn& turn, const std::string& reason) {
     if (std::exchange(stopping_, true)) return;
-    if (auto* gossip = std::get_if<gossip::Gossip>(&core_)) gossip->on_stop(turn, reason);
+    if (auto* gossip = std::get_if<Boxed<gossip::Gossip>>(&core_)) (*gossip)->on_stop(turn, reason);
     membership_.on_stop(turn, reason);
 }
 
 bool RunNode::stopped() const {
     if (!membership_.stopped()) return false;
     // An aggregator and its clients may go at any moment: what counts is on disk already.
-    const auto* gossip = std::get_if<gossip::Gossip>(&core_);
+    const auto* gossip = core_as<gossip::Gossip>();
     return !gossip || gossip->stopped();
 }
 
 bool RunNode::finished() const {
-    return std::visit([](const auto& core) { return core.finished(); }, core_);
+    return with_core([](const auto& core) { return core.finished(); });
 }
 
 message::Progress RunNode::progress() const {
-    return std::visit([](const auto& core) { return core.progress(); }, core_);
+    return with_core([](const auto& core) { return core.progress(); });
 }
 
 // ---- between the parts --------------------------------------------------------------------------
@@ -211,7 +209,7 @@ void RunNode::settle(job::Turn& turn) {
         for (const auto& change : membership_.take_changes())
             tell_core(turn, change.peer, change.state);
     tell_held(turn);
-    if (const auto* gossip = std::get_if<gossip::Gossip>(&core_);
+    if (const auto* gossip = core_as<gossip::Gossip>();
         gossip && !wants_told_ && gossip->knows_neighbours()) {
         wants_told_ = true;
         membership_.want(turn, gossip->neighbours());
@@ -228,7 +226,7 @@ void RunNode::tell_core(job::Turn& turn, const PeerId& peer, MemberState state) 
     if (known) hold(*known, false);
     if (state == MemberState::alive && comes_by_itself() && !(known && known->joined_once))
         return hold(peers_[peer], true);
-    std::visit([&](auto& core) { core.on_member(turn, peer, state); }, core_);
+    with_core([&](auto& core) { core.on_member(turn, peer, state); });
 }
 
 void RunNode::hold(Peer& peer, bool held) {
@@ -247,7 +245,7 @@ void RunNode::tell_held(job::Turn& turn) {
     for (auto& [id, peer] : peers_) {
         if (!peer.held || (comes_by_itself() && !membership_.out_of_reach(id))) continue;
         hold(peer, false);
-        std::visit([&](auto& core) { core.on_member(turn, id, MemberState::alive); }, core_);
+        with_core([&](auto& core) { core.on_member(turn, id, MemberState::alive); });
     }
 }
 
@@ -281,12 +279,10 @@ bool RunNode::end_transfer(PeerId id, bool incoming, job::TransferId transfer) {
 
 NodeStatus RunNode::status(Instant now) const {
     NodeStatus status;
-    const auto core = std::visit(
-        [&](const auto& c) {
-            auto s = c.status(now);
-            return job::CoreStatus{s.phase, s.round, s.round_max, s.loss, s.accuracy, s.waiting};
-        },
-        core_);
+    const auto core = with_core([&](const auto& c) {
+        auto s = c.status(now);
+        return job::CoreStatus{s.phase, s.round, s.round_max, s.loss, s.accuracy, s.waiting};
+    });
     status.mode = slots_.mode();
     status.phase = core.phase;
     status.round = core.round;
@@ -308,7 +304,7 @@ NodeStatus RunNode::status(Instant now) const {
 Digest128 RunNode::digest() const {
     ByteWriter out;
     out.put(membership_.digest());
-    out.put(std::visit([](const auto& core) { return core.digest(); }, core_));
+    out.put(with_core([](const auto& core) { return core.digest(); }));
     for (const auto& [id, peer] : peers_) {
         out.put(id.bytes);
         out.put(peer.linked), out.put(peer.slot.said), out.put(peer.slot.accepted);

@@ -19,7 +19,9 @@
 
 namespace gossamer::node {
 
-using Core = std::variant<gossip::Gossip, federated::FederatedClient, federated::RoundEngine>;
+// Clients are many; the others are large.
+using Core = std::variant<Boxed<gossip::Gossip>, federated::FederatedClient,
+                          Boxed<federated::RoundEngine>>;
 
 // A value: copy it to replay.
 class RunNode final : public Node {
@@ -43,7 +45,19 @@ public:
     NodeStatus status(Instant now) const override;
     Digest128 digest() const override;
 
-    const Core& core() const { return core_; }
+    // f(the core), whichever it is.
+    template <class F>
+    decltype(auto) with_core(F&& f) const {
+        return std::visit([&](const auto& core) -> decltype(auto) { return f(unboxed(core)); },
+                          core_);
+    }
+    template <class T>
+    const T* core_as() const {  // null when it is another
+        return with_core([](const auto& core) -> const T* {
+            if constexpr (std::is_same_v<std::decay_t<decltype(core)>, T>) return &core;
+            return nullptr;
+        });
+    }
     const membership::Membership& membership() const { return membership_; }
 
 private:
@@ -57,6 +71,17 @@ private:
         Boxed<std::string> refused;  // not of this run, and why
     };
     using Bulk = std::vector<std::pair<bool, std::uint64_t>>;  // transfers: incoming, id
+
+    template <class T>
+    static const T& unboxed(const T& core) { return core; }
+    template <class T>
+    static const T& unboxed(const Boxed<T>& core) { return *core; }
+    template <class F>
+    decltype(auto) with_core(F&& f) {
+        return std::as_const(*this).with_core([&](const auto& core) -> decltype(auto) {
+            return f(const_cast<std::decay_t<decltype(core)>&>(core));
+        });
+    }
 
     bool matters(Role role) const;
     bool matters(const PeerId& peer) const;
