@@ -7,6 +7,8 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "drivers/simulation/queue.hpp"
@@ -18,6 +20,8 @@ struct Item {
     Event event;
 };
 
+// Items of one window, in no order. The blocks they lie in belong to all windows by turns, so that
+// what a calendar holds is what is to come, and not what each window held at its fullest.
 class Calendar {
 public:
     explicit Calendar(Duration window) : window_(window.count()), near_(kNear) {}
@@ -35,8 +39,11 @@ public:
     Instant earliest() const {
         const auto index = first_index();
         if (index >= from_ + kNear) return far_.next().at;
-        const auto time = [](const Item& item) { return item.key.at; };
-        return std::ranges::min_element(near_[slot(index)], {}, time)->key.at;
+        Instant least = Instant::never();
+        for (const auto& block : near_[slot(index)])
+            for (std::size_t i = 0; i < block->count; ++i)
+                least = std::min(least, block->items[i].key.at);
+        return least;
     }
 
     // REQUIRES that nothing was taken of a later window.
@@ -55,29 +62,31 @@ public:
         if (index >= from_ + kNear ||
             (!far_.empty() && far_.next().at.ns / window_ < index + kNear))
             advance(index);
-        auto& all = near_[slot(index)];
         const auto before = out.size();
-        if (until.ns >= (index + 1) * window_) {
-            if (out.empty())
-                out.swap(all);
-            else
-                std::ranges::move(all, std::back_inserter(out));
-            all.clear();
-        } else {
-            auto stays = all.begin();
-            for (auto& item : all)
-                if (item.key.at < until)
+        auto blocks = std::exchange(near_[slot(index)], {});
+        filled_[slot(index) / 64] &= ~(std::uint64_t{1} << slot(index) % 64);
+        const bool all = until.ns >= (index + 1) * window_;
+        for (auto& block : blocks) {
+            for (std::size_t i = 0; i < block->count; ++i) {
+                auto& item = block->items[i];
+                if (all || item.key.at < until)
                     out.push_back(std::move(item));
                 else
-                    *stays++ = std::move(item);
-            all.erase(stays, all.end());
+                    put(index, std::move(item));
+            }
+            block->count = 0;
+            free_.push_back(std::move(block));
         }
         size_ -= out.size() - before;
-        if (all.empty()) filled_[slot(index) / 64] &= ~(std::uint64_t{1} << slot(index) % 64);
     }
 
 private:
     static constexpr std::int64_t kNear = 1024;  // windows
+    struct Block {
+        std::size_t count = 0;
+        std::array<Item, 16> items;
+    };
+    using Blocks = std::vector<std::unique_ptr<Block>>;
     static std::size_t slot(std::int64_t index) { return static_cast<std::size_t>(index) % kNear; }
 
     std::int64_t first_index() const {
@@ -94,7 +103,14 @@ private:
         return far_.next().at.ns / window_;
     }
     void put(std::int64_t index, Item item) {
-        near_[slot(index)].push_back(std::move(item));
+        auto& blocks = near_[slot(index)];
+        if (blocks.empty() || blocks.back()->count == blocks.back()->items.size()) {
+            if (free_.empty()) free_.push_back(std::make_unique<Block>());
+            blocks.push_back(std::move(free_.back()));
+            free_.pop_back();
+        }
+        auto& block = *blocks.back();
+        block.items[block.count++] = std::move(item);
         filled_[slot(index) / 64] |= std::uint64_t{1} << slot(index) % 64;
     }
     void advance(std::int64_t index) {
@@ -107,7 +123,8 @@ private:
     }
 
     std::int64_t window_;
-    std::vector<std::vector<Item>> near_;  // by window, from from_ on
+    std::vector<Blocks> near_;  // by window, from from_ on
+    Blocks free_;
     std::array<std::uint64_t, kNear / 64> filled_{};
     std::int64_t from_ = 0;
     EventQueue far_;
