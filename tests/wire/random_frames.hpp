@@ -9,10 +9,15 @@ namespace gossamer::wire::testing {
 
 class RandomFrames {
 public:
-    explicit RandomFrames(std::uint64_t seed) : engine_(seed) {}
+    // Sparse: many of the numbers are zero, many of the lists empty.
+    explicit RandomFrames(std::uint64_t seed, bool sparse = false)
+        : engine_(seed), sparse_(sparse) {}
 
-    std::uint64_t number() { return engine_(); }
-    std::size_t below(std::size_t n) { return n == 0 ? 0 : engine_() % n; }
+    std::uint64_t number() { return sparse_ && coin() ? 0 : engine_(); }
+    std::size_t below(std::size_t n) {
+        if (sparse_ && coin()) return 0;
+        return n == 0 ? 0 : engine_() % n;
+    }
     bool coin() { return engine_() & 1; }
     double real() { return std::ldexp(static_cast<double>(engine_() % 100000) - 50000, -7); }
     std::string text(std::size_t most) {
@@ -143,6 +148,7 @@ public:
 
 private:
     std::mt19937_64 engine_;
+    bool sparse_;
 };
 
 }  // namespace gossamer::wire::testing

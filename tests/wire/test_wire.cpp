@@ -65,6 +65,19 @@ TEST_CASE("every frame comes back as it was, whatever it holds") {
         }
 }
 
+TEST_CASE("scales remember what each sort of frame weighs, and are right about it") {
+    Scale scale;
+    for (const bool sparse : {true, false}) {
+        RandomFrames random(5, sparse);
+        for (int round = 0; round < 400; ++round)
+            for (std::size_t kind = 0; kind < RandomFrames::kKinds; ++kind) {
+                const auto frame = random.frame(kind);
+                CAPTURE(name_of(frame.body));
+                REQUIRE(scale.weigh(frame) == encoded_bytes(frame));
+            }
+    }
+}
+
 TEST_CASE("a truncated frame is an error, at whatever byte it ends") {
     RandomFrames random(2);
     for (std::size_t kind = 0; kind < RandomFrames::kKinds; ++kind) {

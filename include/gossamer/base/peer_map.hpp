@@ -2,9 +2,9 @@
 // until it is erased; unlike it, a look-up reads one short array instead of a path of nodes.
 //
 // Ids are hashes, so their first eight bytes nearly always tell them apart: entries are {those,
-// pointer}, sorted. Up to kLeafMax entries are one array; more are several, found by the first
-// entry of each, so that an aggregator may know a hundred thousand clients. An only entry has no
-// array at all: a client knows nobody but its aggregator.
+// pointer}, sorted. Up to kLeafMax entries are one array that the map itself points to; more are
+// several, found by the first entry of each, so that an aggregator may know a hundred thousand
+// clients. An only entry has no array at all: a client knows nobody but its aggregator.
 #pragma once
 
 #include <algorithm>
@@ -27,10 +27,9 @@ public:
     static constexpr std::size_t kLeafMax = 512;
 
 private:
-    using Value = std::unique_ptr<value_type>;
     struct Entry {
         std::uint64_t prefix;
-        Value value;
+        value_type* value;
         bool before(const PeerId& id, std::uint64_t its_prefix) const {
             return prefix != its_prefix ? prefix < its_prefix : value->first < id;
         }
@@ -84,25 +83,28 @@ public:
 
     PeerMap() = default;
     PeerMap(const PeerMap& other) {
-        if (other.only_) only_ = std::make_unique<value_type>(*other.only_);
-        if (!other.table_) return;
-        table_ = std::make_unique<Table>();
-        table_->size = other.table_->size;
-        for (const auto& leaf : other.table_->leaves)
-            for (auto& copy = table_->leaves.emplace_back(); const auto& entry : leaf)
-                copy.push_back({entry.prefix, std::make_unique<value_type>(*entry.value)});
+        for (const auto& value : other) insert_last(new value_type(value));
     }
-    PeerMap(PeerMap&&) noexcept = default;
+    PeerMap(PeerMap&& other) noexcept { swap(other); }
     PeerMap& operator=(const PeerMap& other) { return *this = PeerMap(other); }
-    PeerMap& operator=(PeerMap&&) noexcept = default;
+    PeerMap& operator=(PeerMap&& other) noexcept {
+        swap(other);
+        return *this;
+    }
+    ~PeerMap() { clear(); }
+    void swap(PeerMap& other) noexcept {
+        std::swap(data_, other.data_);
+        std::swap(size_, other.size_);
+        std::swap(capacity_, other.capacity_);
+    }
 
     iterator begin() { return {this, 0, 0}; }
     iterator end() { return {this, leaf_count() - 1, leaf_size(leaf_count() - 1)}; }
     const_iterator begin() const { return {this, 0, 0}; }
     const_iterator end() const { return {this, leaf_count() - 1, leaf_size(leaf_count() - 1)}; }
 
-    std::size_t size() const { return table_ ? table_->size : only_ != nullptr; }
-    bool empty() const { return !only_ && !table_; }
+    std::size_t size() const { return tall() ? table().size : size_; }
+    bool empty() const { return data_ == nullptr; }
 
     iterator find(const PeerId& id) {
         const auto [leaf, at, there] = place(id);
@@ -130,7 +132,7 @@ public:
     std::pair<iterator, bool> try_emplace(const PeerId& id, T value = {}) {
         auto [leaf, at, there] = place(id);
         if (there) return {{this, leaf, at}, false};
-        insert(leaf, at, std::make_unique<value_type>(id, std::move(value)));
+        insert(leaf, at, new value_type(id, std::move(value)));
         return {find(id), true};
     }
 
@@ -149,8 +151,21 @@ public:
         return it;
     }
     void clear() {
-        only_.reset();
-        table_.reset();
+        for (std::size_t leaf = 0; leaf < leaf_count(); ++leaf)
+            for (std::size_t at = 0; at < leaf_size(leaf); ++at) delete &value(leaf, at);
+        drop_array();
+        data_ = nullptr, size_ = capacity_ = 0;
+    }
+
+    // Hints to the processor that `id` will be looked up: first its way, then what it is.
+    void fetch_way() const { __builtin_prefetch(data_, 0, 2); }
+    void fetch_value(const PeerId& id) const {
+        if (tall() || empty()) return;
+        const auto place = this->place(id);
+        if (!place.there) return;
+        const auto* bytes = reinterpret_cast<const char*>(&value(place.leaf, place.at));
+        for (std::size_t i = 0; i < sizeof(value_type); i += 64)
+            __builtin_prefetch(bytes + i, 1, 2);
     }
 
 private:
@@ -158,73 +173,110 @@ private:
         std::size_t leaf, at;
         bool there;
     };
+    static constexpr std::uint32_t kTall = ~std::uint32_t{0};
 
-    std::size_t leaf_count() const { return table_ ? table_->leaves.size() : 1; }
+    bool tall() const { return capacity_ == kTall; }
+    Table& table() const { return *static_cast<Table*>(data_); }
+    Entry* flat() const { return static_cast<Entry*>(data_); }
+    std::size_t leaf_count() const { return tall() ? table().leaves.size() : 1; }
     std::size_t leaf_size(std::size_t leaf) const {
-        return table_ ? table_->leaves[leaf].size() : only_ != nullptr;
+        return tall() ? table().leaves[leaf].size() : size_;
     }
     value_type& value(std::size_t leaf, std::size_t at) const {
-        return table_ ? *table_->leaves[leaf][at].value : *only_;
+        if (tall()) return *table().leaves[leaf][at].value;
+        return capacity_ ? *flat()[at].value : *static_cast<value_type*>(data_);
+    }
+    void drop_array() {
+        if (tall())
+            delete &table();
+        else if (capacity_)
+            delete[] flat();
     }
 
     Place place(const PeerId& id) const {
-        if (!table_) {
-            if (!only_) return {0, 0, false};
-            return {0, only_->first < id, only_->first == id};
+        if (capacity_ == 0) {
+            if (!data_) return {0, 0, false};
+            const auto& only = static_cast<value_type*>(data_)->first;
+            return {0, only < id, only == id};
         }
         const auto prefix = id.prefix();
-        const auto& leaves = table_->leaves;
         std::size_t which = 0;
-        if (leaves.size() > 1) {  // the last leaf that does not begin beyond it
+        const Entry *first = flat(), *last = first + size_;
+        if (tall()) {  // the last leaf that does not begin beyond it
+            const auto& leaves = table().leaves;
             const auto it =
                 std::partition_point(leaves.begin() + 1, leaves.end(), [&](const Leaf& leaf) {
                     return leaf.front().before(id, prefix) || leaf.front().value->first == id;
                 });
             which = static_cast<std::size_t>(it - leaves.begin()) - 1;
+            first = leaves[which].data(), last = first + leaves[which].size();
         }
-        const auto& in = leaves[which];
-        const auto it = std::partition_point(
-            in.begin(), in.end(), [&](const Entry& entry) { return entry.before(id, prefix); });
-        const bool there = it != in.end() && it->prefix == prefix && it->value->first == id;
-        return {which, static_cast<std::size_t>(it - in.begin()), there};
+        const auto* it = std::partition_point(
+            first, last, [&](const Entry& entry) { return entry.before(id, prefix); });
+        const bool there = it != last && it->prefix == prefix && it->value->first == id;
+        return {which, static_cast<std::size_t>(it - first), there};
     }
-    void insert(std::size_t which, std::size_t at, Value value) {
+    void insert(std::size_t which, std::size_t at, value_type* value) {
         if (empty()) {
-            only_ = std::move(value);
+            data_ = value, size_ = 1;
             return;
         }
-        if (!table_) {
-            table_ = std::make_unique<Table>();
-            auto& leaf = table_->leaves.emplace_back();
-            leaf.push_back({only_->first.prefix(), std::move(only_)});
-            table_->size = 1;
+        const Entry entry{value->first.prefix(), value};
+        if (!tall() && size_ < kLeafMax) return insert_flat(at, entry);
+        if (!tall()) {
+            auto* table = new Table{{Leaf(flat(), flat() + size_)}, size_};
+            drop_array();
+            data_ = table, capacity_ = kTall;
         }
-        auto& leaves = table_->leaves;
+        auto& leaves = table().leaves;
         auto& in = leaves[which];
-        const auto prefix = value->first.prefix();
-        in.insert(in.begin() + static_cast<std::ptrdiff_t>(at), Entry{prefix, std::move(value)});
-        ++table_->size;
+        in.insert(in.begin() + static_cast<std::ptrdiff_t>(at), entry);
+        ++table().size;
         if (in.size() <= kLeafMax) return;
         const auto middle = in.begin() + kLeafMax / 2;
-        Leaf rest(std::make_move_iterator(middle), std::make_move_iterator(in.end()));
+        Leaf rest(middle, in.end());
         in.erase(middle, in.end());
         leaves.insert(leaves.begin() + static_cast<std::ptrdiff_t>(which) + 1, std::move(rest));
     }
+    void insert_flat(std::size_t at, const Entry& entry) {
+        if (size_ >= capacity_) {
+            const auto capacity = std::max<std::uint32_t>(2, 2 * size_);
+            auto* entries = new Entry[capacity];
+            if (capacity_ == 0) {
+                auto* only = static_cast<value_type*>(data_);
+                entries[0] = {only->first.prefix(), only};
+            } else {
+                std::copy(flat(), flat() + size_, entries);
+            }
+            drop_array();
+            data_ = entries, capacity_ = capacity;
+        }
+        std::copy_backward(flat() + at, flat() + size_, flat() + size_ + 1);
+        flat()[at] = entry;
+        ++size_;
+    }
+    void insert_last(value_type* value) {
+        const auto last = leaf_count() - 1;
+        insert(last, leaf_size(last), value);
+    }
     void remove(std::size_t which, std::size_t at) {
-        if (!table_) return only_.reset();
-        auto& leaves = table_->leaves;
+        if (size() == 1) return clear();
+        delete &value(which, at);
+        if (!tall()) {
+            std::copy(flat() + at + 1, flat() + size_, flat() + at);
+            --size_;
+            return;
+        }
+        auto& leaves = table().leaves;
         auto& in = leaves[which];
         in.erase(in.begin() + static_cast<std::ptrdiff_t>(at));
-        --table_->size;
-        if (!in.empty()) return;
-        if (leaves.size() > 1)
-            leaves.erase(leaves.begin() + static_cast<std::ptrdiff_t>(which));
-        else
-            table_.reset();
+        --table().size;
+        if (in.empty()) leaves.erase(leaves.begin() + static_cast<std::ptrdiff_t>(which));
     }
 
-    Value only_;  // no table then
-    std::unique_ptr<Table> table_;
+    // The only value when capacity_ is 0, the Table when it is kTall, else as many entries.
+    void* data_ = nullptr;
+    std::uint32_t size_ = 0, capacity_ = 0;
 };
 
 template <class T, class Predicate>

@@ -56,6 +56,11 @@ public:
     virtual NodeStatus status(Instant now) const = 0;
     // Of all state that decides what comes next, for replay and comparison.
     virtual Digest128 digest() const = 0;
+
+    // Hints to the processor, for drivers that turn thousands: an event from `peer` comes soon.
+    // Call the first, some hundred nanoseconds later the second.
+    virtual void fetch_way(const PeerId& /*peer*/) const {}
+    virtual void fetch(const PeerId& /*peer*/) const {}
 };
 
 }  // namespace gossamer::node

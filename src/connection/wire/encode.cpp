@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
+#include <vector>
 
 #include "connection/wire/frame_generated.h"
 #include "connection/wire/frame_types.hpp"
@@ -193,6 +195,56 @@ struct BodyWriter {
     }
 };
 
+// What a table weighs depends on which of its fields are there, that is not zero, and on what it
+// holds of variable length. Frames that hold nothing of the kind come by the million, and few sorts
+// of them: a bit for each field tells the sort.
+struct Sort {
+    using Bits = std::optional<std::uint32_t>;  // empty: another length each time
+    template <class... Field>
+    static Bits of(const Field&... field) {
+        std::uint32_t bits = 0, bit = 1;
+        ((bits |= field != Field{} ? bit : 0, bit <<= 1), ...);
+        return bits;
+    }
+    template <class Other>
+    Bits operator()(const Other&) const {
+        return {};
+    }
+    Bits operator()(const Offer& f) const {
+        const auto& m = f.manifest;
+        if (!m.payload.empty()) return {};
+        return of(f.id.value, m.run.value, m.kind, m.round, m.epoch, m.byte_count, m.codec, m.base,
+                  m.base_version, m.sample_count, m.loss);
+    }
+    Bits operator()(const Grant& f) const { return of(f.credit); }
+    Bits operator()(const Refuse& f) const { return of(f.reason); }
+    Bits operator()(const Withdraw&) const { return 0; }
+    Bits operator()(const Credit& f) const { return of(f.limit); }
+    Bits operator()(const TransferEnd&) const { return 0; }
+    Bits operator()(const Delivered&) const { return 0; }
+    Bits operator()(const message::Message& m) const { return std::visit(*this, m); }
+    Bits operator()(const message::Heartbeat& m) const {
+        if (!m.news.empty()) return {};
+        return of(m.sequence, m.incarnation, m.busy);
+    }
+    Bits operator()(const message::HeartbeatReply& m) const {
+        if (!m.news.empty()) return {};
+        return of(m.sequence, m.incarnation, m.busy);
+    }
+    Bits operator()(const message::Progress&) const { return 0; }
+    Bits operator()(const message::ModelRequest& m) const { return of(m.run.value, m.round); }
+    Bits operator()(const message::RoundStart& m) const {
+        return of(m.run.value, m.round, m.train, m.evaluate, m.local_epochs, m.local_steps,
+                  m.proximal_mu, m.codec, m.patience_ns);
+    }
+    Bits operator()(const message::UpdateReceived& m) const { return of(m.run.value, m.round); }
+    Bits operator()(const message::Commit& m) const { return of(m.run.value, m.round); }
+    Bits operator()(const message::EvaluationReport& m) const {
+        return of(m.run.value, m.round, m.loss, m.accuracy, m.sample_count);
+    }
+};
+constexpr unsigned kSortBits = 11, kTypes = 64;  // of the largest; and above all numbers
+
 void put_header(Bytes& out, const FrameHeader& h) {
     std::array<std::byte, kHeaderBytes> bytes{};
     const auto put = [&](std::size_t at, auto value) {
@@ -228,19 +280,35 @@ void encode(const Frame& frame, Bytes& out) {
     out.insert(out.end(), body, body + builder.GetSize());
 }
 
-std::size_t encoded_bytes(const Frame& frame) { return Scale().weigh(frame); }
+std::size_t encoded_bytes(const Frame& frame) {
+    if (const auto* chunk = std::get_if<Chunk>(&frame.body)) return kHeaderBytes + chunk->length;
+    Builder builder(256);
+    std::visit(BodyWriter{builder}, frame.body);
+    return kHeaderBytes + builder.GetSize();
+}
 
 struct Scale::State {
     Builder builder{256};
+    // By frame type and sort; 0: not weighed yet.
+    std::vector<std::uint16_t> known = std::vector<std::uint16_t>(std::size_t{kTypes} << kSortBits);
 };
 Scale::Scale() : state_(std::make_unique<State>()) {}
 Scale::~Scale() = default;
 
 std::size_t Scale::weigh(const Frame& frame) {
     if (const auto* chunk = std::get_if<Chunk>(&frame.body)) return kHeaderBytes + chunk->length;
+    const auto sort = std::visit(Sort{}, frame.body);
+    std::uint16_t none = 0;
+    auto& known = sort ? state_->known[std::size_t{static_cast<std::uint8_t>(type_of(frame.body))}
+                                           << kSortBits |
+                                       *sort]
+                       : none;
+    if (known) return known;
     state_->builder.Clear();
     std::visit(BodyWriter{state_->builder}, frame.body);
-    return kHeaderBytes + state_->builder.GetSize();
+    const auto bytes = kHeaderBytes + state_->builder.GetSize();
+    if (sort) known = static_cast<std::uint16_t>(bytes);
+    return bytes;
 }
 
 }  // namespace gossamer::wire

@@ -10,7 +10,7 @@ namespace gossamer::simulation {
 namespace {
 
 constexpr WallTime kWallBeginning{1'767'225'600'000'000'000};  // 2026-01-01
-constexpr std::size_t kPlaceFetched = 384, kNodeFetched = 2048;
+constexpr std::size_t kNodeFetched = 512, kEndsFetched = 64;
 constexpr Duration kStall = 250ms;  // a deadline later than this: the node is told that it slept
 
 std::uint64_t bits(double x) { return std::bit_cast<std::uint64_t>(x); }
@@ -107,23 +107,38 @@ void Lane::turn_place(PlaceIndex p, std::span<Item*> items, Instant horizon) {
 }
 
 namespace {
-void fetch(const void* at, std::size_t bytes) {
+void fetch_all(const void* at, std::size_t bytes) {
     const auto* line = static_cast<const char*>(at);
     for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(line + i, 1, 2);
 }
 }  // namespace
 
-void Lane::fetch_place(const Item& item) const {
-    fetch(&places_[item.key.receiver - 1], kPlaceFetched);
-    if (item.event.packet) fetch(item.event.packet.get(), sizeof(Packet));
-}
-
-void Lane::fetch_parts(const Item& item) const {
+void Lane::fetch(const Item& item, unsigned which) const {
     const auto& place = places_[item.key.receiver - 1];
-    if (place.node) fetch(place.node.get(), kNodeFetched);
-    if (!item.event.packet) return;
-    fetch(item.event.packet->frames.data(), 3 * 64);
-    if (const auto* end = place.ends.find(item.event.a)) fetch(end->get(), sizeof(End));
+    const auto* packet = item.event.packet.get();
+    switch (which) {
+        case 0:
+            fetch_all(&place, sizeof place);
+            if (packet) fetch_all(packet, sizeof *packet);
+            return;
+        case 1:
+            if (place.node) fetch_all(place.node.get(), kNodeFetched);
+            if (place.startable) fetch_all(place.work.get(), sizeof(Work));
+            if (packet && !packet->frames.empty())
+                fetch_all(packet->frames.data(), sizeof(wire::Frame));
+            return place.ends.fetch_way();
+        case 2:
+            place.up.fetch_way();
+            if (packet && place.ends.size() <= kEndsFetched)
+                if (const auto* end = place.ends.find(item.event.a))
+                    fetch_all(end->get(), sizeof(End));
+            if (place.node) place.node->fetch_way(id(item.key.sender - 1));
+            return;
+        case 3:
+            if (packet && place.node) place.node->fetch(id(item.key.sender - 1));
+            return;
+        default: return;
+    }
 }
 
 void Lane::turn_world(const EventKey& key, const Event& event) {
@@ -225,6 +240,7 @@ void Lane::carry_out(PlaceIndex p, job::Turn& t) {
             kept.outputs.push_back(*handle);
             work.pending.push_back(handle->key());
         }
+        place.startable = true;
         ++counts.jobs;
         counts.train_jobs += std::holds_alternative<job::TrainJob>(kept.order.job);
         kept.sum = ends.sum;
@@ -252,7 +268,7 @@ void Lane::carry_out(PlaceIndex p, job::Turn& t) {
             if (auto* link = link_to(p, *order.peer))
                 link->close(now_, {ErrorCode::kLinkClosed, order.reason, {}});
     }
-    start_jobs(p);
+    if (place.startable) start_jobs(p);
     arm(p);
 }
 

@@ -27,9 +27,10 @@ public:
     // itself until then.
     void turn_place(PlaceIndex p, std::span<Item*> items, Instant horizon);
     void turn_world(const EventKey& key, const Event& event);
-    // Hints to the processor: what this event will touch.
-    void fetch_place(const Item& item) const;
-    void fetch_parts(const Item& item) const;
+    // Hints to the processor: what this event will touch. What is to be touched is found by what
+    // was fetched before, so they come one after another, some hundred nanoseconds apart.
+    static constexpr unsigned kFetches = 4;
+    void fetch(const Item& item, unsigned which) const;
     // When it goes next, and when it comes back.
     void next_availability(Instant now, PlaceIndex p);
     Instant latest() const { return now_; }  // time of the last event
@@ -77,11 +78,15 @@ private:
     void turn(PlaceIndex p, Event&& event) {
         auto& place = places_[p];
         if (!place.node) return;
-        job::Turn t(now_, wall(p), setup_.seed, place.ids);
+        if (turns_.size() == depth_) turns_.push_back(std::make_unique<job::Turn>(no_turn()));
+        auto& t = *turns_[depth_++];
+        t.renew(now_, wall(p), setup_.seed, place.ids);
         event(*place.node, t);
         carry_out(p, t);
+        --depth_;
         check_end(p);
     }
+    job::Turn no_turn() { return {now_, {}, setup_.seed, places_.front().ids}; }
     void carry_out(PlaceIndex p, job::Turn& turn);
     void note(PlaceIndex p, message::Notice notice);
     void tell(PlaceIndex p, decltype(Note::what) what) {
@@ -148,6 +153,8 @@ private:
     // lane_packets.cpp
     double up_rate(PlaceIndex p) const;  // bytes per second of its line; 0: no limit
     double down_rate(PlaceIndex p) const;
+    std::unique_ptr<Packet> empty_packet();
+    void done_with(std::unique_ptr<Packet> packet);
     void pump(PlaceIndex p, End& end);
     void send(PlaceIndex p, End& end, std::unique_ptr<Packet> packet);
     void travel(PlaceIndex p, End& end, std::unique_ptr<Packet> packet, Instant depart);
@@ -173,6 +180,10 @@ private:
     bool world_ = false;  // a world event is turned: any place may change
     EventQueue own_;      // what the place brought upon itself in this window
     wire::Scale scale_;
+    // Kept for their memory.
+    std::vector<std::unique_ptr<job::Turn>> turns_;  // by depth: a turn can bring about another
+    std::size_t depth_ = 0;
+    std::vector<std::unique_ptr<Packet>> packets_;
     std::vector<std::pair<PlaceIndex, ChannelId>> dirty_, dirty_now_;
     std::vector<std::function<void()>> soon_;  // before the next event
 };

@@ -8,6 +8,7 @@
 namespace gossamer::simulation {
 
 void Lane::start_jobs(PlaceIndex p) {
+    places_[p].startable = false;
     if (!places_[p].work) return;
     auto& work = *places_[p].work;
     const auto ready = [&](const Task& task) {
@@ -113,6 +114,7 @@ void Lane::finish_job(PlaceIndex p, std::uint64_t number) {
     if (failed)
         std::erase_if(here.promised,
                       [&](const job::Offer& offer) { return makes(offer.payload.key()); });
+    place.startable = true;
     task.outputs.clear();  // who writes in place looks whether it is the only holder
     const auto life = place.life;
     turn(p, [&](node::Node& n, job::Turn& t) {

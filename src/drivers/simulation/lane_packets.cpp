@@ -14,6 +14,7 @@ namespace {
 constexpr std::uint64_t kPacketBytesMax = 256 * 1024, kPacketBytesFree = 4 << 20;
 // After a barrier fell TCP sends again within the back-off it had reached by then.
 constexpr Duration kResendMost = 2s;
+constexpr std::size_t kPacketsKept = 4096, kFramesKept = 4;
 
 Duration time_for(std::uint64_t bytes, double bytes_per_second) {
     if (bytes_per_second <= 0) return {};
@@ -42,6 +43,21 @@ double Lane::down_rate(PlaceIndex p) const {
     return role(p) == Role::aggregator ? net.server_bytes_per_second : net.down_bytes_per_second;
 }
 
+std::unique_ptr<Packet> Lane::empty_packet() {
+    if (packets_.empty()) return std::make_unique<Packet>();
+    auto packet = std::move(packets_.back());
+    packets_.pop_back();
+    return packet;
+}
+
+void Lane::done_with(std::unique_ptr<Packet> packet) {
+    if (packet->frames.capacity() > kFramesKept || packets_.size() >= kPacketsKept) return;
+    auto frames = std::move(packet->frames);
+    frames.clear();
+    *packet = {.frames = std::move(frames)};
+    packets_.push_back(std::move(packet));
+}
+
 void Lane::pump(PlaceIndex p, End& end) {
     if (!end.link) return;
     const double up = up_rate(p);
@@ -54,7 +70,7 @@ void Lane::pump(PlaceIndex p, End& end) {
             if (packet) send(p, end, std::move(packet));
             return;
         }
-        if (!packet) packet = std::make_unique<Packet>();
+        if (!packet) packet = empty_packet();
         packet->bytes += wire_bytes(*frame, scale_);
         packet->frames.push_back(std::move(*frame));
         ++counts.frames;
@@ -139,6 +155,7 @@ void Lane::on_packet(const EventKey& key, Event event) {
         end->link->on_broken(now_, packet.abrupt
                                        ? Error{ErrorCode::kNetReset, "", {}}
                                        : Error{ErrorCode::kLinkClosed, "closed there", {}});
+    done_with(std::move(event.packet));
 }
 
 // Of a channel that is not known here: its process is another one by now. The machine, if it is

@@ -104,6 +104,7 @@ struct Place {
     std::unique_ptr<node::Node> node;
     PlaceState state = PlaceState::off;
     bool ended = false, stopping = false, returns = false;  // returns: boots when it is down
+    bool startable = false;  // jobs may have become so since they were last looked at
     std::uint32_t life = 0, boots = 0, away_count = 0, dial_count = 0;
     Trace trace;
     Instant armed = Instant::never();

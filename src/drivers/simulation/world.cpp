@@ -101,14 +101,16 @@ void World::turn_window(Instant until) {
             const auto begin = next.fetch_add(taken, std::memory_order_relaxed);
             const auto end = std::min(begin + taken, count);
             // What a place holds left the cache since its last turn: it is fetched while others are
-            // turned, first what it is, then what that points to.
+            // turned, first what it is, then what that points to, and so on.
+            constexpr auto kAhead = Lane::kFetches;
+            const auto fetch = [&](std::size_t i, unsigned which) {
+                if (i < end) lane.fetch(*groups_[i].front(), which);
+            };
+            for (unsigned which = 0; which + 1 < kAhead; ++which)
+                for (auto i = begin; i + which + 1 < begin + kAhead; ++i) fetch(i, which);
             for (auto i = begin; i < end; ++i) {
-                if (i == begin)
-                    for (auto ahead = i; ahead < std::min(i + 4, end); ++ahead)
-                        lane.fetch_place(*groups_[ahead].front());
-                else if (i + 3 < end)
-                    lane.fetch_place(*groups_[i + 3].front());
-                if (i + 1 < end) lane.fetch_parts(*groups_[i + 1].front());
+                for (unsigned which = 0; which < kAhead; ++which)
+                    fetch(i + kAhead - 1 - which, which);
                 lane.turn_place(groups_[i].front()->key.receiver - 1, groups_[i], until);
             }
             if (end >= count) return;

@@ -114,6 +114,8 @@ public:
     std::vector<View> views() const;                // in PeerId order, without self
     std::vector<message::Waiting> waiting() const;  // seeds nobody answers at
     bool stopped() const { return stopped_; }
+    void fetch_way() const { members_.fetch_way(); }  // see node.hpp
+    void fetch(const PeerId& peer) const { members_.fetch_value(peer); }
     Digest128 digest() const;
 
 private:

@@ -145,8 +145,8 @@ void RunNode::on_sign_of_life(job::Turn& turn, const PeerId& peer) {
 
 void RunNode::on_job_done(job::Turn& turn, job::JobId id, Result<job::JobDone> done,
                           Duration elapsed) {
-    const bool known = with_core(
-        [&](auto& core) { return core.on_job_done(turn, id, std::move(done), elapsed); });
+    const bool known =
+        with_core([&](auto& core) { return core.on_job_done(turn, id, std::move(done), elapsed); });
     GOSSAMER_ASSERT(known, "every job belongs to the core");
     settle(turn);
 }
@@ -312,6 +312,21 @@ Digest128 RunNode::digest() const {
     }
     for (const auto& [id, bulk] : bulk_) out.put(id.bytes), out.put(bulk.size());
     return digest128(out.view());
+}
+
+void RunNode::fetch_way(const PeerId& peer) const {
+    membership_.fetch_way();
+    peers_.fetch_way();
+    with_core([&](const auto& core) {
+        for (std::size_t i = 0; i < 256; i += 64)
+            __builtin_prefetch(reinterpret_cast<const char*>(&core) + i, 1, 2);
+    });
+    (void)peer;
+}
+
+void RunNode::fetch(const PeerId& peer) const {
+    membership_.fetch(peer);
+    peers_.fetch_value(peer);
 }
 
 // ---- making them --------------------------------------------------------------------------------

@@ -20,8 +20,8 @@
 namespace gossamer::node {
 
 // Clients are many; the others are large.
-using Core = std::variant<Boxed<gossip::Gossip>, federated::FederatedClient,
-                          Boxed<federated::RoundEngine>>;
+using Core =
+    std::variant<Boxed<gossip::Gossip>, federated::FederatedClient, Boxed<federated::RoundEngine>>;
 
 // A value: copy it to replay.
 class RunNode final : public Node {
@@ -44,6 +44,8 @@ public:
     bool finished() const override;
     NodeStatus status(Instant now) const override;
     Digest128 digest() const override;
+    void fetch_way(const PeerId& peer) const override;
+    void fetch(const PeerId& peer) const override;
 
     // f(the core), whichever it is.
     template <class F>
@@ -73,9 +75,13 @@ private:
     using Bulk = std::vector<std::pair<bool, std::uint64_t>>;  // transfers: incoming, id
 
     template <class T>
-    static const T& unboxed(const T& core) { return core; }
+    static const T& unboxed(const T& core) {
+        return core;
+    }
     template <class T>
-    static const T& unboxed(const Boxed<T>& core) { return *core; }
+    static const T& unboxed(const Boxed<T>& core) {
+        return *core;
+    }
     template <class F>
     decltype(auto) with_core(F&& f) {
         return std::as_const(*this).with_core([&](const auto& core) -> decltype(auto) {
