@@ -17,8 +17,6 @@ public:
         membership.on_sign_of_life(t.now, from);
         if (auto* beat = std::get_if<message::Heartbeat>(&m))
             membership.on_heartbeat(t, from, *beat);
-        if (auto* reply = std::get_if<message::HeartbeatReply>(&m))
-            membership.on_reply(t, from, *reply);
         if (auto* leave = std::get_if<message::Leave>(&m)) membership.on_leave(t, from, *leave);
     }
     void on_link(job::Turn& t, const PeerId& peer, const job::LinkEvent& e) override {

@@ -147,7 +147,6 @@ TEST_CASE("Messages of peers without a link are ignored") {
     me.start();
     auto t = me.turn();
     me.core.on_heartbeat(t, PeerId::of_number(9), {.sequence = 1});
-    me.core.on_reply(t, PeerId::of_number(9), {.sequence = 1});
     me.core.on_leave(t, PeerId::of_number(9), {.incarnation = 1});
     CHECK(describe(t).empty());
 }

@@ -23,7 +23,8 @@ struct LiedTo : Lone {
     }
     job::Turn hear(std::vector<MemberRecord> news, std::uint64_t incarnation = kFirst) {
         auto t = turn();
-        core.on_heartbeat(t, liar, {++sequence, incarnation, false, {}, std::move(news)});
+        core.on_heartbeat(
+            t, liar, {.sequence = ++sequence, .incarnation = incarnation, .news = std::move(news)});
         return t;
     }
     std::uint64_t sequence = 0;
@@ -61,8 +62,8 @@ TEST_CASE("Nonsense from a member is bounded and changes nothing") {
         auto turn = me.turn();
         me.core.on_heartbeat(turn, other, flood);
         for (const auto& send : turn.sends)
-            if (auto* reply = std::get_if<message::HeartbeatReply>(&send.message))
-                CHECK(reply->news.size() <= membership::kNewsMax);
+            if (auto* beat = std::get_if<message::Heartbeat>(&send.message))
+                CHECK(beat->news.size() <= membership::kNewsMax);
     }
     CHECK(me.core.views().size() == membership::kMembersMax);
 }
@@ -82,8 +83,10 @@ TEST_CASE("Nobody can be silenced by an incarnation that no clock has given yet"
     CHECK(me.core.self().incarnation == year << 20);
     auto t = me.turn();
     t.wall = WallTime{1'000'000'000};  // a second later others heed it too
-    me.core.on_heartbeat(
-        t, liar, {99, kFirst, false, {}, {{PeerId::of_number(8), Role::peer, {}, year << 20, {}}}});
+    me.core.on_heartbeat(t, liar,
+                         {.sequence = 99,
+                          .incarnation = kFirst,
+                          .news = {{PeerId::of_number(8), Role::peer, {}, year << 20, {}}}});
     CHECK(me.core.state_of(PeerId::of_number(8)) == MemberState::alive);
 }
 

@@ -63,12 +63,6 @@ public:
             for (std::size_t i = 4; i < words.size(); ++i) m.news.push_back(record_of(words[i]));
             core_->on_heartbeat(t, peer_named(words[1]), m);
         }
-        if (verb == "reply") {
-            message::HeartbeatReply m{.sequence = number(words[2]),
-                                      .incarnation = number(words[3])};
-            for (std::size_t i = 4; i < words.size(); ++i) m.news.push_back(record_of(words[i]));
-            core_->on_reply(t, peer_named(words[1]), m);
-        }
         return describe(t);
     }
 

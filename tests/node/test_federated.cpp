@@ -66,7 +66,7 @@ TEST_CASE("An aggregator killed at any moment goes on to the very same model") {
 TEST_CASE("A client killed in mid-round and back again does not change the model") {
     const LearningOptions options{.peers = 4, .aggregator = true, .rounds = 8};
     const auto model = uninterrupted(options);
-    for (int tenth = 1; tenth <= 8; ++tenth) {
+    for (int tenth = 1; tenth <= 6; ++tenth) {  // of 73 ms; at the end the next begins without it
         CAPTURE(tenth);
         LearningWorld w(options);
         w.start_all();

@@ -69,11 +69,9 @@ std::string describe(const Error& error) { return std::string(gossamer::describe
 struct MessageText {
     std::string operator()(const message::Heartbeat& m) const {
         return " #" + std::to_string(m.sequence) + " @" + std::to_string(m.incarnation) +
-               (m.busy ? " busy" : "") + describe_news(m.news);
-    }
-    std::string operator()(const message::HeartbeatReply& m) const {
-        return " #" + std::to_string(m.sequence) + " @" + std::to_string(m.incarnation) +
-               (m.busy ? " busy" : "") + describe_news(m.news);
+               (m.busy ? " busy" : "") +
+               (m.echo ? " after #" + std::to_string(m.echo) : std::string()) +
+               describe_news(m.news);
     }
     std::string operator()(const message::Leave& m) const { return " " + m.reason; }
     std::string operator()(const message::Join& m) const {

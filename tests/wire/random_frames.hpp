@@ -80,17 +80,18 @@ public:
     message::Message message(std::size_t index) {
         using namespace message;
         switch (index) {
-            case 0: return Heartbeat{number(), number(), coin(), progress(), news()};
-            case 1: return HeartbeatReply{number(), number(), coin(), progress(), news()};
-            case 2: return Leave{number(), text(kTextMax)};
-            case 3:
+            case 0:
+                return Heartbeat{number(), number(),   coin(), number(),
+                                 number(), progress(), news()};
+            case 1: return Leave{number(), text(kTextMax)};
+            case 2:
                 return Join{
                     {number()}, text(kNameMax), static_cast<Mode>(below(2)), tensors(), digest(),
                     number(),   number(),       static_cast<Phase>(below(4))};
-            case 4: return JoinReply{{number()}, coin(), code(), text(kJoinTextMax)};
-            case 5: return progress();
-            case 6: return ModelRequest{{number()}, number()};
-            case 7:
+            case 3: return JoinReply{{number()}, coin(), code(), text(kJoinTextMax)};
+            case 4: return progress();
+            case 5: return ModelRequest{{number()}, number()};
+            case 6:
                 return RoundStart{{number()},
                                   number(),
                                   identity(),
@@ -101,11 +102,11 @@ public:
                                   real(),
                                   static_cast<std::uint8_t>(below(256)),
                                   static_cast<std::int64_t>(number())};
-            case 8: return UpdateReceived{{number()}, number()};
-            case 9: return Commit{{number()}, number()};
-            case 10: return RoundClosed{{number()}, number(), code(), text(kTextMax)};
-            case 11: return EvaluationReport{{number()}, number(), real(), real(), number()};
-            case 12: return RunFinished{{number()}, number(), identity(), text(kTextMax), coin()};
+            case 7: return UpdateReceived{{number()}, number()};
+            case 8: return Commit{{number()}, number()};
+            case 9: return RoundClosed{{number()}, number(), code(), text(kTextMax)};
+            case 10: return EvaluationReport{{number()}, number(), real(), real(), number()};
+            case 11: return RunFinished{{number()}, number(), identity(), text(kTextMax), coin()};
             default: return Custom{{number()}, number(), text(kNameMax), blob(kPayloadMax)};
         }
     }

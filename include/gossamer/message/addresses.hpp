@@ -88,7 +88,7 @@ private:
         if (count == 0) return;
         list_ = new (::operator new(sizeof(List) + all.size()))
             List{1, count, static_cast<std::uint16_t>(all.size())};
-        std::memcpy(list_ + 1, all.data(), all.size());
+        std::memcpy(reinterpret_cast<char*>(list_ + 1), all.data(), all.size());
     }
     List* list_ = nullptr;
 };

@@ -63,17 +63,14 @@ struct Heartbeat {
     std::uint64_t sequence = 0;
     std::uint64_t incarnation = 0;
     bool busy = false;  // bulk was on this link: do not use the round trip for deadlines
+    // The last heartbeat that came from the receiver, and how long ago; 0: none, or a busy one. What
+    // is left of the time since it was sent is the round trip (as by LSR and DLSR, RFC 3550 6.4.1),
+    // so that no heartbeat needs an answer of its own.
+    std::uint64_t echo = 0;
+    std::uint64_t echo_age_ns = 0;
     Progress progress;
     std::vector<MemberRecord> news;
     bool operator==(const Heartbeat&) const = default;
-};
-struct HeartbeatReply {
-    std::uint64_t sequence = 0;  // of the heartbeat answered
-    std::uint64_t incarnation = 0;
-    bool busy = false;
-    Progress progress;
-    std::vector<MemberRecord> news;
-    bool operator==(const HeartbeatReply&) const = default;
 };
 struct Leave {  // the sender goes, on purpose
     std::uint64_t incarnation = 0;
@@ -179,7 +176,7 @@ struct Custom {
     bool operator==(const Custom&) const = default;
 };
 
-using Message = std::variant<Heartbeat, HeartbeatReply, Leave, Join, JoinReply, Progress,
+using Message = std::variant<Heartbeat, Leave, Join, JoinReply, Progress,
                              ModelRequest, RoundStart, UpdateReceived, Commit, RoundClosed,
                              EvaluationReport, RunFinished, Custom>;
 

@@ -305,11 +305,8 @@ std::optional<wire::Frame> Link::next_frame(Instant now, bool room) {
         auto frame = control_.pop_front();
         // Round trips measured beside bulk say nothing about the network: mark them.
         if (auto* m = std::get_if<message::Message>(&frame.body)) {
-            auto* beat = std::get_if<message::Heartbeat>(m);
-            auto* reply = std::get_if<message::HeartbeatReply>(m);
-            if (beat) beat->busy |= bulk_moved_;
-            if (reply) reply->busy |= bulk_moved_;
-            if (beat || reply) bulk_moved_ = false;
+            if (auto* beat = std::get_if<message::Heartbeat>(m))
+                beat->busy |= std::exchange(bulk_moved_, false);
         }
         return frame;
     }

@@ -91,12 +91,13 @@ struct Reader {
     Body read(const fb::Welcome& t);
     message::Message read(const fb::Join& t);
     message::Message read(const fb::RoundStart& t);
-    template <class Beat>
-    message::Message beat(const fb::Heartbeat& t) {
-        Beat m;
+    message::Heartbeat read(const fb::Heartbeat& t) {
+        message::Heartbeat m;
         m.sequence = t.sequence();
         m.incarnation = t.incarnation();
         m.busy = t.busy();
+        m.echo = t.echo();
+        m.echo_age_ns = t.echo_age_ns();
         m.progress = progress(t.progress());
         m.news = news(t.news());
         return m;
@@ -292,11 +293,7 @@ std::optional<message::Message> read_message(Reader& in, FrameType type, ByteVie
     };
     switch (type) {
         case T::heartbeat:
-            return get(table<fb::Heartbeat>(body),
-                       [&](auto& t) { return in.beat<message::Heartbeat>(t); });
-        case T::heartbeat_reply:
-            return get(table<fb::Heartbeat>(body),
-                       [&](auto& t) { return in.beat<message::HeartbeatReply>(t); });
+            return get(table<fb::Heartbeat>(body), [&](auto& t) { return in.read(t); });
         case T::leave:
             return get(table<fb::Leave>(body), [&](auto& t) {
                 return message::Leave{t.incarnation(), in.text(t.reason())};

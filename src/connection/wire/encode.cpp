@@ -133,12 +133,8 @@ struct BodyWriter {
     void operator()(const message::Heartbeat& m) {
         auto progress = progress_of(m.progress);
         auto news = news_of(b, m.news);
-        root(fb::CreateHeartbeat(b, m.sequence, m.incarnation, m.busy, &progress, news));
-    }
-    void operator()(const message::HeartbeatReply& m) {
-        auto progress = progress_of(m.progress);
-        auto news = news_of(b, m.news);
-        root(fb::CreateHeartbeat(b, m.sequence, m.incarnation, m.busy, &progress, news));
+        root(fb::CreateHeartbeat(b, m.sequence, m.incarnation, m.busy, &progress, news, m.echo,
+                                 m.echo_age_ns));
     }
     void operator()(const message::Leave& m) {
         auto reason = text(b, m.reason);
@@ -225,11 +221,7 @@ struct Sort {
     Bits operator()(const message::Message& m) const { return std::visit(*this, m); }
     Bits operator()(const message::Heartbeat& m) const {
         if (!m.news.empty()) return {};
-        return of(m.sequence, m.incarnation, m.busy);
-    }
-    Bits operator()(const message::HeartbeatReply& m) const {
-        if (!m.news.empty()) return {};
-        return of(m.sequence, m.incarnation, m.busy);
+        return of(m.sequence, m.incarnation, m.busy, m.echo, m.echo_age_ns);
     }
     Bits operator()(const message::Progress&) const { return 0; }
     Bits operator()(const message::ModelRequest& m) const { return of(m.run.value, m.round); }

@@ -35,7 +35,7 @@ FrameType type_of(const Body& body) {
 }
 
 bool known(std::uint8_t type) {
-    return (type >= 1 && type <= 4) || (type >= 8 && type <= 16) || (type >= 32 && type <= 45);
+    return (type >= 1 && type <= 4) || (type >= 8 && type <= 16) || (type >= 32 && type <= 44);
 }
 
 Lane lane_of(const Body& body) {

@@ -24,21 +24,20 @@ enum class FrameType : std::uint8_t {
     transfer_failed = 15,
     chunk = kChunkType,
     heartbeat = 32,
-    heartbeat_reply = 33,
-    leave = 34,
-    join = 35,
-    join_reply = 36,
-    progress = 37,
-    model_request = 38,
-    round_start = 39,
-    update_received = 40,
-    commit = 41,
-    round_closed = 42,
-    evaluation_report = 43,
-    run_finished = 44,
-    custom = 45,
+    leave = 33,
+    join = 34,
+    join_reply = 35,
+    progress = 36,
+    model_request = 37,
+    round_start = 38,
+    update_received = 39,
+    commit = 40,
+    round_closed = 41,
+    evaluation_report = 42,
+    run_finished = 43,
+    custom = 44,
 };
-static_assert(std::variant_size_v<message::Message> == 14, "give the new message a type number");
+static_assert(std::variant_size_v<message::Message> == 13, "give the new message a type number");
 
 FrameType type_of(const Body& body);
 bool known(std::uint8_t type);

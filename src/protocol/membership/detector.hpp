@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "gossamer/base/time.hpp"
+#include "gossamer/message/message.hpp"
 #include "protocol/membership/config.hpp"
 
 namespace gossamer::membership {
@@ -35,12 +36,11 @@ public:
         heard_ = now, sent_count_ = sent;
     }
     void on_sign_of_life(Instant now) { heard_ = std::max(heard_, now); }
-    void on_heartbeat(Instant now);  // one of theirs came
-
-    // Ours goes out, with the number that this gives; its answer gives a round trip, unless bulk
-    // was on the link at either moment, or kRemembered others went out meanwhile.
-    std::uint64_t on_sent(Instant now, bool busy);
-    void on_answer(std::uint64_t sequence, Instant now, bool busy);
+    // One of theirs came. What it says of ours gives a round trip, unless bulk was on the link at
+    // either moment (`busy`: now), or kRemembered others of ours went out meanwhile.
+    void on_heartbeat(Instant now, const message::Heartbeat& heartbeat, bool busy = false);
+    // Ours goes out: gives it its number, and the echo of theirs.
+    void on_sent(Instant now, message::Heartbeat& heartbeat);
 
     Instant heard() const { return heard_; }
     Duration limit(const Timings& t) const;  // of silence
@@ -56,6 +56,7 @@ private:
     Estimate gap_, round_trip_;
     std::array<Instant, kRemembered> sent_ = kNone;  // never: of no use
     std::uint64_t sent_count_ = 0;
+    std::uint64_t echo_ = 0;  // the number of their last one, unless that was busy
 };
 
 }  // namespace gossamer::membership

@@ -49,27 +49,12 @@ void Membership::on_start(job::Turn& turn) {
 }
 
 void Membership::on_heartbeat(job::Turn& turn, const PeerId& from,
-                              const message::Heartbeat& heartbeat, const message::Progress& own) {
+                              const message::Heartbeat& heartbeat) {
     Entry* entry = find(from);
     if (stopped_ || !entry || !entry->second.linked) return;
-    Member& member = entry->second;
-    member.detector.on_heartbeat(turn.now);
+    entry->second.detector.on_heartbeat(turn.now, heartbeat, entry->second.busy);
     hear_directly(turn, *entry, heartbeat.incarnation);
     learn(turn, from, heartbeat.news);
-    message::HeartbeatReply reply{heartbeat.sequence, self_.incarnation,
-                                  heartbeat.busy || member.busy, own, news_for(*entry)};
-    turn.send(from, std::move(reply));
-}
-
-void Membership::on_reply(job::Turn& turn, const PeerId& from,
-                          const message::HeartbeatReply& reply) {
-    Entry* entry = find(from);
-    if (stopped_ || !entry || !entry->second.linked) return;
-    Member& member = entry->second;
-    member.detector.on_sign_of_life(turn.now);
-    member.detector.on_answer(reply.sequence, turn.now, reply.busy || member.busy);
-    hear_directly(turn, *entry, reply.incarnation);
-    learn(turn, from, reply.news);
 }
 
 void Membership::on_leave(job::Turn& turn, const PeerId& from, const message::Leave& leave) {
@@ -144,9 +129,12 @@ void Membership::beat_all(job::Turn& turn, const message::Progress& own) {
 
 void Membership::beat(job::Turn& turn, Entry& entry, const message::Progress& own) {
     auto& [id, member] = entry;
-    const auto sequence = member.detector.on_sent(turn.now, member.busy);
-    turn.send(id,
-              message::Heartbeat{sequence, self_.incarnation, member.busy, own, news_for(entry)});
+    message::Heartbeat heartbeat{.incarnation = self_.incarnation,
+                                 .busy = member.busy,
+                                 .progress = own,
+                                 .news = news_for(entry)};
+    member.detector.on_sent(turn.now, heartbeat);
+    turn.send(id, std::move(heartbeat));
     if (has_news_for(member)) soon(turn);
 }
 

@@ -79,9 +79,7 @@ public:
 
     // `own`: how far this node is, for the heartbeats that go out.
     void on_start(job::Turn& turn);
-    void on_heartbeat(job::Turn& turn, const PeerId& from, const message::Heartbeat& heartbeat,
-                      const message::Progress& own = {});
-    void on_reply(job::Turn& turn, const PeerId& from, const message::HeartbeatReply& reply);
+    void on_heartbeat(job::Turn& turn, const PeerId& from, const message::Heartbeat& heartbeat);
     void on_leave(job::Turn& turn, const PeerId& from, const message::Leave& leave);
     void on_link(job::Turn& turn, const PeerId& peer, const job::LinkEvent& event,
                  const message::Progress& own = {});

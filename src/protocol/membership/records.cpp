@@ -89,6 +89,7 @@ void Membership::learn_one(job::Turn& turn, const PeerId& from, const MemberReco
     switch (record.state) {
         case MemberState::alive:
             known.judged = known.linked;
+            known.detector.on_sign_of_life(turn.now);  // through others: silence counts anew
             if (known.state == MemberState::alive) touch(*entry, from.prefix());
             change(turn, *entry, MemberState::alive, teller + " says it is back", from.prefix());
             return;

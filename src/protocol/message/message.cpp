@@ -35,18 +35,25 @@ std::string_view to_string(RefuseReason reason) {
 }
 
 Lane lane_of(const Message& message) {
-    bool membership = std::holds_alternative<Heartbeat>(message) ||
-                      std::holds_alternative<HeartbeatReply>(message) ||
-                      std::holds_alternative<Leave>(message);
+    bool membership =
+        std::holds_alternative<Heartbeat>(message) || std::holds_alternative<Leave>(message);
     return membership ? Lane::control : Lane::round;
 }
 
 std::string_view name_of(const Message& message) {
-    static constexpr std::string_view names[] = {
-        "heartbeat",       "heartbeat_reply", "leave",         "join",
-        "join_reply",      "progress",        "model_request", "round_start",
-        "update_received", "commit",          "round_closed",  "evaluation_report",
-        "run_finished",    "custom"};
+    static constexpr std::string_view names[] = {"heartbeat",
+                                                 "leave",
+                                                 "join",
+                                                 "join_reply",
+                                                 "progress",
+                                                 "model_request",
+                                                 "round_start",
+                                                 "update_received",
+                                                 "commit",
+                                                 "round_closed",
+                                                 "evaluation_report",
+                                                 "run_finished",
+                                                 "custom"};
     static_assert(std::size(names) == std::variant_size_v<Message>);
     return names[message.index()];
 }

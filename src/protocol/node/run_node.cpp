@@ -25,11 +25,8 @@ void RunNode::on_start(job::Turn& turn) {
 void RunNode::on_message(job::Turn& turn, const PeerId& from, const message::Message& m) {
     membership_.on_sign_of_life(turn.now, from);
     if (auto* beat = std::get_if<message::Heartbeat>(&m)) {
-        membership_.on_heartbeat(turn, from, *beat, progress());
+        membership_.on_heartbeat(turn, from, *beat);
         hear_progress(turn, from, beat->progress);
-    } else if (auto* reply = std::get_if<message::HeartbeatReply>(&m)) {
-        membership_.on_reply(turn, from, *reply);
-        hear_progress(turn, from, reply->progress);
     } else if (auto* leave = std::get_if<message::Leave>(&m)) {
         membership_.on_leave(turn, from, *leave);
     } else if (auto* join = std::get_if<message::Join>(&m)) {
