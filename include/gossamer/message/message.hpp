@@ -63,9 +63,9 @@ struct Heartbeat {
     std::uint64_t sequence = 0;
     std::uint64_t incarnation = 0;
     bool busy = false;  // bulk was on this link: do not use the round trip for deadlines
-    // The last heartbeat that came from the receiver, and how long ago; 0: none, or a busy one. What
-    // is left of the time since it was sent is the round trip (as by LSR and DLSR, RFC 3550 6.4.1),
-    // so that no heartbeat needs an answer of its own.
+    // The last heartbeat that came from the receiver, and how long ago; 0: none, or a busy one.
+    // What is left of the time since it was sent is the round trip (as by LSR and DLSR, RFC 3550
+    // 6.4.1), so that no heartbeat needs an answer of its own.
     std::uint64_t echo = 0;
     std::uint64_t echo_age_ns = 0;
     Progress progress;
@@ -176,9 +176,9 @@ struct Custom {
     bool operator==(const Custom&) const = default;
 };
 
-using Message = std::variant<Heartbeat, Leave, Join, JoinReply, Progress,
-                             ModelRequest, RoundStart, UpdateReceived, Commit, RoundClosed,
-                             EvaluationReport, RunFinished, Custom>;
+using Message =
+    std::variant<Heartbeat, Leave, Join, JoinReply, Progress, ModelRequest, RoundStart,
+                 UpdateReceived, Commit, RoundClosed, EvaluationReport, RunFinished, Custom>;
 
 // The lane a message travels on: membership on control, all else on round.
 Lane lane_of(const Message& message);

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "gossamer/base/bytes.hpp"
+#include "gossamer/message/notice.hpp"
 
 namespace gossamer::simulation {
 
@@ -24,5 +25,7 @@ public:
 private:
     std::uint64_t hash_ = 0x243F6A8885A308D3ull;
 };
+
+void add(Trace& trace, const message::Notice& notice);  // what of it matters
 
 }  // namespace gossamer::simulation

@@ -32,8 +32,7 @@ void RoundEngine::start_client(job::Turn& turn, const PeerId& peer, Slot& slot) 
     bool has_copy = copy.round == plan_->round && copy.there;
     slots_.move(slot, has_copy ? Stage::working : Stage::receiving);
     slots_.limit(slot, turn.now + limit_of(client, has_copy ? kWork : kReceive));
-    if (copy.round != plan_->round || !(copy.sending || copy.there))
-        send_copy(turn, peer, client);
+    if (copy.round != plan_->round || !(copy.sending || copy.there)) send_copy(turn, peer, client);
 }
 
 // The snapshot itself, as f32: shared by all offers, copied by none.
