@@ -105,6 +105,8 @@ std::vector<Case> cases() {
          Net(1, 6, 1).embedding(9, 5).recurrent(GOSSAMER_CUDA_GRU, 7).dense_each(9).labelled_each(),
          5, 9},
         {"a transformer's block", transformer_block(), 5, 9},
+        {"adapters on frozen layers",
+         Net(1, 1, 24).adapted(16, 3, relu).dense(9, tanh_).adapted(5, 2), 7, 23},
         {"factors", Net(1, 2, 1).factors(12, 7, 3).with(GOSSAMER_CUDA_SQUARED, 1), 6, 20},
     };
 }
@@ -336,6 +338,8 @@ void check_refusals(const Api& api, Report& report) {
     refuse("layers that do not fit are refused", GOSSAMER_CUDA_MODEL);
     net.layers[1].channels = 4, net.layers[1].weight_offset = 1000;
     refuse("weights beyond the parameters are refused", GOSSAMER_CUDA_MODEL);
+    net.layers[1].weight_offset = GOSSAMER_CUDA_FROZEN;
+    refuse("frozen weights that are not there are refused", GOSSAMER_CUDA_MODEL);
     gossamer_cuda_vector* vector = nullptr;
     const int code = api.vector_create(0, std::uint64_t{1} << 36, &vector, &error);
     report.add("more memory than the card has", code == GOSSAMER_CUDA_MEMORY, error.what);

@@ -16,6 +16,7 @@ struct Net {
     std::uint32_t loss = GOSSAMER_CUDA_SOFTMAX;
     std::uint32_t targets = 0, labels = 1;
     std::uint32_t entries = 0, other_entries = 0;  // samples are numbers below; 0: any values
+    std::vector<float> frozen = {};
 
     Net(std::uint32_t h, std::uint32_t w, std::uint32_t c)
         : height(h), width(w), channels(c), inputs(std::uint64_t{h} * w * c) {}
@@ -25,6 +26,20 @@ struct Net {
         l.channels = height * width * channels, l.height = l.width = 1;
         l.out_height = l.out_width = 1, l.out_channels = units;
         return learn(l, std::uint64_t{l.channels} * units, 1, 1, units);
+    }
+    // The same with frozen weights, and an adapter of this rank that is learned beside the bias.
+    Net& adapted(std::uint32_t units, std::uint32_t rank, std::uint32_t activation = 0) {
+        dense(units, activation);
+        auto& l = layers.back();
+        l.weight_offset = GOSSAMER_CUDA_FROZEN + frozen.size();
+        for (std::uint64_t i = 0; i < std::uint64_t{l.channels} * units; ++i)
+            frozen.push_back(0.05f * static_cast<float>(static_cast<int>(i * 37 % 17) - 8));
+        l.rank = rank, l.adapter_scale = 1.5f;
+        l.bias_offset = parameters -= std::uint64_t{l.channels} * units + units;
+        l.adapter_a_offset = l.bias_offset + units;
+        l.adapter_b_offset = l.adapter_a_offset + std::uint64_t{l.channels} * rank;
+        parameters = l.adapter_b_offset + std::uint64_t{rank} * units;
+        return *this;
     }
     Net& conv(std::uint32_t units, std::uint32_t window, std::uint32_t stride, bool same,
               std::uint32_t activation = GOSSAMER_CUDA_LINEAR) {
@@ -138,6 +153,7 @@ struct Net {
         n.layer_count = static_cast<std::uint32_t>(layers.size()), n.layers = layers.data();
         n.parameter_count = parameters, n.input_count = inputs, n.output_count = outputs();
         n.loss = loss, n.target_count = targets, n.label_count = labels;
+        n.frozen = frozen.data(), n.frozen_count = frozen.size();
         return n;
     }
 
@@ -246,7 +262,13 @@ inline std::vector<float> weights_of(const Net& net, std::uint64_t seed) {
     // Of other kinds: near 1, as gains are; small, as tables and recurrent weights.
     for (const auto& l : net.layers) {
         const bool gains = l.kind >= GOSSAMER_CUDA_GROUP_NORM && l.kind <= GOSSAMER_CUDA_RMS_NORM;
-        const auto p = parameters_of(l);
+        auto p = parameters_of(l);
+        const bool adapted = p.adapter_a > 0;  // then its weights are frozen
+        if (adapted) p.weights = 0;
+        for (std::uint64_t i = 0; i < p.adapter_a; ++i)
+            w[l.adapter_a_offset + i] = numbers.even(-0.4f, 0.4f);
+        for (std::uint64_t i = 0; i < p.adapter_b; ++i)
+            w[l.adapter_b_offset + i] = numbers.even(-0.4f, 0.4f);
         for (std::uint64_t i = 0; i < p.weights; ++i)
             w[l.weight_offset + i] = gains ? numbers.even(0.5f, 1.5f) : numbers.even(-0.4f, 0.4f);
         for (std::uint64_t i = 0; i < p.bias; ++i) w[l.bias_offset + i] = numbers.even(-0.1f, 0.1f);
@@ -254,7 +276,7 @@ inline std::vector<float> weights_of(const Net& net, std::uint64_t seed) {
             w[l.second_offset + i] = numbers.even(-0.4f, 0.4f);
         for (std::uint64_t i = 0; i < p.second_bias; ++i)
             w[l.second_bias_offset + i] = numbers.even(-0.1f, 0.1f);
-        if (l.kind > GOSSAMER_CUDA_CONV) continue;
+        if (l.kind > GOSSAMER_CUDA_CONV || adapted) continue;
         const std::uint32_t in = l.kind == GOSSAMER_CUDA_DENSE
                                      ? l.channels
                                      : l.window_height * l.window_width * l.channels;

@@ -181,13 +181,34 @@ inline Doubles layer_outputs(const gossamer_cuda_layer& l, const Doubles& w, con
     }
 }
 
+// A layer's frozen weights and its adapter as weights of its own, W + scale · A·B, behind the
+// others.
+inline gossamer_cuda_layer plain_layer(const Net& net, gossamer_cuda_layer l, Doubles& w) {
+    if (l.kind != GOSSAMER_CUDA_DENSE || l.rank == 0) return l;
+    const auto first = w.size();
+    for (std::size_t i = 0; i < l.channels; ++i)
+        for (std::size_t o = 0; o < l.out_channels; ++o) {
+            double sum = 0;
+            for (std::size_t k = 0; k < l.rank; ++k)
+                sum += w[l.adapter_a_offset + i * l.rank + k] *
+                       w[l.adapter_b_offset + k * l.out_channels + o];
+            w.push_back(
+                net.frozen[l.weight_offset - GOSSAMER_CUDA_FROZEN + i * l.out_channels + o] +
+                double(l.adapter_scale) * sum);
+        }
+    l.weight_offset = first;
+    return l;
+}
+
 // Outputs for one sample. No dropout.
-inline Doubles outputs_of(const Net& net, const Doubles& w, const Doubles& x) {
+inline Doubles outputs_of(const Net& net, const Doubles& parameters, const Doubles& x) {
+    Doubles w = parameters;
     std::vector<Doubles> made;
     const auto output = [&](std::int32_t i) -> const Doubles& {
         return i < 0 ? x : made[static_cast<std::size_t>(i)];
     };
-    for (const auto& l : net.layers) {
+    for (const auto& stored : net.layers) {
+        const auto l = plain_layer(net, stored, w);
         Doubles y = layer_outputs(l, w, output(l.input), output(l.source));
         for (double& v : y) v = activated(l.activation, v);
         made.push_back(std::move(y));

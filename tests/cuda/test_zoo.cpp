@@ -6,6 +6,7 @@
 
 #include "gossamer/training/cpu_trainer.hpp"
 #include "learning/cuda/emulation.hpp"
+#include "learning/cuda/network_fault.hpp"
 #include "learning/training/cuda_trainer.hpp"
 
 using namespace gossamer;
@@ -59,6 +60,7 @@ void compare(const model::NetworkSpec& spec, const Samples& samples, double tole
     auto pool = tensor::BufferPool::create(1 << 26);
     auto network = model::Network::create(spec);
     REQUIRE_MESSAGE(network, (network ? "" : network.error().to_string()));
+    network->rest_on_draws(RunSeed{77}, *pool);
     TrainingConfig config;
     config.optimiser = optimiser, config.schedule.rate = rate, config.batch_size = 4;
     auto plans = std::make_shared<PlanStock>(*network, config.batch_size, pool);
@@ -162,14 +164,70 @@ TEST_CASE("every model of the zoo learns on the card what it learns on the proce
     }
 }
 
-TEST_CASE("what the card does not run is refused by the layer's name") {
+// Each kind of tensor, learnt while its neighbours are frozen and the other way round.
+TEST_CASE(
+    "adapters, and a part of a model alone, learn on the card what they do on the processor") {
+    struct Case {
+        std::vector<std::uint32_t> input;
+        std::vector<const char*> layers;
+        std::vector<std::string> trainable;
+        Samples samples;
+    };
+    const Samples images{.shape = {6, 6, 4}, .classes = 3};
+    const Samples words{.shape = {9}, .classes = 5, .entries = {11}};
+    const Samples pairs{.shape = {2}, .targets = 1, .entries = {6, 5}};
+    const std::vector<const char*> dense{"dense 9 relu lora 3 alpha 6", "dense 7 tanh",
+                                         "dense 3 lora 2"};
+    const std::vector<const char*> conv{"conv 6 3x3 same", "groupnorm 2", "relu",
+                                        "conv 8 3x3 stride 2 same relu", "dense 3"};
+    const std::vector<const char*> lstm{"embedding 11 6", "lstm 7", "gru 5", "last",
+                                        "dense 5 lora 1"};
+    const std::vector<const char*> attention{
+        "embedding 11 8",      "position", "residual", "layernorm", "attention 2", "add", "rmsnorm",
+        "dense 8 each lora 4", "last",     "dense 5"};
+    const std::vector<Case> cases{
+        {{6, 6, 4}, dense, {}, images},
+        {{6, 6, 4}, dense, {"*.adapter_*"}, images},
+        {{6, 6, 4}, dense, {"*.adapter_b", "*.bias"}, images},
+        {{6, 6, 4}, dense, {"dense1.weight", "dense3.adapter_a"}, images},
+        {{6, 6, 4}, conv, {"conv2.*"}, images},
+        {{6, 6, 4}, conv, {"conv1.weight", "*.bias"}, images},
+        {{6, 6, 4}, conv, {"groupnorm1.weight", "dense1.*"}, images},
+        {{6, 6, 4}, conv, {"groupnorm1.bias"}, images},
+        {{9}, lstm, {"*.adapter_*"}, words},
+        {{9}, lstm, {"embedding1.*", "lstm1.bias", "gru1.recurrent"}, words},
+        {{9}, lstm, {"lstm1.recurrent", "gru1.weight"}, words},
+        {{9}, attention, {"*.adapter_*", "attention1.*"}, words},
+        {{9}, attention, {"position1.*", "attention1.bias", "layernorm1.bias"}, words},
+        {{9}, attention, {"embedding1.*", "rmsnorm1.*"}, words},
+        {{2}, {"factors 6 5 4"}, {"*.bias"}, pairs},
+    };
+    for (const auto& c : cases) {
+        auto spec = network_of(c.input, c.layers);
+        spec.trainable = c.trainable;
+        if (c.samples.targets > 0) spec.loss = model::Loss::mean_squared_error;
+        for (const auto& name : c.trainable) spec.name += " / " + name;
+        compare(spec, c.samples, 2e-5);
+        compare(spec, c.samples, 2e-5, {.momentum = 0.9, .clip_norm = 0.5});
+    }
+}
+
+TEST_CASE("frozen values and adapters beyond what was given are refused") {
     auto spec = network_of({12}, {"dense 8 lora 2", "dense 3"});
-    const auto refused = cuda_network(model::Network::create(spec).value(), 0);
-    REQUIRE_FALSE(refused);
-    CHECK(refused.error().code == ErrorCode::kGpuModel);
-    CHECK(refused.error().what.find("dense1") != std::string::npos);
-    spec = network_of({12}, {"dense 8", "dense 3"});
-    spec.trainable = {"dense2.*"};
-    CHECK(cuda_network(model::Network::create(spec).value(), 0).error().code ==
-          ErrorCode::kGpuModel);
+    spec.trainable = {"*.adapter_*"};
+    auto network = model::Network::create(spec).value();
+    const auto pool = tensor::BufferPool::create(1 << 20);
+    network.rest_on_draws(kSeed, *pool);
+    auto made = cuda_network(network, 0).value();
+    made.description.layers = made.layers.data();
+    CHECK(cuda::network_fault(made.description, 4).find("frozen") != std::string::npos);
+    made.description.frozen = made.frozen.data();
+    CHECK(cuda::network_fault(made.description, 4) == "");
+    made.description.frozen_count -= 1;
+    CHECK(cuda::network_fault(made.description, 4).find("beyond") != std::string::npos);
+    made.description.frozen_count += 1;
+    made.layers[0].rank = 3;
+    CHECK(cuda::network_fault(made.description, 4).find("beyond") != std::string::npos);
+    made.layers[0].rank = 2, made.layers[0].adapter_b_offset = ~std::uint64_t{0} - 3;
+    CHECK(cuda::network_fault(made.description, 4).find("beyond") != std::string::npos);
 }

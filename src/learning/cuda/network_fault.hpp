@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
@@ -23,12 +24,15 @@ inline std::uint64_t product_of(std::initializer_list<std::uint64_t> extents) {
 // How many parameters a layer has at each of its offsets.
 struct LayerParameters {
     std::uint64_t weights = 0, bias = 0, second = 0, second_bias = 0;
+    std::uint64_t adapter_a = 0, adapter_b = 0;
 };
 inline LayerParameters parameters_of(const gossamer_cuda_layer& l) {
     const std::uint64_t in = l.channels, out = l.out_channels, bias = l.biased != 0 ? out : 0;
     const std::uint64_t gates = l.kind == GOSSAMER_CUDA_LSTM ? 4 : 3;
     switch (l.kind) {
-        case GOSSAMER_CUDA_DENSE: return {product_of({in, out}), bias, 0, 0};
+        case GOSSAMER_CUDA_DENSE:
+            return {product_of({in, out}),    bias, 0, 0, product_of({in, l.rank}),
+                    product_of({l.rank, out})};
         case GOSSAMER_CUDA_CONV:
             return {product_of({l.window_height, l.window_width, in, out}), bias, 0, 0};
         case GOSSAMER_CUDA_GROUP_NORM:
@@ -46,6 +50,26 @@ inline LayerParameters parameters_of(const gossamer_cuda_layer& l) {
                     product_of({l.items, l.rank}), 0};
         default: return {};
     }
+}
+
+// A tensor's place and size.
+struct Extent {
+    std::uint64_t at, count;
+};
+inline std::array<Extent, 6> extents_of(const gossamer_cuda_layer& l) {
+    const auto p = parameters_of(l);
+    return {{{l.weight_offset, p.weights},
+             {l.bias_offset, p.bias},
+             {l.second_offset, p.second},
+             {l.second_bias_offset, p.second_bias},
+             {l.adapter_a_offset, p.adapter_a},
+             {l.adapter_b_offset, p.adapter_b}}};
+}
+// Does it have parameters, other than frozen ones?
+inline bool learns(const gossamer_cuda_layer& l) {
+    const auto all = extents_of(l);
+    return std::any_of(all.begin(), all.end(),
+                       [&](const Extent& e) { return e.count > 0 && e.at < GOSSAMER_CUDA_FROZEN; });
 }
 
 // Empty, or what is wrong with the shapes of a layer of this kind.
@@ -108,13 +132,15 @@ inline std::string network_fault(const gossamer_cuda_network& net, std::uint64_t
         return "a network needs layers";
     if (net.parameter_count == 0 || net.parameter_count > kExtentsMost)
         return "too many parameters";
+    if (net.frozen_count > kExtentsMost || (net.frozen_count > 0 && net.frozen == nullptr))
+        return "too many frozen values, or none given";
     if (net.loss > GOSSAMER_CUDA_RECONSTRUCTION) return "loss " + std::to_string(net.loss);
     const auto out_count = [&](std::int32_t i) {
         if (i < 0) return net.input_count;
         const auto& l = net.layers[i];
         return product_of({l.out_height, l.out_width, l.out_channels});
     };
-    bool learns = false;
+    bool any = false;
     for (std::uint32_t i = 0; i < net.layer_count; ++i) {
         const gossamer_cuda_layer& l = net.layers[i];
         const std::string name = "layer " + std::to_string(i + 1);
@@ -133,20 +159,20 @@ inline std::string network_fault(const gossamer_cuda_network& net, std::uint64_t
             return name + " does not take what comes before it";
         if (const auto fault = shape_fault(l); !fault.empty()) return name + " has " + fault;
         const auto scores = product_of({l.groups, l.width, l.width});
-        const auto widest = std::max(product_of({std::max(in, out_count(before)), 4}),
+        const auto inner = product_of({l.height, l.width, l.rank});  // of an adapter
+        const auto widest = std::max(product_of({std::max({in, inner, out_count(before)}), 4}),
                                      l.kind == GOSSAMER_CUDA_ATTENTION ? scores : 0);
         if (widest > kExtentsMost / batch) return name + " is too large for the batch";
-        const auto p = parameters_of(l);
-        learns = learns || p.weights > 0;
-        const std::uint64_t ends[][2] = {{l.weight_offset, p.weights},
-                                         {l.bias_offset, p.bias},
-                                         {l.second_offset, p.second},
-                                         {l.second_bias_offset, p.second_bias}};
-        for (const auto& [at, count] : ends)
-            if (count > 0 && (at > net.parameter_count || count > net.parameter_count - at))
+        any = any || learns(l);
+        for (const auto& [at, count] : extents_of(l)) {
+            const bool frozen = at >= GOSSAMER_CUDA_FROZEN;
+            const auto first = frozen ? at - GOSSAMER_CUDA_FROZEN : at;
+            const auto room = frozen ? net.frozen_count : net.parameter_count;
+            if (count > 0 && (first > room || count > room - first))
                 return name + " has weights beyond the parameters";
+        }
     }
-    if (!learns) return "no layer has parameters";
+    if (!any) return "no layer has parameters that are learned";
     if (out_count(static_cast<std::int32_t>(net.layer_count) - 1) != net.output_count)
         return "the last layer does not give the outputs";
     if (net.loss == GOSSAMER_CUDA_RECONSTRUCTION && net.output_count != net.input_count)

@@ -49,8 +49,8 @@ GOSSAMER_BODY void norm_forward(Block& block, const Op& op, const Room& room, in
     });
     sum_tree(block, squares);
     const float inverse = 1.0f / sqrtf(static_cast<float>(squares[0] / g.count) + kNormEpsilon);
-    const float* gain = room.parameters + op.weights + g.channel;
-    const float* shift = op.bias >= 0 ? room.parameters + op.bias + g.channel : nullptr;
+    const float* gain = room.values(op.weights) + g.channel;
+    const float* shift = op.bias >= 0 ? room.values(op.bias) + g.channel : nullptr;
     float* out = room.arena + op.out;
     float* kept = room.arena + op.kept + 2 * std::int64_t{tile};
     block.each([&](int t) {
@@ -71,7 +71,7 @@ GOSSAMER_BODY void norm_back(Block& block, const Op& op, const Room& room, int t
     auto* weighed = plain + kThreads;
     const NormGroup g = norm_group(op, tile);
     const float *dy = room.arena + op.in, *x = room.arena + op.second;
-    const float* gain = room.parameters + op.weights + g.channel;
+    const float* gain = room.values(op.weights) + g.channel;
     const float* kept = room.arena + op.kept + 2 * std::int64_t{tile};
     const float mean = kept[0], inverse = kept[1];
     block.each([&](int t) {
@@ -138,7 +138,10 @@ GOSSAMER_BODY void norm_weights(Block& block, const Op& op, const Areas& areas, 
     each_of(block, tile, values, [&](int e) {
         float sum = 0;
         for (int p = 0; p < op.k; ++p) sum += parts[std::int64_t{p} * 2 * op.channels + e];
-        learner.take(e < op.channels ? op.weights + e : op.bias + e - op.channels, sum);
+        if (e >= op.channels)
+            learner.take(op.bias + e - op.channels, sum);
+        else if (op.weights >= 0)
+            learner.take(op.weights + e, sum);
     });
 }
 

@@ -75,9 +75,12 @@ struct Op {
     int in_stride = 0, out_stride = 0;  // floats between rows
     // Floats into the replica's arena; -1: none.
     std::int64_t in = -1, out = -1, kept = -1, labels = -1, targets = -1;
-    std::int64_t y = -1;                   // the output whose activation the gradient passes
-    std::int64_t weights = -1, bias = -1;  // floats into the parameters
-    std::int64_t second = -1;              // another input; of factors: the items', in parameters
+    std::int64_t y = -1;  // the output whose activation the gradient passes
+    // Floats into the parameters, or from kFrozen on into the frozen values. Of what learns: -1
+    // where frozen.
+    std::int64_t weights = -1, bias = -1;
+    // Another input: what a dense layer adds to its product; of factors: the items', in parameters.
+    std::int64_t second = -1;
     std::int64_t gates = -1, cells = -1, before = -1, carried = -1, from = -1;  // of sequences
     std::int64_t partials = 0;  // floats into the plan's workspace: partial sums of split products
     std::int64_t tickets = 0;
@@ -90,8 +93,8 @@ struct Op {
     bool centred = true;
     int function = kNone;  // what an activation stage applies
     int batch = 0, features = 0, target_count = 0, label_count = 1;
-    int stage = 0;  // number of the stage, for dropout
-    float rate = 0;
+    int stage = 0;              // number of the stage, for dropout
+    float rate = 0, scale = 1;  // scale: of products forth and back
 };
 
 // What one replica is to learn from, fixed during a job.
@@ -122,6 +125,7 @@ struct Areas {
     float *first = nullptr, *second = nullptr;
     std::int64_t arena_stride = 0, parameter_stride = 0;  // floats between replicas
     int parameter_count = 0, replica_count = 0;
+    const float* frozen = nullptr;  // of all replicas
     const ReplicaJob* jobs = nullptr;
     ReplicaState* states = nullptr;
     const StepRow* steps = nullptr;  // [step][replica_count]
@@ -130,11 +134,18 @@ struct Areas {
     Optimiser optimiser;
 };
 
+constexpr std::int64_t kFrozen = std::int64_t{1} << 40;  // as GOSSAMER_CUDA_FROZEN
+
 // One replica's part.
 struct Room {
     float *arena, *parameters, *anchor, *gradient, *first, *second;
     const ReplicaJob* job;
     ReplicaState* state;
+    const float* frozen;
+
+    GOSSAMER_BOTH const float* values(std::int64_t at) const {
+        return at < kFrozen ? parameters + at : frozen + (at - kFrozen);
+    }
 };
 GOSSAMER_BOTH float* part_of_area(float* area, std::int64_t at) {
     return area != nullptr ? area + at : nullptr;
@@ -148,7 +159,8 @@ GOSSAMER_BOTH Room room_of(const Areas& a, int replica) {
             part_of_area(a.first, at),
             part_of_area(a.second, at),
             a.jobs + replica,
-            a.states + replica};
+            a.states + replica,
+            a.frozen};
 }
 
 // The batch of the next step: where its rows begin in the order, and how many they are.

@@ -102,7 +102,7 @@ private:
             std::none_of(net.layers, net.layers + net.layer_count,
                          [](const auto& l) { return l.kind >= GOSSAMER_CUDA_GROUP_NORM; });
         if (options_.mode == GOSSAMER_CUDA_AUTO)
-            persistent_ = plain && net.parameter_count < kPersistentMost &&
+            persistent_ = plain && net.parameter_count + net.frozen_count < kPersistentMost &&
                           options_.replica_max >= (weights_on_chip_ ? 8u : 128u);
         shared_bytes_ = std::min(shared_bytes, kChipBytes);
     }
@@ -127,6 +127,8 @@ private:
         if (!scoring() && (adam || a.optimiser.momentum != 0))
             a.first = take_floats(all, "the optimiser's state");
         if (!scoring() && adam) a.second = take_floats(all, "the optimiser's state");
+        auto* frozen = take_floats(static_cast<std::int64_t>(net.frozen_count), "frozen values");
+        a.frozen = frozen;
         a.arena = take_floats(program_.arena_floats * replicas, "activations");
         a.workspace =
             take_floats(std::max<std::int64_t>(program_.workspace_floats, 1), "partial sums");
@@ -142,6 +144,7 @@ private:
         windows_ = static_cast<Window*>(take(windows, "tables"));
         if (machine_.failed()) return;
         machine_.clear(a.tickets, tickets * sizeof(unsigned));
+        machine_.upload(frozen, net.frozen, net.frozen_count * kFloat);
         machine_.upload(pixels_, program_.pixels.data(), pixels);
         machine_.upload(windows_, program_.windows.data(), windows);
         for (std::size_t i = 0; i < program_.ops.size(); ++i) {

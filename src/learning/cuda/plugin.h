@@ -80,7 +80,9 @@ enum { /* losses; those but softmax: mean over all outputs */
 };
 
 /* Images are height x width x channels, sequences width x channels; weights window height x window
- * width x channels in x channels out (dense: in x out), row-major. Offsets in floats. */
+ * width x channels in x channels out (dense: in x out), row-major. Offsets in floats,
+ * into the parameters; from GOSSAMER_CUDA_FROZEN on, into the frozen values. */
+#define GOSSAMER_CUDA_FROZEN (UINT64_C(1) << 40)
 typedef struct {
     uint32_t kind, activation;
     uint32_t height, width, channels, out_height, out_width, out_channels;
@@ -90,8 +92,11 @@ typedef struct {
     float rate;            /* of dropout */
     int32_t input, source; /* layers before whose outputs are read; -1: the sample */
     uint32_t groups;       /* of a group norm; heads */
-    uint32_t vocabulary, items, rank; /* of an embedding; of factors, with `vocabulary` users */
+    uint32_t vocabulary, items; /* of an embedding; of factors, with `vocabulary` users */
+    uint32_t rank;              /* of factors; of a dense layer's adapter, 0: it has none */
     uint64_t second_offset, second_bias_offset;
+    uint64_t adapter_a_offset, adapter_b_offset; /* in x rank, rank x out: adds scale · x·A·B */
+    float adapter_scale;
 } gossamer_cuda_layer;
 
 typedef struct {
@@ -102,6 +107,8 @@ typedef struct {
     uint32_t loss;
     uint32_t target_count; /* of the data; 0: labels */
     uint32_t label_count;  /* labels a sample, each of output_count / label_count classes */
+    const float* frozen;   /* what is not learned, for all replicas; copied by plan_create */
+    uint64_t frozen_count;
 } gossamer_cuda_network;
 
 enum { GOSSAMER_CUDA_AUTO = 0, GOSSAMER_CUDA_GRAPH = 1, GOSSAMER_CUDA_PERSISTENT = 2 };

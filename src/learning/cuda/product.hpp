@@ -299,10 +299,14 @@ GOSSAMER_BODY void forward_product(Block& block, const Op& op, const Areas& area
     PerThread<Sums<T>, T::kBlock> sums;
     if (!whole_sums<T>(block, sums, op, areas, slot, split, a, b, part)) return;
     float* out = room.arena + op.out;
-    const float* bias = op.bias >= 0 ? room.parameters + op.bias : nullptr;
+    const float* bias = op.bias >= 0 ? room.values(op.bias) : nullptr;
+    const float* other = op.second >= 0 ? room.arena + op.second : nullptr;
     each_element<T>(block, sums, op, part, [&](int row, int column, float value) {
-        const float x = bias != nullptr ? value + bias[column] : value;
-        out[std::int64_t{row} * op.out_stride + column] = activate(op.activation, x);
+        const std::int64_t e = std::int64_t{row} * op.out_stride + column;
+        float x = value * op.scale;
+        if (bias != nullptr) x = x + bias[column];
+        if (other != nullptr) x = x + other[e];
+        out[e] = activate(op.activation, x);
     });
 }
 
@@ -313,7 +317,7 @@ GOSSAMER_BODY void data_product(Block& block, const Op& op, const Areas& areas, 
     PerThread<Sums<T>, T::kBlock> sums;
     if (!whole_sums<T>(block, sums, op, areas, slot, split, a, b, part)) return;
     each_element<T>(block, sums, op, part, [&](int row, int column, float value) {
-        give(op, room, std::int64_t{row} * op.out_stride + column, value);
+        give(op, room, std::int64_t{row} * op.out_stride + column, value * op.scale);
     });
 }
 
@@ -326,9 +330,10 @@ GOSSAMER_BODY void weights_product(Block& block, const Op& op, const Areas& area
     PerThread<Sums<T>, T::kBlock> sums;
     if (!whole_sums<T>(block, sums, op, areas, slot, split, a, b, part)) return;
     const Learner learner(op, areas, room);
-    each_element<T>(block, sums, op, part, [&](int row, int column, float value) {
-        learner.take(op.weights + std::int64_t{row} * op.n + column, value);
-    });
+    if (op.weights >= 0)
+        each_element<T>(block, sums, op, part, [&](int row, int column, float value) {
+            learner.take(op.weights + std::int64_t{row} * op.n + column, value);
+        });
     if (!part.column_sums) return;
     block.each([&](int t) {
         if (t < T::kColumns && part.column + t < op.n)
@@ -341,7 +346,7 @@ template <class T, OpKind Kind>
 GOSSAMER_BODY void run_product(Block& block, const Op& op, const Areas& areas, const Room& room,
                                int tile, int slot, int split) {
     const float* in = room.arena + op.in;
-    const float* w = room.parameters + op.weights;
+    const float* w = room.values(op.weights);
     if constexpr (Kind == OpKind::dense_forward)
         forward_product<T>(block, op, areas, room, tile, slot, split,
                            Stored<true>{in, op.m, op.k, op.in_stride},

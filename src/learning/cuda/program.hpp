@@ -84,17 +84,37 @@ private:
 
     void dense(int i) {
         const Layer& l = layer(i);
-        forward_dense(rows(l), number(l.out_channels), number(l.channels), output_of(l.input),
-                      placed(i).output, l.weight_offset, l.biased != 0, l.bias_offset)
-            .activation = number(l.activation);
+        const int in = number(l.channels), out = number(l.out_channels), rank = number(l.rank);
+        std::int64_t adapted = -1;
+        if (rank > 0) {
+            const std::int64_t inner = placed(i).inner = reserve(std::int64_t{rows(l)} * rank);
+            adapted = reserve(out_count(l));
+            forward_dense(rows(l), rank, in, output_of(l.input), inner, l.adapter_a_offset, false,
+                          0)
+                .scale = l.adapter_scale;
+            forward_dense(rows(l), out, rank, inner, adapted, l.adapter_b_offset, false, 0);
+        }
+        Op& op = forward_dense(rows(l), out, in, output_of(l.input), placed(i).output,
+                               l.weight_offset, l.biased != 0, l.bias_offset);
+        op.activation = number(l.activation), op.second = adapted;
     }
     void dense_back(int i) {
         const Layer& l = layer(i);
-        const int in = number(l.channels), out = number(l.out_channels);
-        if (needs(l.input))
-            give_to(back_dense(rows(l), in, out, placed(i).delta, l.weight_offset), l.input);
-        learner(dense_weights(in, out, rows(l), output_of(l.input), placed(i).delta),
-                l.weight_offset, l.biased != 0, l.bias_offset);
+        const int in = number(l.channels), out = number(l.out_channels), rank = number(l.rank);
+        const std::int64_t delta = placed(i).delta;
+        const std::int64_t inner = rank > 0 ? reserve(std::int64_t{rows(l)} * rank) : -1;
+        if (needs(l.input)) give_to(back_dense(rows(l), in, out, delta, l.weight_offset), l.input);
+        if (rank > 0) {  // before anything is learned: both read the adapter as it was
+            Op& op = back_dense(rows(l), rank, out, delta, l.adapter_b_offset);
+            op.out = inner, op.scale = l.adapter_scale;
+            if (needs(l.input))
+                give_to(back_dense(rows(l), in, rank, inner, l.adapter_a_offset), l.input);
+        }
+        learn_dense(in, out, rows(l), output_of(l.input), delta, l.weight_offset, l.biased != 0,
+                    l.bias_offset);
+        if (rank == 0) return;
+        learn_dense(rank, out, rows(l), placed(i).inner, delta, l.adapter_b_offset);
+        learn_dense(in, rank, rows(l), output_of(l.input), inner, l.adapter_a_offset);
     }
 
     void conv(int i) {
@@ -118,6 +138,7 @@ private:
             op.in = placed(i).delta, op.weights = offset(l.weight_offset);
             give_to(op, l.input);
         }
+        if (!learnt_here(l)) return;
         Op& op = product(OpKind::conv_weights, window * number(l.channels), number(l.out_channels),
                          batch_ * number(l.out_height * l.out_width), placed(i).tables);
         images(op, l.height, l.width, l.channels, 1);
@@ -180,7 +201,7 @@ private:
         const Layer& l = layer(i);
         if (needs(l.input)) give_simply(i, l.input);
         if (l.kind == GOSSAMER_CUDA_ADD && needs(l.source)) give_simply(i, l.source);
-        if (l.kind != GOSSAMER_CUDA_POSITION) return;
+        if (l.kind != GOSSAMER_CUDA_POSITION || !learnt(l.weight_offset)) return;
         Op& op = add(OpKind::position_weights);
         op.in = placed(i).delta, op.n = op.count = in_count(l) / batch_;
         learner(op, l.weight_offset);
@@ -232,6 +253,7 @@ private:
             op.in = placed(i).delta, op.second = output_of(l.input);
             give_to(op, l.input);
         }
+        if (!learnt_here(l)) return;
         constexpr int kParts = 64, kPartLeast = 64;
         const int part = std::max(kPartLeast, (rows(l) + kParts - 1) / kParts);
         const int parts = (rows(l) + part - 1) / part;
@@ -241,8 +263,8 @@ private:
         sums.k = rows(l), sums.k_part = part;
         sums.count = parts * ((number(l.channels) + kNormChannels - 1) / kNormChannels);
         Op& op = norm_op(OpKind::norm_weights, i);
+        learner(op, l.weight_offset, l.biased != 0, l.bias_offset);
         op.in = room, op.k = parts, op.count = op.bias >= 0 ? 2 * op.channels : op.channels;
-        op.fused = options_.fused;
     }
 
     // ---- loss and optimiser ----

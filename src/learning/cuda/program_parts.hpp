@@ -48,11 +48,15 @@ protected:
         bool given = false;
         std::int64_t gates = -1, cells = -1, before = -1;  // of recurrent stages
         std::int64_t qkv = -1, mixed = -1;                 // of attention
+        std::int64_t inner = -1;                           // of an adapter: scale · x·A
     };
 
     const Layer& layer(int i) const { return net_.layers[i]; }
     Placed& placed(int i) { return placed_[static_cast<std::size_t>(i)]; }
-    static bool learns(const Layer& l) { return parameters_of(l).weights > 0; }
+    static bool learnt(std::uint64_t at) { return at < GOSSAMER_CUDA_FROZEN; }
+    static bool learnt_here(const Layer& l) {  // weights or bias
+        return learnt(l.weight_offset) || (l.biased != 0 && learnt(l.bias_offset));
+    }
     static int number(std::uint64_t n) { return static_cast<int>(n); }
     static std::int64_t offset(std::uint64_t n) { return static_cast<std::int64_t>(n); }
     bool needs(int i) { return i >= 0 && placed(i).needs; }
@@ -94,9 +98,10 @@ protected:
         if (needs_input(op.activation)) op.activation = kNone;
         op.y = op.activation != kNone ? output_of(i) : -1;
     }
-    // An op whose gradients a learner takes.
+    // An op whose gradients a learner takes: those of tensors that are not frozen.
     Op& learner(Op& op, std::uint64_t weights, bool biased = false, std::uint64_t bias = 0) {
-        op.weights = offset(weights), op.bias = biased ? offset(bias) : -1;
+        op.weights = learnt(weights) ? offset(weights) : -1;
+        op.bias = biased && learnt(bias) ? offset(bias) : -1;
         op.fused = options_.fused;
         return op;
     }

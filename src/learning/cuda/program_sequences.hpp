@@ -22,21 +22,26 @@ protected:
         op.in = in, op.weights = offset(weights);
         return op;
     }
-    Op& dense_weights(int m, int n, int k, std::int64_t in, std::int64_t delta) {
+    // The gradient of m x n weights, of k rows, and of their bias; nothing where both are frozen.
+    void learn_dense(int m, int n, int k, std::int64_t in, std::int64_t delta,
+                     std::uint64_t weights, bool biased = false, std::uint64_t bias = 0) {
+        if (!learnt(weights) && !(biased && learnt(bias))) return;
         Op& op = product(OpKind::dense_weights, m, n, k);
         op.in = in, op.kept = delta;
-        return op;
+        learner(op, weights, biased, bias);
     }
 
     // ---- tables ----
 
     // Of m entries of n values, that the batch's rows name by the number at `in`.
-    Op& entries(int m, int n, int k, std::int64_t in, int stride, std::int64_t values,
-                std::uint64_t weights) {
+    // `factor`: of what each row gives; -1: none.
+    void entries(int m, int n, int k, std::int64_t in, int stride, std::int64_t values,
+                 std::uint64_t weights, std::int64_t factor = -1) {
+        if (!learnt(weights)) return;
         Op& op = add(OpKind::entry_weights);
         op.m = m, op.n = n, op.k = k, op.count = m * n;
-        op.in = in, op.in_stride = stride, op.kept = values;
-        return learner(op, weights);
+        op.in = in, op.in_stride = stride, op.kept = values, op.second = factor;
+        learner(op, weights);
     }
     void embedding_back(int i) {
         const Layer& l = layer(i);
@@ -49,8 +54,8 @@ protected:
         const int stride = in_count(l) / batch_;
         const std::int64_t user_values = placed(i).kept, d = placed(i).delta;
         const std::int64_t item_values = user_values + std::int64_t{batch_} * rank;
-        entries(users, rank, batch_, input_, stride, item_values, l.weight_offset).second = d;
-        entries(items, rank, batch_, input_ + 1, stride, user_values, l.second_offset).second = d;
+        entries(users, rank, batch_, input_, stride, item_values, l.weight_offset, d);
+        entries(items, rank, batch_, input_ + 1, stride, user_values, l.second_offset, d);
         entries(users, 1, batch_, input_, stride, d, l.bias_offset);
         entries(items, 1, batch_, input_ + 1, stride, d, l.bias_offset + l.vocabulary);
         entries(1, 1, batch_, input_, stride, d, l.bias_offset + l.vocabulary + l.items);
@@ -118,9 +123,9 @@ protected:
         if (needs(l.input))
             give_to(back_dense(rows(l), number(l.channels), r.gates, p.gates, l.weight_offset),
                     l.input);
-        learner(dense_weights(number(l.channels), r.gates, rows(l), output_of(l.input), p.gates),
-                l.weight_offset, l.biased != 0, l.bias_offset);
-        learner(dense_weights(r.units, r.gates, rows(l), p.before, products), l.second_offset);
+        learn_dense(number(l.channels), r.gates, rows(l), output_of(l.input), p.gates,
+                    l.weight_offset, l.biased != 0, l.bias_offset);
+        learn_dense(r.units, r.gates, rows(l), p.before, products, l.second_offset);
     }
 
     // ---- attention ----
@@ -156,14 +161,14 @@ protected:
         const std::int64_t d_mixed = reserve(in_count(l)), room = scores(l);
         const std::int64_t d_qkv = reserve(3 * std::int64_t{in_count(l)});
         back_dense(rows(l), width, width, p.delta, l.second_offset).out = d_mixed;
-        learner(dense_weights(width, width, rows(l), p.mixed, p.delta), l.second_offset, true,
-                l.second_bias_offset);
+        learn_dense(width, width, rows(l), p.mixed, p.delta, l.second_offset, true,
+                    l.second_bias_offset);
         Op& op = attend_op(OpKind::attend_back, i);
         op.in = d_mixed, op.second = p.qkv, op.out = d_qkv, op.from = room;
         if (needs(l.input))
             give_to(back_dense(rows(l), width, 3 * width, d_qkv, l.weight_offset), l.input);
-        learner(dense_weights(width, 3 * width, rows(l), output_of(l.input), d_qkv),
-                l.weight_offset, true, l.bias_offset);
+        learn_dense(width, 3 * width, rows(l), output_of(l.input), d_qkv, l.weight_offset, true,
+                    l.bias_offset);
     }
 };
 

@@ -12,7 +12,7 @@ GOSSAMER_BODY int entry_of(float value, int count) {
 }
 
 GOSSAMER_BODY void embed(Block& block, const Op& op, const Room& room, int tile) {
-    const float* table = room.parameters + op.weights;
+    const float* table = room.values(op.weights);
     each_of(block, tile, op.count, [&](int e) {
         const int entry = entry_of(room.arena[op.in + e / op.n], op.m);
         room.arena[op.out + e] = table[std::int64_t{entry} * op.n + e % op.n];
@@ -40,7 +40,7 @@ GOSSAMER_BODY void entry_weights(Block& block, const Op& op, const Areas& areas,
 }
 
 GOSSAMER_BODY void add_positions(Block& block, const Op& op, const Room& room, int tile) {
-    const float* places = room.parameters + op.weights;
+    const float* places = room.values(op.weights);
     each_of(block, tile, op.count,
             [&](int e) { room.arena[op.out + e] = room.arena[op.in + e] + places[e % op.n]; });
 }
@@ -58,8 +58,8 @@ GOSSAMER_BODY void position_weights(Block& block, const Op& op, const Areas& are
 // One value a sample: user · item + biases. The factors are kept, for the gradient of each side
 // needs those of the other as they were.
 GOSSAMER_BODY void multiply_factors(Block& block, const Op& op, const Room& room, int tile) {
-    const float *users = room.parameters + op.weights, *items = room.parameters + op.second;
-    const float* bias = room.parameters + op.bias;
+    const float *users = room.values(op.weights), *items = room.values(op.second);
+    const float* bias = room.values(op.bias);
     const int rank = op.k;
     each_of(block, tile, op.batch, [&](int i) {
         const float* x = room.arena + op.in + std::int64_t{i} * op.in_stride;

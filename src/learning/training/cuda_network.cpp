@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "gossamer/base/assert.hpp"
 #include "learning/cuda/loader.hpp"
 
 namespace gossamer::training {
@@ -73,15 +74,16 @@ std::uint32_t loss_of(model::Loss loss) {
 Result<CudaNetwork> cuda_network(const model::Network& network, std::uint32_t target_count,
                                  std::uint32_t label_count) {
     CudaNetwork made;
-    if (network.frozen_layout())
-        return fail(cuda::kGpuModel,
-                    "models of which a part is frozen (model.trainable) do not run on the card",
-                    "set training.device = \"cpu\"");
+    if (const auto& frozen = network.frozen_layout()) {
+        const float* values = network.frozen_values();
+        GOSSAMER_ASSERT(values, "frozen tensors have got their values");
+        made.frozen.assign(values, values + frozen->parameter_count());
+    }
     for (const model::Stage& s : network.stages()) {
         gossamer_cuda_layer l{};
         const auto kind = kind_of(s.kind);
         const auto activation = activation_of(s.activation);
-        if (!kind || !activation || s.adapted())
+        if (!kind || !activation)
             return fail(
                 cuda::kGpuModel,
                 "the layer " + s.name + " of " + network.spec().name + " does not run on the card",
@@ -98,17 +100,26 @@ Result<CudaNetwork> cuda_network(const model::Network& network, std::uint32_t ta
             l.pad_top = s.pad_top, l.pad_left = s.pad_left;
         }
         l.biased = s.bias_count() > 0;
-        l.weight_offset = s.weight_offset, l.bias_offset = s.bias_offset;
+        const auto place = [&](model::Tensor tensor, std::size_t offset) {
+            return s.learns(tensor) ? offset : GOSSAMER_CUDA_FROZEN + offset;
+        };
+        l.weight_offset = place(model::weight_tensor, s.weight_offset);
+        l.bias_offset = place(model::bias_tensor, s.bias_offset);
         l.rate = s.rate;
         l.input = s.input, l.source = s.source >= 0 ? s.source : -1;
         l.groups = s.groups, l.vocabulary = s.vocabulary, l.items = s.items, l.rank = s.rank;
-        l.second_offset = s.second_offset, l.second_bias_offset = s.second_bias_offset;
+        l.second_offset = place(model::second_tensor, s.second_offset);
+        l.second_bias_offset = place(model::second_bias_tensor, s.second_bias_offset);
+        l.adapter_a_offset = place(model::adapter_a_tensor, s.adapter_a_offset);
+        l.adapter_b_offset = place(model::adapter_b_tensor, s.adapter_b_offset);
+        l.adapter_scale = s.adapter_scale;
         made.layers.push_back(l);
     }
     auto& d = made.description;
     d.size = sizeof d;
     d.layer_count = static_cast<std::uint32_t>(made.layers.size());
     d.parameter_count = network.layout()->parameter_count();
+    d.frozen_count = made.frozen.size();
     d.input_count = network.input_count(), d.output_count = network.output_count();
     d.loss = loss_of(network.spec().loss);
     d.target_count = d.loss == GOSSAMER_CUDA_RECONSTRUCTION ? 0 : target_count;

@@ -96,6 +96,7 @@ CudaStack::CudaStack(const gossamer_cuda_interface& api, const Options& options,
       config_(std::move(config)),
       draws_(draws) {
     network_.description.layers = network_.layers.data();
+    network_.description.frozen = network_.frozen.data();
     // Activations of 256 MiB at most, and no more rows than there are samples.
     std::uint64_t floats = network_.description.input_count;
     for (const auto& l : network_.layers)

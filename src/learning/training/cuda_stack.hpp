@@ -17,9 +17,10 @@
 
 namespace gossamer::training {
 
-// The plugin's description of a network; `layers` must outlive it.
+// The plugin's description of a network; the other two must outlive it.
 struct CudaNetwork {
     std::vector<gossamer_cuda_layer> layers;
+    std::vector<float> frozen;
     gossamer_cuda_network description{};
 };
 // kGpuModel, naming the layer, when the card does not run this network.
