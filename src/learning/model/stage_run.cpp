@@ -58,7 +58,7 @@ std::size_t work_floats(const Stage& s, std::size_t count, bool gradients) {
         case LayerKind::conv: return gradients ? conv_work(s, count) : 0;
         case LayerKind::group_norm:
         case LayerKind::layer_norm:
-        case LayerKind::rms_norm: return 4 * std::size_t{s.channels};
+        case LayerKind::rms_norm: return 6 * std::size_t{s.channels};
         case LayerKind::lstm:
         case LayerKind::gru: return recurrent_work(s, count);
         case LayerKind::attention: return attention_work(s, count);

@@ -4,6 +4,8 @@
 #include "learning/model/maths/vec.hpp"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 
 namespace gossamer::model::maths {
 
@@ -24,16 +26,54 @@ void pad(float* out, const float* in, Index count, Index height, Index width, In
         }
 }
 
+namespace {
+
+// In each square of 2 Size lanes and rows, exchanges the two squares of Size off the diagonal.
+template <int W, int Size>
+void exchange(Vec<W>* rows) {
+    typedef std::int32_t Lanes __attribute__((vector_size(W * sizeof(std::int32_t))));
+    std::array<std::int32_t, W> upper{}, lower{};
+    for (int i = 0; i < W; ++i) {
+        upper[std::size_t(i)] = i & Size ? W + i - Size : i;
+        lower[std::size_t(i)] = i & Size ? W + i : i + Size;
+    }
+    const auto from_upper = std::bit_cast<Lanes>(upper), from_lower = std::bit_cast<Lanes>(lower);
+#pragma GCC unroll 16
+    for (int r = 0; r < W; ++r) {
+        if (r & Size) continue;
+        const Vec<W> a = rows[r], b = rows[r + Size];
+        rows[r] = __builtin_shuffle(a, b, from_upper);
+        rows[r + Size] = __builtin_shuffle(a, b, from_lower);
+    }
+    if constexpr (Size > 1) exchange<W, Size / 2>(rows);
+}
+
+// rows x columns to columns x rows: squares of registers, for whole lines of memory at a time; one
+// float after the other, lines far apart in the result fight for the same places of the cache.
+void transpose(float* out, const float* in, Index rows, Index columns) {
+    constexpr Index W = kWidth;
+    const Index whole_rows = rows / W * W, whole_columns = columns / W * W;
+    for (Index c = 0; c < whole_columns; c += W)
+        for (Index r = 0; r < whole_rows; r += W) {
+            Vec<W> square[W];
+#pragma GCC unroll 16
+            for (Index i = 0; i < W; ++i) square[i] = load<W>(in + (r + i) * columns + c);
+            exchange<W, W / 2>(square);
+#pragma GCC unroll 16
+            for (Index i = 0; i < W; ++i) store<W>(out + (c + i) * rows + r, square[i]);
+        }
+    for (Index r = 0; r < rows; ++r)
+        for (Index c = r < whole_rows ? whole_columns : 0; c < columns; ++c)
+            out[c * rows + r] = in[r * columns + c];
+}
+
+}  // namespace
+
 void turn_weights(float* out, const float* w, Index kh, Index kw, Index channels_in,
                   Index channels_out) {
     const Index area = kh * kw, size = channels_in * channels_out;
-    for (Index a = 0; a < area; ++a) {
-        const float* from = w + a * size;
-        float* to = out + (area - 1 - a) * size;
-        for (Index i = 0; i < channels_in; ++i)
-            for (Index o = 0; o < channels_out; ++o)
-                to[o * channels_in + i] = from[i * channels_out + o];
-    }
+    for (Index a = 0; a < area; ++a)
+        transpose(out + (area - 1 - a) * size, w + a * size, channels_in, channels_out);
 }
 
 void max_pool(float* out, std::int32_t* winner, const float* in, const Pool& p) {

@@ -17,7 +17,7 @@ struct Norm {
 // kept: mean and 1 / deviation of each (sample, group). work: 2 · channels floats.
 GOSSAMER_MATHS void normalise(float* out, float* kept, float* work, const float* in,
                               const float* gain, const float* shift, const Norm& norm);
-// dx null: not wanted. d_gain, d_shift (null: none) are written. work: 2 · channels floats.
+// dx null: not wanted. d_gain, d_shift (null: none) are written. work: 4 · channels floats.
 GOSSAMER_MATHS void normalise_gradient(float* dx, float* d_gain, float* d_shift, float* work,
                                        const float* dy, const float* in, const float* kept,
                                        const float* gain, const Norm& norm);

@@ -26,7 +26,7 @@ void forward_norm(const StageRun& r) {
 
 void back_norm(const StageBack& r) {
     const Stage& s = r.s;
-    float* gain = r.work + 2 * s.channels;
+    float* gain = r.work + 4 * s.channels;
     float* shift = s.bias_count() > 0 ? gain + s.channels : nullptr;
     maths::normalise_gradient(r.next, gain, shift, r.work, r.delta, r.in, r.kept, r.weight(),
                               norm_of(s, r.count));
