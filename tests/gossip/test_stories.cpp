@@ -203,3 +203,4 @@ TEST_CASE("story: a step, from training to mixing") { tell("gossip_step"); }
 TEST_CASE("story: a neighbour is late, another one gone") { tell("gossip_left_out"); }
 TEST_CASE("story: far behind, a peer takes a neighbour's model") { tell("gossip_catch_up"); }
 TEST_CASE("story: one peer ends the run for all") { tell("gossip_end"); }
+TEST_CASE("story: between training and mixing there is one model") { tell("gossip_between"); }

@@ -37,6 +37,9 @@ struct Contract {
     message::Base base = message::Base::none;  // what a transfer is relative to
     unsigned kept_models = 0;                  // model copies beyond the current one
     unsigned kept_per_neighbour = 0;           // model copies for each neighbour
+    // Whether combine() reads the model that the step began with. One that does not is let go once
+    // training is done, so that a peer holds one copy while it waits for its neighbours.
+    bool needs_start = true;
     // The mean of all models moves by the local steps alone, when no message is lost and the
     // weights are doubly stochastic. Checked on steps without loss.
     bool preserves_mean = true;
@@ -107,7 +110,8 @@ public:
     virtual std::optional<Arithmetic> prepare(const StepView&) const { return std::nullopt; }
 
     // The next model out of the mixture; without it the mixture is the next model.
-    // in:  models {start, trained, mixed, kept...}; kept ones are missing in the first step
+    // in:  models {start, trained, mixed, kept...}; kept ones are missing in the first step, and
+    //      start and trained do not exist when the contract does without the start
     // out: models {next, kept'...}, exactly 1 + kept_models, and the state of the next step
     virtual std::optional<Arithmetic> combine(const StepView&,
                                               std::span<const Received> heard) const;

@@ -9,7 +9,9 @@ namespace {
 
 class DPsgd final : public Algorithm {
 public:
-    Contract contract() const override { return {.name = "d-psgd", .sends = Sends::trained}; }
+    Contract contract() const override {
+        return {.name = "d-psgd", .sends = Sends::trained, .needs_start = false};
+    }
 };
 
 }  // namespace

@@ -128,12 +128,18 @@ message::Manifest Gossip::manifest(TransferKind kind, std::uint64_t round) const
 void Gossip::serve(job::Turn& turn, const PeerId& to, std::uint64_t has) {
     auto& view = peers_[to];
     view.progress.round = std::min(has, step_max());
-    if (!model_.filled() || done_ <= has || !view.linked || stopping_) return;
     view.rejoining = view.rejoining || has + kStepsBehindMax < done_;
+    view.asked = !model_.exists();  // the step under way ends soon
+    if (!model_.filled() || done_ <= has || !view.linked || stopping_) return;
     auto m = manifest(TransferKind::catch_up, done_);
     m.byte_count = setup_->layout->byte_count();
     m.codec = codec::find_codec("f32").value()->traits().wire_id;  // whole: it is done once
     outbox_.post(turn, to, std::move(m), tensor::Payload::view_of(model_), true);
+}
+
+void Gossip::serve_asked(job::Turn& turn) {
+    for (auto& [id, view] : peers_)
+        if (view.asked) serve(turn, id, view.progress.round);
 }
 
 // Has this peer gone on without us? A peer may lawfully be ahead by the time our models need to

@@ -100,7 +100,9 @@ void Gossip::on_link(job::Turn& turn, const PeerId& peer, bool up) {
 
 void Gossip::on_message(job::Turn& turn, const PeerId& from, const message::Message& message) {
     if (const auto* request = std::get_if<message::ModelRequest>(&message)) {
-        if (request->run == run_) serve(turn, from, request->round);
+        if (request->run != run_) return;
+        serve(turn, from, request->round);
+        settle(turn);  // who asks from far behind is not waited for
     } else if (const auto* news = std::get_if<message::Progress>(&message)) {
         on_progress(turn, from, *news);
     }
@@ -192,6 +194,7 @@ void Gossip::on_stop(job::Turn& turn, const std::string& reason) {
         if (work != Work::checkpoint) turn.cancel(id);
     timers_.fill(Instant::never());
     if (stage_ == Stage::working || stage_ == Stage::ending) {
+        if (!model_.exists()) finish_alone(turn);
         checkpoint(turn, false);
         turn.notice(message::RunEnded{done_, reason, false});
     }
@@ -311,6 +314,7 @@ Digest128 Gossip::digest() const {
     out.put(averaging_), out.put(averaging_end_), out.put(stopping_);
     for (const auto& [id, view] : peers_) {
         out.put(id.bytes), out.put(view.linked), out.put(view.state), out.put(view.rejoining);
+        out.put(view.asked);
         out.put(view.progress.round), out.put(view.progress.phase), out.put(view.progress.roster);
     }
     out.put(step_.number), out.put(step_.ready.ns), out.put(step_.mixing);

@@ -69,7 +69,8 @@ public:
     const topology::Roster& roster() const { return *roster_; }
     bool knows_neighbours() const { return schedule_ != nullptr; }  // from then on the same
     std::vector<PeerId> neighbours() const;                // in any step: whom it wants links to
-    const tensor::Model& model() const { return model_; }  // of step progress().round
+    // Of step progress().round, or what was trained since when that is all it holds.
+    const tensor::Model& model() const { return model_.exists() ? model_ : step_.outgoing; }
 
 private:
     enum class Timer : std::uint8_t {
@@ -101,6 +102,7 @@ private:
         message::Progress progress;
         bool rejoining = false;  // known to be far behind; not waited for until it is near
         bool warned = false;
+        bool asked = false;  // for our model while there was none of a whole step
     };
     struct Step {
         std::uint64_t number = 0;
@@ -171,6 +173,7 @@ private:
     void combine(job::Turn& turn);
     void on_combined(job::Turn& turn, Result<job::JobDone> done);
     void finish_step(job::Turn& turn, tensor::Model next);
+    void finish_alone(job::Turn& turn);
 
     // exchange.cpp: transfers, requests, catching up
     std::optional<message::RefuseReason> objection(const PeerId& from,
@@ -180,6 +183,7 @@ private:
     void on_arrived(job::Turn& turn, const PeerId& from, job::TransferId id,
                     message::TransferArrived arrived);
     void serve(job::Turn& turn, const PeerId& to, std::uint64_t has);
+    void serve_asked(job::Turn& turn);
     bool left_behind_by(const PeerId& peer) const;
     void notice_lead(job::Turn& turn, const PeerId& peer);  // is it too far ahead of us?
     void begin_catch_up(job::Turn& turn);
@@ -220,7 +224,9 @@ private:
     std::uint32_t place_ = 0;
     std::map<PeerId, Peer> peers_;  // all other members known
 
-    tensor::Model model_;     // after done_ steps; also what a peer that is behind is given
+    // After done_ steps; also what a peer that is behind is given. Where the contract does without
+    // the start of a step, it is absent from the end of training until the step is done.
+    tensor::Model model_;
     std::uint64_t done_ = 0;  // completed steps
     job::State optimiser_, state_;
     std::vector<tensor::Model> kept_;

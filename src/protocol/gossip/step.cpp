@@ -25,6 +25,7 @@ bool sound(const MixWeights& weights, std::size_t count) {
 }  // namespace
 
 void Gossip::go_on(job::Turn& turn) {
+    serve_asked(turn);
     if (averaging_) {
         if (done_ >= averaging_end_) return close(turn);
         return begin_step(turn);
@@ -119,6 +120,10 @@ void Gossip::on_prepared(job::Turn& turn, Result<job::JobDone> done) {
 }
 
 void Gossip::own_part_done(job::Turn& turn) {
+    if (!contract_.needs_start && !step_.averaging) {
+        model_ = {};
+        step_.trained = {};
+    }
     step_.ready = turn.now;
     ready_at_[step_.number] = turn.now;
     while (ready_at_.size() > 8) ready_at_.erase(ready_at_.begin());
@@ -325,6 +330,15 @@ void Gossip::finish_step(job::Turn& turn, tensor::Model next) {
     for (const auto& r : step_.heard) notice.mixed.push_back(r.from);
     turn.notice(std::move(notice));
     after_step(turn);
+}
+
+// What was trained counts, though there is no time to hear the neighbours.
+void Gossip::finish_alone(job::Turn& turn) {
+    model_ = step_.outgoing;
+    done_ = step_.number;
+    message::Mixed notice{done_, 0, step_.received_bytes, {}, {}};
+    for (const auto& edge : step_.in) notice.left_out.push_back(edge.peer);
+    turn.notice(std::move(notice));
 }
 
 }  // namespace gossamer::gossip
