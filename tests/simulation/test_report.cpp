@@ -9,11 +9,20 @@ using namespace gossamer;
 using namespace gossamer::simulation;
 using namespace gossamer::simulation::testing;
 
+namespace {
+tensor::Model model_of(const std::vector<float>& values) {
+    static const auto pool = tensor::BufferPool::create(1 << 20);
+    auto buffer = pool->take_floats(values.size());
+    std::ranges::copy(values, buffer.floats().begin());
+    return tensor::Model::of(vector_layout(values.size()), std::move(buffer));
+}
+}  // namespace
+
 TEST_CASE("the distance to consensus is that of the models, whatever they are compared with") {
     ConsensusMeter meter(3, 4);
     const std::vector<std::vector<float>> models = {
         {1000, 1, 0}, {1001, 2, 0}, {999, 3, 0.5f}, {1002, 4, 0}};
-    for (const auto& model : models) meter.add(7, model);
+    for (const auto& model : models) meter.add(7, meter.sample(model_of(model)));
     double squares = 0;
     for (std::size_t k = 0; k < 3; ++k) {
         double mean = 0;
@@ -26,7 +35,9 @@ TEST_CASE("the distance to consensus is that of the models, whatever they are co
 
 TEST_CASE("a meter of consensus keeps to its bounds in a run without end") {
     ConsensusMeter meter(100'000, 2);
-    const std::vector<float> one(100'000, 1.0f), two(100'000, 3.0f);
+    const auto one = meter.sample(model_of(std::vector<float>(100'000, 1.0f)));
+    const auto two = meter.sample(model_of(std::vector<float>(100'000, 3.0f)));
+    CHECK(one.size() == ConsensusMeter::kBlock * ConsensusMeter::kBlocksMax);
     for (std::uint64_t step = 1; step <= 10'000; ++step)
         if (meter.wants(step)) meter.add(step, one), meter.add(step, two);
     for (std::uint64_t step = 20'000; step < 90'000; ++step) meter.add(step, one);  // alone

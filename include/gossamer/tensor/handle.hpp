@@ -4,11 +4,14 @@
 // update, an arrived transfer). Copying a handle copies no data. A handle may be a *promise*: a
 // job's output that a core passes on before the job has run. Cores only pass handles around;
 // executors fill them, once, and read them. Whoever holds the only handle may take the buffer and
-// write in place. Handles may be copied and dropped on any thread.
+// write in place. What a handle is filled with may itself be made only when somebody reads it
+// (Later). Handles may be copied and dropped on any thread.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
 
@@ -18,11 +21,27 @@
 
 namespace gossamer::tensor {
 
+// Floats that are made when somebody first reads them. Any thread may ask.
+class Later {
+public:
+    virtual ~Later() = default;
+    virtual std::size_t size_bytes() const = 0;
+    virtual bool is_made() const = 0;
+    virtual Buffer& made() = 0;  // makes them, if need be
+    // The values from `first` on, without making the others.
+    virtual void read(std::size_t first, std::span<float> out) = 0;
+};
+
+// Whether somebody has looked through the values.
+enum class Values : std::uint8_t { unknown, finite };
+
 // The shared slot behind a handle.
 struct Slot {
     LayoutRef layout;  // of models; null in payloads
     Buffer buffer;
-    Slot* behind = nullptr;  // held; the bytes are its, not buffer's
+    Slot* behind = nullptr;        // held; the bytes are its, not buffer's
+    std::shared_ptr<Later> later;  // the bytes are its, not buffer's
+    Values values = Values::unknown;
     std::atomic<bool> filled{false};
     std::atomic<std::uint32_t> holders{1};
 
@@ -59,12 +78,26 @@ public:
         }
         return false;
     }
+    // No more than `count` handles hold it, for itself alone.
+    bool held_by(std::uint32_t count) const {
+        return slot_ && !slot_->behind && slot_->holders.load(std::memory_order_acquire) == count;
+    }
     bool same_as(const Handle& other) const { return slot_ == other.slot_; }
     const void* key() const { return slot_; }  // identity, for executors
     std::span<const std::byte> bytes() const {
         GOSSAMER_ASSERT(filled(), "bytes of a handle that is still a promise");
-        return std::as_const(last().buffer).bytes();
+        return std::as_const(buffer_of(last())).bytes();
     }
+    // As bytes().size(), and whether reading them costs nothing more. REQUIRE filled().
+    std::size_t size_bytes() const {
+        const Slot& slot = last();
+        return slot.later ? slot.later->size_bytes() : slot.buffer.size_bytes();
+    }
+    bool is_made() const {
+        const Slot& slot = last();
+        return !slot.later || slot.later->is_made();
+    }
+    bool known_finite() const { return filled() && last().values == Values::finite; }
     // With the bytes of another handle, copying nothing. REQUIRES other.filled().
     void fill_with(const Handle& other) const {
         GOSSAMER_ASSERT(slot_ && !filled() && other.filled(), "a handle is filled once");
@@ -72,15 +105,23 @@ public:
         slot_->behind = other.slot_;
         slot_->filled.store(true, std::memory_order_release);
     }
-    void fill(Buffer buffer) const {  // executors only, once
+    // Executors only, once.
+    void fill(Buffer buffer, Values values = Values::unknown) const {
         GOSSAMER_ASSERT(slot_ && !filled(), "a handle is filled once");
         slot_->buffer = std::move(buffer);
+        slot_->values = values;
+        slot_->filled.store(true, std::memory_order_release);
+    }
+    void fill_later(std::shared_ptr<Later> later, Values values) const {
+        GOSSAMER_ASSERT(slot_ && !filled(), "a handle is filled once");
+        slot_->later = std::move(later);
+        slot_->values = values;
         slot_->filled.store(true, std::memory_order_release);
     }
     // The buffer itself, to write in place. REQUIRES sole() and filled(); the handle ends empty.
     Buffer take() {
         GOSSAMER_ASSERT(sole() && filled(), "take from a shared or promised handle");
-        Buffer buffer = std::move(last().buffer);
+        Buffer buffer = std::move(buffer_of(last()));
         let_go();
         return buffer;
     }
@@ -92,6 +133,7 @@ protected:
         while (slot->behind) slot = slot->behind;
         return *slot;
     }
+    static Buffer& buffer_of(Slot& slot) { return slot.later ? slot.later->made() : slot.buffer; }
     void let_go() {
         Slot::let_go(slot_);
         slot_ = nullptr;
@@ -116,7 +158,13 @@ public:
     const LayoutRef& layout() const { return slot_->layout; }
     std::span<const float> values() const {
         GOSSAMER_ASSERT(filled(), "values of a model that is still a promise");
-        return std::as_const(last().buffer).floats();
+        return std::as_const(buffer_of(last())).floats();
+    }
+    // Some of them, without making what is not made yet.
+    void read(std::size_t first, std::span<float> out) const {
+        Slot& slot = last();
+        if (slot.later) return slot.later->read(first, out);
+        std::ranges::copy(values().subspan(first, out.size()), out.begin());
     }
 };
 

@@ -12,7 +12,7 @@ void OutgoingTransfers::offer(Instant now, TransferId id, message::Manifest mani
     const auto refuse = [&](RefuseReason reason) {
         out.news.push_back({id, false, message::TransferRefused{reason}});
     };
-    if (manifest.byte_count == 0 || payload.bytes().size() != manifest.byte_count)
+    if (manifest.byte_count == 0 || payload.size_bytes() != manifest.byte_count)
         return refuse(RefuseReason::size);
     if (transfers_.size() >= limits_.offers_max) return refuse(RefuseReason::busy);
     auto& t = transfers_[++last_];

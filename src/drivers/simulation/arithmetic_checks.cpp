@@ -52,6 +52,16 @@ std::vector<double> Probe::of(std::span<const float> values) const {
     return out;
 }
 
+std::vector<double> Probe::of(const tensor::Model& model) const {
+    std::vector<double> out;
+    std::vector<float> some(width_);
+    for (auto first : firsts_) {
+        model.read(first, some);
+        out.insert(out.end(), some.begin(), some.end());
+    }
+    return out;
+}
+
 std::optional<std::vector<double>> Probe::of(const codec::Codec& codec, ByteView encoded) const {
     if (!codec.check(encoded, count_)) return std::nullopt;
     std::vector<double> out;
@@ -87,7 +97,7 @@ MixChecks::MixChecks(const Scenario& scenario)
 
 AfterJob MixChecks::before(std::uint32_t place, const job::MixJob& job) {
     auto mix = std::make_shared<Mix>();
-    mix->own = mix->low = mix->high = probe_.of(job.self.values());
+    mix->own = mix->low = mix->high = probe_.of(job.self);
     mix->weight_sum = job.self_weight;
     mix->mean = mix->own;
     for (auto& x : mix->mean) x *= job.self_weight;
@@ -106,7 +116,7 @@ AfterJob MixChecks::before(std::uint32_t place, const job::MixJob& job) {
     return [this, mix](const job::Job& any, bool done) {
         const auto* mixed = std::get_if<job::MixJob>(&any);
         if (!done || !mixed || !mixed->out.filled()) return;
-        mix->out = probe_.of(mixed->out.values());
+        mix->out = probe_.of(mixed->out);
         mix->done = true;
     };
 }

@@ -22,6 +22,7 @@ class Probe {
 public:
     explicit Probe(std::size_t count);
     std::vector<double> of(std::span<const float> values) const;
+    std::vector<double> of(const tensor::Model& model) const;
     std::optional<std::vector<double>> of(const codec::Codec& codec, ByteView encoded) const;
     template <class F>
     void each(F&& at) const {  // at(index into what of() gives, coordinate)

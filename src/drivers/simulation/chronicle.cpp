@@ -32,7 +32,7 @@ void Chronicle::add(Spread& spread, double value) {
     spread.add(value, keep);
 }
 
-bool Chronicle::wants_model(const message::Notice& notice) const {
+bool Chronicle::wants_sample(const message::Notice& notice) const {
     const auto* mixed = std::get_if<message::Mixed>(&notice);
     return mixed && consensus_.wants(mixed->step);
 }
@@ -63,9 +63,7 @@ void Chronicle::on_notice(Instant now, PlaceIndex place, const message::Notice& 
         if (!m->mixed.empty()) r.distance.add(m->distance);
         r.left_out += static_cast<std::uint32_t>(m->left_out.size());
         round_ = std::max(round_, m->step);
-        const auto& model = moment.model;
-        if (consensus_.wants(m->step) && model.exists() && model.filled())
-            consensus_.add(m->step, model.values());
+        if (consensus_.wants(m->step)) consensus_.add(m->step, moment.sample);
     } else if (const auto* f = std::get_if<message::RoundFinished>(&notice)) {
         auto& r = row(f->round, now);
         r.train_loss.add(f->loss);

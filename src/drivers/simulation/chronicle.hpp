@@ -65,8 +65,9 @@ public:
     void attach(const World& world) { world_ = &world; }
 
     bool follows(PlaceIndex place) const override { return place < busy_.size(); }
-    // Whether it wants the model of the place with this notice.
-    bool wants_model(const message::Notice& notice) const;
+    // Whether it wants a sample of the place's model with this notice; and that, on any thread.
+    bool wants_sample(const message::Notice& notice) const;
+    std::vector<float> sample(const tensor::Model& model) const { return consensus_.sample(model); }
     void on_notice(Instant now, PlaceIndex place, const message::Notice& notice,
                    const Moment& moment) override;
     void on_busy(PlaceIndex place, Instant from, Instant until, bool training) override;

@@ -7,6 +7,9 @@ namespace gossamer::simulation {
 
 namespace {
 
+// Of those that are held, how many may be at hand: they are mostly made together.
+constexpr int kLookedAt = 4;
+
 // To fall asleep and be woken takes as long as a small window.
 constexpr auto kSpinMost = std::chrono::microseconds(60);
 
@@ -66,6 +69,17 @@ Compute::TicketRef Compute::submit_after(const TicketRef& before, Work work,
     return ticket;
 }
 
+Compute::TicketRef Compute::submit_held(Work work, std::vector<tensor::Handle> inputs,
+                                        Instant due) {
+    auto ticket = std::make_shared<Ticket>();
+    ticket->work_ = std::move(work);
+    if (threads_.empty()) return ticket;
+    ticket->inputs_ = std::move(inputs);
+    std::lock_guard lock(mutex_);
+    ticket->held_ = held_.emplace(due, ticket);
+    return ticket;
+}
+
 void Compute::enqueue(const TicketRef& ticket) {
     ticket->state_ = Ticket::State::queued;
     queues_[static_cast<std::size_t>(ticket->priority_)].push_back(ticket);
@@ -76,7 +90,10 @@ void Compute::enqueue(const TicketRef& ticket) {
 void Compute::run(std::unique_lock<std::mutex>& lock, const TicketRef& ticket) {
     ticket->state_ = Ticket::State::running;
     auto work = std::move(ticket->work_);
+    auto inputs = std::exchange(ticket->inputs_, {});
+    if (auto at = std::exchange(ticket->held_, {})) held_.erase(*at);
     lock.unlock();
+    inputs.clear();
     auto result = work ? work() : fail(ErrorCode::kCancelled, "cancelled");
     work = nullptr;  // its handles go before anybody asks whether they are sole
     lock.lock();
@@ -135,12 +152,35 @@ bool Compute::run_one(std::unique_lock<std::mutex>& lock) {
             run(lock, ticket);
             return true;
         }
+    return run_held(lock);
+}
+
+bool Compute::run_held(std::unique_lock<std::mutex>& lock) {
+    int looked_at = 0;
+    for (const auto& [due, held] : held_) {
+        if (alone_ == 0 && ++looked_at > kLookedAt) return false;
+        const auto ticket = held;
+        if (alone_ == 0 && !std::ranges::all_of(ticket->inputs_, &tensor::Handle::is_made)) continue;
+        run(lock, ticket);
+        return true;
+    }
     return false;
+}
+
+void Compute::hasten(const TicketRef& ticket) {
+    std::unique_lock lock(mutex_);
+    if (ticket->state_ == Ticket::State::queued) run(lock, ticket);
 }
 
 Result<job::JobDone> Compute::wait(const TicketRef& ticket) {
     std::unique_lock lock(mutex_);
-    if (ticket->state_ == Ticket::State::queued) run(lock, ticket);
+    if (ticket->state_ == Ticket::State::queued) {
+        const bool alone = shared_ == nullptr && joined_under_way_ == 0;
+        alone_ += alone;
+        if (alone && !held_.empty()) wake_.notify_one();
+        run(lock, ticket);
+        alone_ -= alone;
+    }
     while (ticket->state_ != Ticket::State::done)
         if (!run_one(lock)) done_.wait(lock);
     return std::move(ticket->result_);
@@ -150,6 +190,9 @@ void Compute::drop(const TicketRef& ticket) {
     std::lock_guard lock(mutex_);
     if (ticket->state_ == Ticket::State::queued || ticket->state_ == Ticket::State::held)
         ticket->work_ = nullptr;
+    // What it holds goes now: others ask who holds it.
+    ticket->inputs_.clear();
+    if (auto at = std::exchange(ticket->held_, {})) held_.erase(*at);
 }
 
 }  // namespace gossamer::simulation

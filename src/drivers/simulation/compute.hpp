@@ -9,11 +9,14 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
+#include "gossamer/base/time.hpp"
 #include "gossamer/job/job.hpp"
 
 namespace gossamer::simulation {
@@ -31,6 +34,12 @@ public:
 
     // When needed: begins only in wait(), when all that may be done along with it are known.
     TicketRef submit(Work work, job::JobClass priority, bool when_needed = false);
+    // For work on inputs that are not made yet (tensor::Later), needed at virtual time `due`. It is
+    // left until then, for making them early costs a copy of each; others do it before when they
+    // have been made meanwhile, or when nothing else would be done beside one thread's work.
+    TicketRef submit_held(Work work, std::vector<tensor::Handle> inputs, Instant due);
+    // Does it here and now, unless it is under way or done.
+    void hasten(const TicketRef& ticket);
     // Runs only when `before`, which may be null, is done. REQUIRES that it is waited for first.
     TicketRef submit_after(const TicketRef& before, Work work, job::JobClass priority);
     Result<job::JobDone> wait(const TicketRef& ticket);
@@ -44,12 +53,15 @@ private:
     bool join(std::unique_lock<std::mutex>& lock);
     void linger(std::unique_lock<std::mutex>& lock);
     bool run_one(std::unique_lock<std::mutex>& lock);
+    bool run_held(std::unique_lock<std::mutex>& lock);
     void enqueue(const TicketRef& ticket);
     void run(std::unique_lock<std::mutex>& lock, const TicketRef& ticket);
 
     std::mutex mutex_;
     std::condition_variable wake_, done_;
     std::deque<TicketRef> queues_[4];  // by class
+    std::multimap<Instant, TicketRef> held_;
+    unsigned alone_ = 0;  // threads that work on what is waited for, outside of together()
     bool stopping_ = false;
     const std::function<void(unsigned)>* shared_ = nullptr;  // what together() offers
     unsigned joined_ = 0;
@@ -64,6 +76,8 @@ class Compute::Ticket {
     Work work_;  // empty: dropped
     job::JobClass priority_{};
     TicketRef next_;  // held until this one is done
+    std::vector<tensor::Handle> inputs_;
+    std::optional<std::multimap<Instant, TicketRef>::iterator> held_;
     State state_ = State::queued;
     Result<job::JobDone> result_ = fail(ErrorCode::kCancelled, "cancelled");
 };

@@ -12,17 +12,25 @@ ConsensusMeter::ConsensusMeter(std::size_t parameter_count, std::size_t peer_cou
     for (std::size_t i = 0; i < count; ++i) blocks_.push_back(whole * i / count * kBlock);
 }
 
-void ConsensusMeter::add(std::uint64_t step, std::span<const float> model) {
-    if (model.size() != parameter_count_ || distances_.contains(step)) return;
+std::vector<float> ConsensusMeter::sample(const tensor::Model& model) const {
+    if (!model.exists() || !model.filled()) return {};
+    if (model.size_bytes() != parameter_count_ * sizeof(float)) return {};
+    std::vector<float> sample(std::min(blocks_.size() * kBlock, parameter_count_));
+    std::size_t at = 0;
+    for (const auto from : blocks_) {
+        const auto count = std::min(kBlock, parameter_count_ - from);
+        model.read(from, std::span(sample).subspan(at, count));
+        at += count;
+    }
+    return sample;
+}
+
+void ConsensusMeter::add(std::uint64_t step, std::span<const float> sample) {
+    if (sample.empty() || distances_.contains(step)) return;
     auto& open = open_[step];
-    std::vector<float> sample;
-    sample.reserve(blocks_.size() * kBlock);
-    for (const auto from : blocks_)
-        for (auto k = from; k < std::min(from + kBlock, model.size()); ++k)
-            sample.push_back(model[k]);
     if (open.count++ == 0) {
         open.sums.resize(sample.size());
-        open.first = std::move(sample);
+        open.first.assign(sample.begin(), sample.end());
     } else {
         for (std::size_t k = 0; k < sample.size(); ++k) {
             const double difference = double{sample[k]} - double{open.first[k]};

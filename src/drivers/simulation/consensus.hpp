@@ -10,6 +10,8 @@
 #include <span>
 #include <vector>
 
+#include "gossamer/tensor/handle.hpp"
+
 namespace gossamer::simulation {
 
 class ConsensusMeter {
@@ -21,7 +23,9 @@ public:
 
     // Whether this step is looked at: all at first, then every second, every fourth, ...
     bool wants(std::uint64_t step) const { return step <= 1 || step % every_ == 0; }
-    void add(std::uint64_t step, std::span<const float> model);
+    // What of a model is looked at; on any thread.
+    std::vector<float> sample(const tensor::Model& model) const;
+    void add(std::uint64_t step, std::span<const float> sample);
     void finish();  // steps that not everybody reached
 
     // Root mean square over peers and parameters of the distance from the mean.

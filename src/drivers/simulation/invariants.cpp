@@ -79,8 +79,8 @@ void Invariants::tell(PlaceIndex place, std::uint64_t round, const std::string& 
 Moment Invariants::seize(PlaceIndex place, const message::Notice& notice) {
     Moment moment;
     if (std::holds_alternative<message::Mixed>(notice)) moment.check = mixes_.take(place);
-    if (std::holds_alternative<message::RoundFinished>(notice) || next_.wants_model(notice))
-        moment.model = models_(place);
+    if (std::holds_alternative<message::RoundFinished>(notice)) moment.model = models_(place);
+    if (next_.wants_sample(notice)) moment.sample = next_.sample(models_(place));
     return moment;
 }
 

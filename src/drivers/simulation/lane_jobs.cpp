@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "drivers/simulation/lane.hpp"
+#include "protocol/job/ends.hpp"
 
 namespace gossamer::simulation {
 
@@ -51,8 +52,16 @@ void Lane::submit(PlaceIndex p, Task& task) {
     task.inputs.clear();
     std::function<void()> later;
     const bool stacks = setup_.factory.stacks && setup_.factory.stacks(task.order.job);
+    std::vector<tensor::Handle> to_make;
+    for (const auto* input : job::ends_of(task.order.job).inputs)
+        if (!input->is_made()) to_make.push_back(*input);
+    task.held = !stacks && !task.adds && !to_make.empty();
     auto work = setup_.factory.work(p, std::move(task.order.job), later);
     if (later) tell(p, std::move(later));
+    if (task.held) {
+        task.ticket = compute_.submit_held(std::move(work), std::move(to_make), now_ + task.cost);
+        return;
+    }
     if (!task.adds) {
         task.ticket = compute_.submit(std::move(work), task.order.priority, stacks);
         return;
@@ -95,6 +104,10 @@ void Lane::finish_job(PlaceIndex p, std::uint64_t number) {
     here.tasks.erase(it);
     if (task.begun) here.at_work[task.order.priority != job::JobClass::train] = false;
     if (task.begun && !task.cancelled && !task.ticket) submit(p, task);
+    // After training the model it began with is let go, unless others still wait to read it.
+    if (std::holds_alternative<job::TrainJob>(task.order.job))
+        for (const auto& other : here.tasks)
+            if (other.held && other.begun) compute_.hasten(other.ticket);
     Result<job::JobDone> result = fail(ErrorCode::kCancelled, "cancelled");
     if (task.cancelled && task.ticket)
         compute_.drop(task.ticket);
@@ -146,7 +159,7 @@ void Lane::pass_offer(PlaceIndex p, job::Offer offer) {
         return;
     }
     work.offered.set(id.value, end->id);
-    offer.manifest.byte_count = offer.payload.bytes().size();
+    offer.manifest.byte_count = offer.payload.size_bytes();
     tell(p, offer);
     if (!ground_.echoing.empty()) repeat_offer(p, offer);
     touch(p, *end);

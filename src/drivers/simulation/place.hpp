@@ -67,6 +67,7 @@ struct Task {
     const void* sum = nullptr;            // that it adds to or reads
     bool adds = false;
     bool cancelled = false, begun = false;
+    bool held = false;  // its ticket: until what it reads is made
     Duration cost{};
     Compute::TicketRef ticket;
 };

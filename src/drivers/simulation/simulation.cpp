@@ -42,7 +42,7 @@ struct Simulation::DiskPlace {
 
 Result<std::unique_ptr<Simulation>> Simulation::create(std::shared_ptr<const Scenario> scenario,
                                                        const SimulationOptions& options) {
-    auto made = std::unique_ptr<Simulation>(new Simulation(std::move(scenario)));
+    auto made = std::unique_ptr<Simulation>(new Simulation(std::move(scenario), options));
     auto& sim = *made;
     const auto& s = *sim.scenario_;
     WorldSetup setup;
@@ -93,8 +93,9 @@ Result<std::unique_ptr<Simulation>> Simulation::create(std::shared_ptr<const Sce
     return made;
 }
 
-Simulation::Simulation(std::shared_ptr<const Scenario> scenario)
+Simulation::Simulation(std::shared_ptr<const Scenario> scenario, const SimulationOptions& options)
     : scenario_(std::move(scenario)),
+      mixtures_(std::make_shared<Mixtures>(options.mixed_together_from)),
       chronicle_(*scenario_),
       invariants_(*scenario_, chronicle_, [this](PlaceIndex p) { return held_model(p); }) {}
 Simulation::~Simulation() = default;
@@ -171,7 +172,11 @@ Compute::Work Simulation::work_for(PlaceIndex p, job::Job any, std::function<voi
         if (trains && !tools.trainer) {
             GOSSAMER_TRY(tools.trainer, learning.trainer(scenario_->role(p), p));
         }
-        auto done = work::make_perform(std::move(tools))(*kept, [] { return true; });
+        std::optional<job::MixDone> mixed;
+        if (auto* mix = std::get_if<job::MixJob>(kept.get()))
+            mixed = mixtures_->promise(*mix, *tools.codecs, tools.pool);
+        auto done = mixed ? Result<job::JobDone>(std::move(*mixed))
+                          : work::make_perform(std::move(tools))(*kept, [] { return true; });
         if (after) after(*kept, done.has_value());
         kept.reset();
         return done;

@@ -10,6 +10,7 @@
 #include "drivers/assembly/member.hpp"
 #include "drivers/simulation/chronicle.hpp"
 #include "drivers/simulation/invariants.hpp"
+#include "drivers/simulation/mixtures.hpp"
 #include "drivers/simulation/scenario.hpp"
 #include "drivers/simulation/world.hpp"
 #include "records/storage/memory_disk.hpp"
@@ -20,6 +21,7 @@ struct SimulationOptions {
     unsigned threads = 1;
     bool wire = false;
     std::size_t shared_from = 48;  // events of a window that more than one thread turns
+    std::size_t mixed_together_from = 64 << 10;  // bytes of a model; smaller ones one by one
 };
 
 // What summary.json says, and sweeps compare.
@@ -49,11 +51,12 @@ public:
     World& world() { return *world_; }
     Chronicle& chronicle() { return chronicle_; }
     const Invariants& invariants() const { return invariants_; }
+    const Mixtures& mixtures() const { return *mixtures_; }
     // Of one place's latest model; empty when it holds none.
     std::span<const float> model(PlaceIndex place) const;
 
 private:
-    explicit Simulation(std::shared_ptr<const Scenario> scenario);
+    Simulation(std::shared_ptr<const Scenario> scenario, const SimulationOptions& options);
     Result<std::unique_ptr<node::Node>> make_node(PlaceIndex place, std::uint64_t boot,
                                                   WallTime now);
     Compute::Work work_for(PlaceIndex place, job::Job job, std::function<void()>& later);
@@ -66,6 +69,7 @@ private:
 
     struct DiskPlace;
     std::shared_ptr<const Scenario> scenario_;
+    std::shared_ptr<Mixtures> mixtures_;
     Chronicle chronicle_;
     Invariants invariants_;  // hears first, passes on to the chronicle
     std::vector<std::shared_ptr<training::Trainer>> trainers_;  // of the user's own

@@ -68,7 +68,8 @@ struct Counts {
 
 // What a notice speaks of, as it was when it was said.
 struct Moment {
-    tensor::Model model;          // of the place, where the listener wants it
+    tensor::Model model;          // of the place, where the listener wants it,
+    std::vector<float> sample;    // or some of its values
     std::shared_ptr<void> check;  // the listener's own
 };
 

@@ -137,7 +137,8 @@ private:
                 return fail(ErrorCode::kModelNotFinite,
                             j.name + " made a model that is not finite on peer " +
                                 tools_.self.short_string());
-            j.out_models[i].fill(std::move(out.models[i]));
+            j.out_models[i].fill(std::move(out.models[i]),
+                                 j.finite ? tensor::Values::finite : tensor::Values::unknown);
         }
         return job::ComputeDone{std::move(out.state), std::move(out.result)};
     }
@@ -211,7 +212,7 @@ Result<job::TrainDone> Workshop::perform(job::TrainJob& j, const Pause& pause) c
                         .loss = product.loss,
                         .state = std::move(product.state)};
     if (!encoded) {
-        j.out.fill(std::move(product.weights));
+        j.out.fill(std::move(product.weights), tensor::Values::finite);
         return done;
     }
     codec::Encoded update{std::move(product.weights), std::move(product.residual)};

@@ -53,7 +53,7 @@ void Gossip::on_evaluated(job::Turn& turn, job::JobId id, Result<job::JobDone> d
 }
 
 void Gossip::checkpoint(job::Turn& turn, bool last) {
-    if (!last && running(Work::checkpoint)) return;
+    if (!last && !stopping_ && running(Work::checkpoint)) return;
     job::CheckpointJob job;
     job.round = done_;
     job.model = model_;
@@ -62,13 +62,15 @@ void Gossip::checkpoint(job::Turn& turn, bool last) {
     if (state_) job.states.push_back({"algorithm", state_});
     job.score = accuracy_.value_or(0);
     job.final_ = last;
-    start(turn, Work::checkpoint, std::move(job), job::JobClass::background);
+    auto id = start(turn, Work::checkpoint, std::move(job), job::JobClass::background);
+    checkpoints_[id] = done_;
 }
 
-void Gossip::on_checkpoint(job::Turn& turn, Result<job::JobDone> done) {
+void Gossip::on_checkpoint(job::Turn& turn, job::JobId id, Result<job::JobDone> done) {
+    const auto of = checkpoints_.extract(id);
     if (done) {
         const auto& path = std::get<job::CheckpointDone>(*done).path;
-        if (!path.empty()) turn.notice(message::CheckpointWritten{done_, path});
+        if (!path.empty()) turn.notice(message::CheckpointWritten{of.mapped(), path});
     } else {
         turn.notice(message::Warning{done.error()});  // the run goes on
     }

@@ -98,7 +98,7 @@ void Gossip::on_offered(job::Turn& turn, const PeerId& from, job::TransferId id,
 
 void Gossip::on_arrived(job::Turn& turn, const PeerId& from, job::TransferId id,
                         message::TransferArrived arrived) {
-    if (arrived.payload.bytes().size() != arrived.manifest.byte_count) return;
+    if (arrived.payload.size_bytes() != arrived.manifest.byte_count) return;
     if (arrived.manifest.kind == TransferKind::catch_up) {
         if (!catch_up_ || catch_up_->asked != from || catch_up_->transfer != id) return;
         catch_up_->model = tensor::Model::promise(setup_->layout);

@@ -126,7 +126,7 @@ bool Gossip::on_job_done(job::Turn& turn, job::JobId id, Result<job::JobDone> do
         case Work::combine: on_combined(turn, std::move(done)); break;
         case Work::adopt: on_adopted(turn, std::move(done)); break;
         case Work::evaluate: on_evaluated(turn, id, std::move(done)); break;
-        case Work::checkpoint: on_checkpoint(turn, std::move(done)); break;
+        case Work::checkpoint: on_checkpoint(turn, id, std::move(done)); break;
         case Work::abandoned: break;
     }
     settle(turn);

@@ -200,7 +200,7 @@ private:
     void evaluate(job::Turn& turn, bool last);
     void on_evaluated(job::Turn& turn, job::JobId id, Result<job::JobDone> done);
     void checkpoint(job::Turn& turn, bool last);
-    void on_checkpoint(job::Turn& turn, Result<job::JobDone> done);
+    void on_checkpoint(job::Turn& turn, job::JobId id, Result<job::JobDone> done);
     void check_rule(job::Turn& turn);
     void hear_stop(job::Turn& turn, const PeerId& from, std::uint64_t step);
     void try_average(job::Turn& turn);
@@ -244,7 +244,7 @@ private:
     bool averaging_ = false, stopping_ = false, reached_ = true;
     std::string reason_;
     std::uint64_t averaging_end_ = 0;
-    std::map<job::JobId, std::uint64_t> evaluations_;  // running, of which step's model
+    std::map<job::JobId, std::uint64_t> evaluations_, checkpoints_;  // of which step's model
     bool evaluation_failed_ = false;
     std::set<Work> failing_;  // since its last success: told once a streak
     std::optional<double> accuracy_, loss_;
