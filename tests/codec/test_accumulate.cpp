@@ -125,13 +125,13 @@ TEST_CASE(
         auto db = *decode_all(*f16, b, count);
         const auto squares =
             tensor::squared_distance(own, near) + tensor::squared_distance(own, db);
-        // Beyond kAll blocks some of each kSampled are looked at: near enough for who reads it.
+        // Of a large one some lines are looked at: near enough for who reads it.
         CHECK(check.distance ==
               doctest::Approx(std::sqrt(squares / (2.0 * static_cast<double>(count))))
-                  .epsilon(count > MixCheck::kAll * kBlock ? 0.03 : 1e-9));
+                  .epsilon(count > 64 * 1024 ? 0.03 : 1e-9));
         const std::vector<tensor::Weighted> rows = {
             {near.data(), 0.25}, {own.data(), 0.5}, {db.data(), 0.25}};
-        CHECK(mix_distance(rows, 1, count) == check.distance);
+        CHECK(mix_distance(rows, 1, count, nullptr) == check.distance);
         own[count - 1] = std::numeric_limits<float>::infinity();  // ours is not judged here
         CHECK(mix_encoded(out, inputs, check));
         own[count - 1] = 0;
@@ -143,4 +143,35 @@ TEST_CASE(
         CHECK(refused.error().code == ErrorCode::kUpdateNotFinite);
         CHECK(check.bad == 0);
     }
+}
+
+TEST_CASE("of a large model each tensor counts for the distance, be it ever so small") {
+    tensor::Layout layout;
+    layout.add("large", {300, 700});
+    layout.add("lines", {40, 50});
+    layout.add("few", {7});
+    const auto count = layout.parameter_count();
+    auto own = random_values(1, count), other = own, third = own;
+    for (std::size_t i = 0; i < count; ++i) {
+        const bool large = i < 210'000;
+        other[i] += static_cast<float>(large ? 0.01 * static_cast<double>(i % 7) : 0.5);
+        third[i] -= static_cast<float>(large ? 0.02 : 0.1 * static_cast<double>(i % 5));
+    }
+    const auto exact =
+        std::sqrt((tensor::squared_distance(own, other) + tensor::squared_distance(own, third)) /
+                  (2.0 * static_cast<double>(count)));
+    const auto f32 = *find_codec("f32");
+    const auto bytes = [](const std::vector<float>& x) {
+        return ByteView(std::as_bytes(std::span(x)));
+    };
+    const std::vector<MixInput> inputs = {{f32.get(), bytes(other), 0.25, {}},
+                                          {f32.get(), bytes(third), 0.25, {}},
+                                          {f32.get(), bytes(own), 0.5, {}}};
+    std::vector<float> out(count);
+    MixCheck check{.self = 2, .layout = &layout};
+    REQUIRE(mix_encoded(out, inputs, check));
+    CHECK(check.distance == doctest::Approx(exact).epsilon(0.02));
+    const std::vector<tensor::Weighted> rows = {
+        {other.data(), 0.25}, {third.data(), 0.25}, {own.data(), 0.5}};
+    CHECK(mix_distance(rows, 2, count, &layout) == check.distance);
 }

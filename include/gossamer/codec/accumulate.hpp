@@ -8,6 +8,7 @@
 #include "gossamer/codec/codec.hpp"
 #include "gossamer/tensor/exact_sum.hpp"
 #include "gossamer/tensor/kernels.hpp"
+#include "gossamer/tensor/layout.hpp"
 
 namespace gossamer::codec {
 
@@ -38,16 +39,15 @@ struct MixCheck {
     std::size_t self = 0;
     // When a value is not, out is worthless: which input's it was. REQUIRES out to be none of them.
     std::size_t bad = 0;
-    // Root mean square of the others' difference from inputs[self]. Of more than kAll blocks the
-    // first kPart values of one in kSampled are looked at, of very many of some kMost: every mixture
-    // says this number, and it is for people to read.
+    const tensor::Layout* layout = nullptr;  // of the models; null: as if all were one tensor
+    // Root mean square of the others' difference from inputs[self]; of large models an estimate, of
+    // some lines of each tensor.
     double distance = 0;
-    static constexpr std::size_t kAll = 64, kSampled = 2, kMost = 1024;  // blocks
-    static constexpr std::size_t kPart = 64;
 };
 // Errors as of check_values.
 Status mix_encoded(std::span<float> out, std::span<const MixInput> inputs, MixCheck& check);
 // That distance alone, of vectors of `count` floats: the same bits.
-double mix_distance(std::span<const tensor::Weighted> inputs, std::size_t self, std::size_t count);
+double mix_distance(std::span<const tensor::Weighted> inputs, std::size_t self, std::size_t count,
+                    const tensor::Layout* layout);
 
 }  // namespace gossamer::codec

@@ -49,6 +49,15 @@ void add_scaled(std::span<float> out, float scale, std::span<const float> x);
 // Sums in double over a fixed tree: the same bits whatever the vector width.
 double squared_norm(std::span<const float> x);
 double squared_distance(std::span<const float> a, std::span<const float> b);
+// Some lines of two vectors, of which a and b are the part from element `from` on:
+// lanes[i] += scale · (difference of element first + i)².
+struct Line {
+    static constexpr std::size_t kFloats = 16;
+    std::size_t first;
+    double scale;
+};
+void add_squared_differences(std::span<double, Line::kFloats> lanes, const float* a, const float* b,
+                             std::size_t from, std::span<const Line> lines);
 bool all_finite(std::span<const float> x);
 
 // out = scale · byte: pixels to features

@@ -160,7 +160,8 @@ bool Compute::run_held(std::unique_lock<std::mutex>& lock) {
     for (const auto& [due, held] : held_) {
         if (alone_ == 0 && ++looked_at > kLookedAt) return false;
         const auto ticket = held;
-        if (alone_ == 0 && !std::ranges::all_of(ticket->inputs_, &tensor::Handle::is_made)) continue;
+        if (alone_ == 0 && !std::ranges::all_of(ticket->inputs_, &tensor::Handle::is_made))
+            continue;
         run(lock, ticket);
         return true;
     }

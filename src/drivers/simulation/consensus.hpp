@@ -16,7 +16,7 @@ namespace gossamer::simulation {
 
 class ConsensusMeter {
 public:
-    static constexpr std::size_t kBlock = 32, kBlocksMax = 32;
+    static constexpr std::size_t kBlock = 64, kBlocksMax = 16;
     static constexpr std::size_t kOpenMax = 32, kStepsMax = 1024;
 
     ConsensusMeter(std::size_t parameter_count, std::size_t peer_count);

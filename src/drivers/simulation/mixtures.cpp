@@ -43,7 +43,8 @@ struct Mixtures::Set {
             if (means.size() == 1) {
                 make_alone(from, to);
             } else {
-                if (scratch.empty()) scratch = pool->take_floats(tensor::means_scratch(means.size()));
+                if (scratch.empty())
+                    scratch = pool->take_floats(tensor::means_scratch(means.size()));
                 tensor::weighted_means(means, from, to, scratch.floats());
             }
             last = left.fetch_sub(to - from, std::memory_order_acq_rel) == to - from;
@@ -56,8 +57,7 @@ struct Mixtures::Set {
     }
 };
 
-class Mixtures::Mixture final : public tensor::Later,
-                                public std::enable_shared_from_this<Mixture> {
+class Mixtures::Mixture final : public tensor::Later, public std::enable_shared_from_this<Mixture> {
 public:
     Mixture(std::shared_ptr<Mixtures> all, tensor::PoolRef pool, std::size_t size_bytes)
         : all_(std::move(all)), pool_(std::move(pool)), size_bytes_(size_bytes) {}
@@ -138,7 +138,8 @@ std::optional<job::MixDone> Mixtures::promise(job::MixJob& job, const codec::Cod
     // Reading them here makes them, should they be mixtures themselves.
     const auto rows = mixture->rows();
     job::MixDone done;
-    done.distance = codec::mix_distance(rows, mixture->self, size / sizeof(float));
+    done.distance =
+        codec::mix_distance(rows, mixture->self, size / sizeof(float), job.out.layout().get());
     {
         std::lock_guard lock(mutex_);
         ++counts_.promised;

@@ -58,6 +58,9 @@ Result<std::unique_ptr<Simulation>> Simulation::create(std::shared_ptr<const Sce
     }
     sim.trainers_.resize(s.extensions().trainer ? s.places() : 0);
     sim.finals_.resize(s.places());
+    // Who trains in every step keeps the order of its samples.
+    const bool keeps = !s.federated() && s.world().compute != ComputeMode::cost;
+    sim.kept_trainers_.resize(keeps && !s.extensions().trainer ? s.places() : 0);
     setup.directory = s.directory();
     setup.factory.node = [&sim](PlaceIndex p, std::uint64_t boot, WallTime now) {
         return sim.make_node(p, boot, now);
@@ -165,6 +168,12 @@ Compute::Work Simulation::work_for(PlaceIndex p, job::Job any, std::function<voi
             tools.trainer = std::move(*trainer);
             foreseen = work::foresee(tools, *train);
         }
+    if (trains && !tools.trainer && !kept_trainers_.empty()) {
+        if (auto& mine = kept_trainers_[p]; mine)
+            tools.trainer = mine;
+        else if (auto made = s.learning().trainer(s.role(p), p))
+            tools.trainer = mine = std::move(*made);
+    }
     auto kept = std::make_shared<job::Job>(std::move(any));
     return [this, p, trains, kept, after = std::move(after), foreseen = std::move(foreseen),
             tools = std::move(tools)]() mutable -> Result<job::JobDone> {

@@ -73,6 +73,7 @@ private:
     Chronicle chronicle_;
     Invariants invariants_;  // hears first, passes on to the chronicle
     std::vector<std::shared_ptr<training::Trainer>> trainers_;  // of the user's own
+    std::vector<std::shared_ptr<training::Trainer>> kept_trainers_;
     std::map<PlaceIndex, std::unique_ptr<DiskPlace>> disks_;
     std::vector<tensor::Model> finals_;  // of places that ended
     std::map<Role, assembly::NodeMould> moulds_;

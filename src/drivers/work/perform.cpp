@@ -245,6 +245,7 @@ Result<job::MixDone> Workshop::perform(job::MixJob& j, const Pause&) const {
     std::vector<const job::MixInput*> inputs;  // behind the parts; null: our own
     GOSSAMER_TRY(auto plain, codec::find_codec("f32"));
     codec::MixCheck check;
+    check.layout = j.self.layout().get();
     for (const auto& input : j.inputs) {
         auto codec = tools_.codecs->find(input.codec);
         auto fits =

@@ -8,6 +8,7 @@
 
 #include "gossamer/base/assert.hpp"
 #include "gossamer/tensor/kernels.hpp"
+#include "learning/codec/differences.hpp"
 
 namespace gossamer::codec {
 namespace {
@@ -113,39 +114,9 @@ Status mix_encoded(std::span<float> out, std::span<const MixInput> inputs) {
     return mix_blocks(out, inputs, [](auto&&...) { return Status(); });
 }
 
-namespace {
-
-class Differences {
-public:
-    explicit Differences(std::size_t count) {
-        const auto blocks = count / kBlock;
-        if (blocks < MixCheck::kAll) return;
-        step_ = std::max(MixCheck::kSampled, blocks / MixCheck::kMost) * kBlock;
-        part_ = MixCheck::kPart;
-    }
-    std::size_t step() const { return step_; }
-    bool looks_at(std::size_t at) const { return at % step_ == 0; }
-    // Of the block that `rows` begin with.
-    void add(std::span<const tensor::Weighted> rows, std::size_t self, std::size_t length) {
-        const auto part = std::min(part_, length);
-        for (std::size_t k = 0; k < rows.size(); ++k) {
-            if (k == self) continue;
-            squares_ += tensor::squared_distance({rows[self].values, part}, {rows[k].values, part});
-            terms_ += static_cast<double>(part);
-        }
-    }
-    double root_mean() const { return terms_ > 0 ? std::sqrt(squares_ / terms_) : 0; }
-
-private:
-    std::size_t step_ = kBlock, part_ = kBlock;
-    double squares_ = 0, terms_ = 0;
-};
-
-}  // namespace
-
 Status mix_encoded(std::span<float> out, std::span<const MixInput> inputs, MixCheck& check) {
     constexpr double kBound = std::numeric_limits<float>::max();
-    Differences differences(out.size());
+    Differences differences(out.size(), check.layout);
     auto look = [&](std::size_t at, std::size_t length, const auto& rows, bool finite) -> Status {
         for (std::size_t k = 0; !finite && k < rows.size(); ++k) {
             if (k == check.self) continue;
@@ -155,7 +126,7 @@ Status mix_encoded(std::span<float> out, std::span<const MixInput> inputs, MixCh
                 return refuse(part[bad], at + bad, kBound);
             }
         }
-        if (differences.looks_at(at)) differences.add(rows, check.self, length);
+        differences.add(rows, check.self, at, length);
         return {};
     };
     GOSSAMER_CHECK(mix_blocks(out, inputs, look));
@@ -163,13 +134,10 @@ Status mix_encoded(std::span<float> out, std::span<const MixInput> inputs, MixCh
     return {};
 }
 
-double mix_distance(std::span<const tensor::Weighted> inputs, std::size_t self, std::size_t count) {
-    Differences differences(count);
-    std::vector<tensor::Weighted> rows(inputs.begin(), inputs.end());
-    for (std::size_t at = 0; at < count; at += differences.step()) {
-        for (std::size_t k = 0; k < rows.size(); ++k) rows[k].values = inputs[k].values + at;
-        differences.add(rows, self, std::min(kBlock, count - at));
-    }
+double mix_distance(std::span<const tensor::Weighted> inputs, std::size_t self, std::size_t count,
+                    const tensor::Layout* layout) {
+    Differences differences(count, layout);
+    differences.add(inputs, self, 0, count);
     return differences.root_mean();
 }
 

@@ -79,6 +79,22 @@ GOSSAMER_KERNEL double squared_differences(const float* x, const float* y, std::
 // Looked at before the next ones: what is not finite ends the search soon.
 constexpr std::size_t kColumns = 1024;
 
+GOSSAMER_KERNEL void add_lines(double* lanes, const float* x, const float* y, std::size_t from,
+                               const Line* lines, std::size_t line_count) {
+    double lane[Line::kFloats];
+    for (std::size_t k = 0; k < Line::kFloats; ++k) lane[k] = lanes[k];
+    for (std::size_t i = 0; i < line_count; ++i) {
+        const auto first = lines[i].first - from;
+        const double scale = lines[i].scale;
+        for (std::size_t k = 0; k < Line::kFloats; ++k) {
+            const double apart =
+                static_cast<double>(x[first + k]) - static_cast<double>(y[first + k]);
+            lane[k] += scale * (apart * apart);
+        }
+    }
+    for (std::size_t k = 0; k < Line::kFloats; ++k) lanes[k] = lane[k];
+}
+
 GOSSAMER_KERNEL bool finite_all(const float* x, std::size_t size) {
     std::int32_t largest = 0;
     for (std::size_t at = 0; at < size; at += kColumns) {
@@ -117,6 +133,11 @@ double squared_norm(std::span<const float> x) { return squares(x.data(), x.size(
 double squared_distance(std::span<const float> a, std::span<const float> b) {
     GOSSAMER_ASSERT(a.size() == b.size(), "vectors differ in size");
     return squared_differences(a.data(), b.data(), a.size());
+}
+
+void add_squared_differences(std::span<double, Line::kFloats> lanes, const float* a, const float* b,
+                             std::size_t from, std::span<const Line> lines) {
+    add_lines(lanes.data(), a, b, from, lines.data(), lines.size());
 }
 
 bool all_finite(std::span<const float> x) { return finite_all(x.data(), x.size()); }

@@ -68,7 +68,7 @@ public:
 
     const topology::Roster& roster() const { return *roster_; }
     bool knows_neighbours() const { return schedule_ != nullptr; }  // from then on the same
-    std::vector<PeerId> neighbours() const;                // in any step: whom it wants links to
+    std::vector<PeerId> neighbours() const;  // in any step: whom it wants links to
     // Of step progress().round, or what was trained since when that is all it holds.
     const tensor::Model& model() const { return model_.exists() ? model_ : step_.outgoing; }
 
