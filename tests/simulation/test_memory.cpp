@@ -1,4 +1,5 @@
-// What one more client costs a simulation: its node, both ends of its link, its row everywhere.
+// What one more client costs a simulation: its node, both ends of its link, its row everywhere; and
+// how many copies of models there are.
 #include <doctest/doctest.h>
 
 #include <malloc.h>
@@ -38,3 +39,27 @@ TEST_CASE("a client that idles costs a few kilobytes, however many there are") {
     CHECK(each > 512);  // it was counted at all
 }
 #endif
+
+TEST_CASE(
+    "peers of D-PSGD in step hold one copy of the model each, however many threads there are") {
+    constexpr std::size_t kPeers = 200;
+    for (const unsigned threads : {2u, 1u}) {
+        CAPTURE(threads);
+        const auto scenario = testing::load(
+            testing::gossip_run(kPeers, 3),
+            {"data.synthetic_train=4000", "model.name=mlp-200-200", "training.batch_size=10",
+             "gossip.local_steps=1", "gossip.evaluate_every=0", "gossip.final_averaging_steps=0",
+             "topology.graph=random-regular", "simulation.samples_per_second=100",
+             "simulation.start_spread=0s"});
+        const auto simulation = testing::make(scenario, {.threads = threads});
+        const auto outcome = simulation->run();
+        REQUIRE(outcome);
+        CHECK(outcome->client_updates == kPeers * 3);
+        const auto one = kPeers * scenario->learning().layout()->byte_count();
+        const auto most = scenario->learning().pool()->usage().peak_bytes;
+        const double copies = static_cast<double>(most) / static_cast<double>(one);
+        MESSAGE(copies << " copies");
+        CHECK(most >= one);
+        CHECK(most <= one + one * 3 / 10);
+    }
+}

@@ -9,6 +9,8 @@ namespace {
 
 // Of those that are held, how many may be at hand: they are mostly made together.
 constexpr int kLookedAt = 4;
+// How many of them may be done before their time: each has made another model by then.
+constexpr std::size_t kAheadLeast = 16, kAheadPart = 16;
 
 // To fall asleep and be woken takes as long as a small window.
 constexpr auto kSpinMost = std::chrono::microseconds(60);
@@ -156,12 +158,15 @@ bool Compute::run_one(std::unique_lock<std::mutex>& lock) {
 }
 
 bool Compute::run_held(std::unique_lock<std::mutex>& lock) {
+    if (ahead_ >= std::max(kAheadLeast, (held_.size() + ahead_) / kAheadPart)) return false;
     int looked_at = 0;
     for (const auto& [due, held] : held_) {
         if (alone_ == 0 && ++looked_at > kLookedAt) return false;
         const auto ticket = held;
         if (alone_ == 0 && !std::ranges::all_of(ticket->inputs_, &tensor::Handle::is_made))
             continue;
+        ticket->ahead_ = true;
+        ++ahead_;
         run(lock, ticket);
         return true;
     }
@@ -176,7 +181,7 @@ void Compute::hasten(const TicketRef& ticket) {
 Result<job::JobDone> Compute::wait(const TicketRef& ticket) {
     std::unique_lock lock(mutex_);
     if (ticket->state_ == Ticket::State::queued) {
-        const bool alone = shared_ == nullptr && joined_under_way_ == 0;
+        const bool alone = ticket->held_ && shared_ == nullptr && joined_under_way_ == 0;
         alone_ += alone;
         if (alone && !held_.empty()) wake_.notify_one();
         run(lock, ticket);
@@ -184,6 +189,7 @@ Result<job::JobDone> Compute::wait(const TicketRef& ticket) {
     }
     while (ticket->state_ != Ticket::State::done)
         if (!run_one(lock)) done_.wait(lock);
+    ahead_ -= std::exchange(ticket->ahead_, false);
     return std::move(ticket->result_);
 }
 
@@ -193,6 +199,7 @@ void Compute::drop(const TicketRef& ticket) {
         ticket->work_ = nullptr;
     // What it holds goes now: others ask who holds it.
     ticket->inputs_.clear();
+    ahead_ -= std::exchange(ticket->ahead_, false);
     if (auto at = std::exchange(ticket->held_, {})) held_.erase(*at);
 }
 

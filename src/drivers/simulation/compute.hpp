@@ -36,7 +36,7 @@ public:
     TicketRef submit(Work work, job::JobClass priority, bool when_needed = false);
     // For work on inputs that are not made yet (tensor::Later), needed at virtual time `due`. It is
     // left until then, for making them early costs a copy of each; others do it before when they
-    // have been made meanwhile, or when nothing else would be done beside one thread's work.
+    // have been made meanwhile, or when nothing else would be done beside one that is due.
     TicketRef submit_held(Work work, std::vector<tensor::Handle> inputs, Instant due);
     // Does it here and now, unless it is under way or done.
     void hasten(const TicketRef& ticket);
@@ -61,7 +61,8 @@ private:
     std::condition_variable wake_, done_;
     std::deque<TicketRef> queues_[4];  // by class
     std::multimap<Instant, TicketRef> held_;
-    unsigned alone_ = 0;  // threads that work on what is waited for, outside of together()
+    std::size_t ahead_ = 0;  // of those that were held: done, but not yet waited for
+    unsigned alone_ = 0;  // threads at work that was held and is due, outside of together()
     bool stopping_ = false;
     const std::function<void(unsigned)>* shared_ = nullptr;  // what together() offers
     unsigned joined_ = 0;
@@ -78,6 +79,7 @@ class Compute::Ticket {
     TicketRef next_;  // held until this one is done
     std::vector<tensor::Handle> inputs_;
     std::optional<std::multimap<Instant, TicketRef>::iterator> held_;
+    bool ahead_ = false;
     State state_ = State::queued;
     Result<job::JobDone> result_ = fail(ErrorCode::kCancelled, "cancelled");
 };

@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t kLine = 16;  // floats
 // What a thread takes of a set at once: its first block is not fetched ahead.
 constexpr std::size_t kColumns = 8192;
+// How many must be made in place for one that takes a buffer before its time.
+constexpr std::size_t kInPlacePerOther = 4;
 
 std::span<const float> values_of(const tensor::Handle& model) {
     const auto bytes = model.bytes();
@@ -96,8 +98,9 @@ public:
     std::vector<Input> inputs;  // in PeerId order
     std::size_t self = 0;       // ours among them
     std::size_t place = 0;      // among those that wait
-    bool chosen = false;
-    std::shared_ptr<Set> set;  // while it is being made
+    bool chosen = false;        // for the set that is being put together,
+    bool in_place = false;      // there to replace its own
+    std::shared_ptr<Set> set;   // while it is being made
 
 private:
     friend class Mixtures;
@@ -187,31 +190,49 @@ void Mixtures::make(Mixture& needed) {
     set->done.wait(false);
 }
 
-// Those whose own model is held by such mixtures alone, which can be made in its place.
+// Those whose own model is held by such mixtures alone are made in its place. What others read of
+// it is needed no longer when those are made at the same time, each in a buffer of its own; where
+// that would be many, the model stays instead, and with it what is made of it.
 void Mixtures::choose(Mixture& needed, std::vector<std::shared_ptr<Mixture>>& seen) {
     const auto replaceable = [](const Mixture& mixture) {
         const auto& own = mixture.own();
         return own.share->owner == &mixture && own.model.held_by(own.share->count);
     };
-    needed.chosen = replaceable(needed);
+    needed.chosen = true;
+    needed.in_place = replaceable(needed);
     seen.push_back(needed.shared_from_this());
-    if (!needed.chosen) return;
-    std::vector<Mixture*> not_chosen;
+    if (!needed.in_place) return;
+    std::vector<Mixture*> left_out, others;
+    std::size_t in_place = 1;
     for (auto* mixture : waiting_) {
         if (mixture == &needed) continue;
         auto held = mixture->weak_from_this().lock();  // null: it waits for the lock to leave
-        mixture->chosen = held && replaceable(*mixture);
-        if (!mixture->chosen) not_chosen.push_back(mixture);
+        mixture->chosen = mixture->in_place = held && replaceable(*mixture);
+        in_place += mixture->in_place;
+        if (!held)
+            left_out.push_back(mixture);
+        else if (!mixture->in_place)
+            others.push_back(mixture);
         if (held) seen.push_back(std::move(held));
     }
-    while (!not_chosen.empty()) {  // what it holds is still needed afterwards
-        auto* mixture = not_chosen.back();
-        not_chosen.pop_back();
+    std::erase_if(others, [&](const Mixture* mixture) {
+        return std::ranges::none_of(mixture->inputs, [](const Input& input) {
+            return input.share->owner != nullptr && input.share->owner->in_place;
+        });
+    });
+    if (others.size() <= in_place / kInPlacePerOther)
+        for (auto* mixture : others) mixture->chosen = true;
+    else
+        left_out.insert(left_out.end(), others.begin(), others.end());
+    while (!left_out.empty()) {  // what it holds is still needed afterwards
+        auto* mixture = left_out.back();
+        left_out.pop_back();
         for (const auto& input : mixture->inputs) {
             auto* owner = input.share->owner;
-            if (owner == nullptr || !std::exchange(owner->chosen, false) || owner == &needed)
+            if (owner == nullptr || !std::exchange(owner->in_place, false) || owner == &needed)
                 continue;
-            not_chosen.push_back(owner);
+            owner->chosen = false;
+            left_out.push_back(owner);
         }
     }
 }
@@ -219,7 +240,7 @@ void Mixtures::choose(Mixture& needed, std::vector<std::shared_ptr<Mixture>>& se
 void Mixtures::take_out(Mixture& needed, const std::vector<std::shared_ptr<Mixture>>& seen) {
     auto set = std::make_shared<Set>();
     for (const auto& mixture : seen)
-        if (mixture->chosen || mixture.get() == &needed) set->members.push_back(mixture);
+        if (mixture->chosen) set->members.push_back(mixture);
     set->pool = needed.pool_;
     set->count = needed.size_bytes_ / sizeof(float);
     set->left = set->count;
@@ -232,14 +253,14 @@ void Mixtures::take_out(Mixture& needed, const std::vector<std::shared_ptr<Mixtu
     for (auto& member : set->members)  // last it is held by who replaces it alone
         for (auto& input : member->inputs) {
             const auto* owner = input.share->owner;
-            if (owner == nullptr || !owner->chosen)
+            if (owner == nullptr || !owner->in_place)
                 set->read_only.push_back(std::move(input.model));
             else if (owner != member.get())
                 input.model = {};
         }
     for (std::size_t m = 0; m < set->members.size(); ++m) {
         auto& member = *set->members[m];
-        if (member.chosen) {
+        if (member.in_place) {
             member.buffer_ = member.inputs[member.self].model.take();
             ++counts_.in_place;
         } else {

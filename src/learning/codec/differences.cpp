@@ -25,14 +25,16 @@ Differences::Differences(std::size_t count, const tensor::Layout* layout) : coun
 void Differences::choose_from(std::size_t first, std::size_t count) {
     const auto begin = (first + kLine - 1) / kLine, end = (first + count) / kLine;
     if (begin >= end) return;
-    const auto whole = end - begin, taken = std::min(whole, kLinesMost);
+    const auto together = std::min(kTogether, end - begin);
+    const auto whole = (end - begin) / together, taken = std::min(whole, kPlacesMost);
     for (std::size_t i = 0; i < taken; ++i) {
         const auto from = whole * i / taken, to = whole * (i + 1) / taken;
         const auto draw = static_cast<std::uint32_t>(i + first) * 2654435769u >> 16;
-        lines_.push_back({(begin + from + draw % (to - from)) * kLine,
-                          static_cast<double>(whole) / static_cast<double>(taken)});
+        for (std::size_t k = 0; k < together; ++k)
+            lines_.push_back({(begin + (from + draw % (to - from)) * together + k) * kLine,
+                              static_cast<double>(whole) / static_cast<double>(taken)});
     }
-    values_ += static_cast<double>(whole * kLine);
+    values_ += static_cast<double>(whole * together * kLine);
 }
 
 void Differences::add(std::span<const tensor::Weighted> rows, std::size_t self, std::size_t at,

@@ -16,13 +16,15 @@ namespace gossamer::codec {
 class Differences {
 public:
     static constexpr std::size_t kAll = 64 * 1024;  // vectors up to here are looked at whole
-    static constexpr std::size_t kLinesMost = 128;  // of a tensor
+    // Of a tensor. Each costs a miss of the caches in each model; a second line beside it, hardly.
+    static constexpr std::size_t kPlacesMost = 32, kTogether = 2;
 
     // Of vectors of `count` floats; without a layout all are one tensor.
     Differences(std::size_t count, const tensor::Layout* layout);
 
     // The values [at, at + length) of the rows, which begin with the first of them: those after
-    // those of the call before, at a multiple of kFloats. `self`: what the others are compared with.
+    // those of the call before, at a multiple of kFloats. `self`: what the others are compared
+    // with.
     void add(std::span<const tensor::Weighted> rows, std::size_t self, std::size_t at,
              std::size_t length);
     double root_mean() const;
@@ -34,7 +36,7 @@ private:
     std::vector<tensor::Line> lines_;                               // ascending
     std::size_t next_ = 0;                                          // line
     double values_ = 0;                                             // that the lines stand for
-    std::vector<std::array<double, tensor::Line::kFloats>> lanes_;  // of each row
+    std::vector<std::array<double, tensor::Line::kFloats>> lanes_;  // of rows
     double rest_ = 0;  // of a last line that is not full
 };
 
