@@ -62,7 +62,7 @@ private:
     std::deque<TicketRef> queues_[4];  // by class
     std::multimap<Instant, TicketRef> held_;
     std::size_t ahead_ = 0;  // of those that were held: done, but not yet waited for
-    unsigned alone_ = 0;  // threads at work that was held and is due, outside of together()
+    unsigned alone_ = 0;     // threads at work that was held and is due, outside of together()
     bool stopping_ = false;
     const std::function<void(unsigned)>* shared_ = nullptr;  // what together() offers
     unsigned joined_ = 0;
