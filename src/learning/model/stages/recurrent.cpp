@@ -46,7 +46,8 @@ std::size_t recurrent_kept(const Stage& s, std::size_t count) {
 
 std::size_t recurrent_work(const Stage& s, std::size_t count) {
     const std::size_t gates = std::size_t{s.groups} * s.out_channels;
-    return count * (gates + 3 * s.out_channels + s.width * (s.out_channels + s.channels));
+    return count * (gates + 3 * s.out_channels + s.width * (s.out_channels + s.channels)) +
+           gates * std::size_t{std::max(s.channels, s.out_channels)};
 }
 
 void forward_recurrent(const StageRun& r) {
@@ -84,6 +85,10 @@ void back_recurrent(const StageBack& r) {
     float* dx = delta + p.steps * block;
     float* dc = dx + p.steps * p.count * p.in;
     float* passed = dc + block;
+    // Weights are turned once for all steps: products then read them as on the way forth, half as
+    // fast again as sums along their rows.
+    float* turned = passed + block;
+    maths::turn_weights(turned, r.second(), 1, 1, units, gates);
     turn(delta, r.delta, p.count, p.steps, p.units);
     std::fill_n(dc, 2 * block, 0.0f);
     for (std::size_t t = p.steps; t-- > 0;) {
@@ -98,12 +103,14 @@ void back_recurrent(const StageBack& r) {
         else
             maths::gru_step_back(z, from, dh, before, n, units);
         if (t == 0) break;
-        maths::data_gradient(passed, from, r.second(), n, units, gates, nullptr);
+        maths::product(passed, maths::dense_rows(from, n, gates), turned, units, nullptr, false);
         if (!lstm) maths::add(passed, dh, index(block));
     }
     const Index rows = index(p.steps * p.count);
     if (r.next) {
-        maths::data_gradient(dx, p.z, r.weight(), rows, index(p.in), gates, nullptr);
+        maths::turn_weights(turned, r.weight(), 1, 1, index(p.in), gates);
+        maths::product(dx, maths::dense_rows(p.z, rows, gates), turned, index(p.in), nullptr,
+                       false);
         turn(r.next, dx, p.steps, p.count, p.in);
     }
     learn(r.s, maths::dense_rows(p.x, rows, index(p.in)), p.z, r.sink);
