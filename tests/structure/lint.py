@@ -1,8 +1,9 @@
 """The structure of the house, checked in seconds: rooms, purity, tidiness, formatting.
 
-Each rule names what is banned and what to use instead. `--deep` adds clang-tidy on the files that
-differ from the main branch. `--picture` prints the dependency picture of docs/architecture.md.
+Each rule names what is banned and what to use instead. `--deep [PATH…]` adds clang-tidy on the files
+that differ from the main branch, or on all below PATH. `--picture` prints the dependency picture of docs/architecture.md.
 """
+import concurrent.futures
 import os
 import re
 import subprocess
@@ -214,13 +215,31 @@ def check_picture(edges):
         problem(path, 1, "the dependency picture is stale: python3 tests/structure/lint.py --picture")
 
 
-def deep():
-    base = subprocess.run(["git", "-C", TOP, "diff", "--name-only", "HEAD~1"], capture_output=True, text=True)
-    files = [f for f in base.stdout.split() if f.endswith(".cpp") and os.path.exists(os.path.join(TOP, f))]
-    if files:
-        code = subprocess.run(["clang-tidy-16", "-p", "build", "--quiet", *files], cwd=TOP).returncode
-        if code:
-            problems.append("clang-tidy found the above")
+def changed_files():
+    """Since this branch left main, or, on main, since the last commit; and what is not committed."""
+    def git(*words):
+        return subprocess.run(["git", "-C", TOP, *words], capture_output=True, text=True).stdout.split()
+    left = git("merge-base", "HEAD", "main")
+    base = left[0] if left and left != git("rev-parse", "HEAD") else "HEAD~1"
+    return git("diff", "--name-only", base)
+
+
+def deep(places):
+    """clang-tidy on what changed, or on all sources below `places`."""
+    if places:
+        places = [os.path.relpath(os.path.abspath(p), TOP) for p in places]
+        files = [os.path.relpath(f, TOP) for f in tracked(".cpp")]
+        files = [f for f in files if any(p == "." or f == p or f.startswith(p + "/") for p in places)]
+    else:
+        files = [f for f in changed_files() if f.endswith(".cpp") and os.path.exists(os.path.join(TOP, f))]
+
+    def tidy(file):
+        return subprocess.run(["clang-tidy-16", "-p", "build", "--quiet", file], cwd=TOP,
+                              capture_output=True, text=True)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for run in pool.map(tidy, files):
+            if run.returncode:
+                problems.append(run.stdout.strip() or run.stderr.strip())
 
 
 edges = set()
@@ -234,7 +253,7 @@ check_build_lists()
 check_format()
 check_picture(edges)
 if "--deep" in sys.argv:
-    deep()
+    deep(sys.argv[sys.argv.index("--deep") + 1:])
 for text in problems:
     print(text)
 print(f"lint: {len(problems)} problem{'' if len(problems) == 1 else 's'}")
