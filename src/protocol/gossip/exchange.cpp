@@ -165,8 +165,7 @@ void Gossip::notice_lead(job::Turn& turn, const PeerId& peer) {
 }
 
 void Gossip::begin_catch_up(job::Turn& turn) {
-    catch_up_.emplace();
-    catch_up_->since = turn.now;
+    catch_up_ = CatchUp{.since = turn.now};
     ask_for_model(turn);
 }
 

@@ -4,8 +4,7 @@
 #include "learning/model/maths/vec.hpp"
 
 #include <algorithm>
-#include <array>
-#include <bit>
+#include <utility>
 
 namespace gossamer::model::maths {
 
@@ -28,23 +27,20 @@ void pad(float* out, const float* in, Index count, Index height, Index width, In
 
 namespace {
 
+template <int W, int Size, int... Lane>
+void exchange_lanes(Vec<W>& upper, Vec<W>& lower, std::integer_sequence<int, Lane...>) {
+    const Vec<W> a = upper, b = lower;
+    upper = __builtin_shufflevector(a, b, (Lane & Size ? W + Lane - Size : Lane)...);
+    lower = __builtin_shufflevector(a, b, (Lane & Size ? W + Lane : Lane + Size)...);
+}
+
 // In each square of 2 Size lanes and rows, exchanges the two squares of Size off the diagonal.
 template <int W, int Size>
 void exchange(Vec<W>* rows) {
-    typedef std::int32_t Lanes __attribute__((vector_size(W * sizeof(std::int32_t))));
-    std::array<std::int32_t, W> upper{}, lower{};
-    for (int i = 0; i < W; ++i) {
-        upper[std::size_t(i)] = i & Size ? W + i - Size : i;
-        lower[std::size_t(i)] = i & Size ? W + i : i + Size;
-    }
-    const auto from_upper = std::bit_cast<Lanes>(upper), from_lower = std::bit_cast<Lanes>(lower);
 #pragma GCC unroll 16
-    for (int r = 0; r < W; ++r) {
-        if (r & Size) continue;
-        const Vec<W> a = rows[r], b = rows[r + Size];
-        rows[r] = __builtin_shuffle(a, b, from_upper);
-        rows[r + Size] = __builtin_shuffle(a, b, from_lower);
-    }
+    for (int r = 0; r < W; ++r)
+        if (!(r & Size))
+            exchange_lanes<W, Size>(rows[r], rows[r + Size], std::make_integer_sequence<int, W>());
     if constexpr (Size > 1) exchange<W, Size / 2>(rows);
 }
 
