@@ -7,7 +7,9 @@
 namespace gossamer {
 
 std::string PeerId::to_string() const { return to_hex(bytes); }
-std::string PeerId::short_string() const { return to_hex(ByteView(bytes).first(4)); }
+std::string PeerId::short_string() const {
+    return to_hex(ByteView(bytes).subspan(number() ? 4 : 0, 4));
+}
 
 std::optional<PeerId> PeerId::parse(std::string_view text) {
     auto raw = from_hex(text);

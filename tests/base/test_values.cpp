@@ -42,6 +42,10 @@ TEST_CASE("peer ids order like their numbers and survive text") {
     auto a = PeerId::of_number(3), b = PeerId::of_number(300);
     CHECK(a < b);
     CHECK(PeerId::parse(a.to_string()) == a);
+    CHECK(a.short_string() == "00000003");  // for people: what tells it from others
+    PeerId real = a;
+    real.bytes[0] = real.bytes[20] = std::byte{0xab};
+    CHECK(real.short_string() == "ab000000");
     CHECK_FALSE(PeerId::parse("abcd"));
     CHECK_FALSE(PeerId::parse(std::string(64, 'g')));
 }

@@ -30,7 +30,7 @@ struct PeerId {
     // The first eight bytes, in the order of ids: nearly always enough to tell two apart.
     std::uint64_t prefix() const { return word(0); }
     std::string to_string() const;     // 64 hex digits
-    std::string short_string() const;  // the first 8 hex digits, for people
+    std::string short_string() const;  // the first 8 hex digits, for people; of a number its last
     static std::optional<PeerId> parse(std::string_view text);  // 64 hex digits
     // Ids for tests and simulated worlds: distinct, and in the order of n.
     static PeerId of_number(std::uint64_t n);
