@@ -342,9 +342,9 @@ TEST_CASE("sums and mixtures of what lossy codecs sent are those of the decoded 
         for (std::size_t i = 0; i < model.size(); ++i) model[i] = decoded[i] + base[i];
         const tensor::Weighted rows[] = {{own.data(), 0.25}, {model.data(), 0.75}};
         tensor::weighted_mean(wanted, rows);
-        const MixInput inputs[] = {
-            {(*find_codec("f32")).get(), ByteView(std::as_bytes(std::span(own))), 0.25, {}},
-            {codec.get(), bytes, 0.75, base}};
+        const auto plain = *find_codec("f32");
+        const MixInput inputs[] = {{plain.get(), ByteView(std::as_bytes(std::span(own))), 0.25, {}},
+                                   {codec.get(), bytes, 0.75, base}};
         REQUIRE(mix_encoded(mixed, inputs));
         CHECK(mixed == wanted);
     }
