@@ -12,19 +12,13 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "drivers/program/shipped_scenarios.hpp"
-#include "drivers/simulation/simulation.hpp"
+#include "simulated.hpp"
 
 using namespace gossamer;
+using namespace gossamer::bench;
 using namespace gossamer::simulation;
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double since(Clock::time_point t) {
-    return std::chrono::duration<double>(Clock::now() - t).count();
-}
 
 // `most`: the limit is what must not be passed, as of times and sizes.
 void figure(const std::string& name, double value, const char* unit, double limit, bool most) {
@@ -36,25 +30,9 @@ void figure(const std::string& name, double value, const char* unit, double limi
     std::fflush(stdout);
 }
 
-template <class T>
-T need(Result<T> result) {
-    if (!result) {
-        std::fprintf(stderr, "%s\n", result.error().to_string().c_str());
-        std::exit(1);
-    }
-    return std::move(*result);
-}
-
-std::unique_ptr<Simulation> simulation(std::string_view name, std::vector<std::string> sets,
-                                       unsigned threads) {
-    static const Extensions none;
-    for (const auto& shipped : program::shipped_scenarios())
-        if (shipped.name == name) {
-            auto scenario = need(Scenario::load(std::string(name), std::string(shipped.text),
-                                                std::move(sets), none));
-            return need(Simulation::create(std::move(scenario), {.threads = threads}));
-        }
-    std::exit(1);
+std::unique_ptr<Simulation> simulated(std::string_view name, std::vector<std::string> sets,
+                                      unsigned threads) {
+    return need(Simulation::create(scenario(name, std::move(sets)), {.threads = threads}));
 }
 
 double heap_bytes() {
@@ -66,7 +44,7 @@ double heap_bytes() {
 // gossip every half a minute, of 16 parameters: no model is part of these figures.
 std::unique_ptr<Simulation> quiet(unsigned peers, unsigned degree, unsigned threads,
                                   const std::string& until) {
-    return simulation(
+    return simulated(
         "churn-10k",
         {"run.peers=" + std::to_string(peers), "topology.degree=" + std::to_string(degree),
          "simulation.availability=always", "simulation.compute=cost", "simulation.parameters=16",
@@ -126,7 +104,7 @@ void many_clients() {
     constexpr unsigned kClients = 100'000;
     const double before = heap_bytes();
     const auto began = Clock::now();
-    auto sim = simulation(
+    auto sim = simulated(
         "fedavg-1000",
         {"run.peers=" + std::to_string(kClients), "federated.fraction=0.001",
          "federated.evaluate_every=0", "simulation.compute=cost", "simulation.parameters=1000"},

@@ -7,23 +7,18 @@
 #include <cstring>
 #include <thread>
 
-#include "drivers/program/shipped_scenarios.hpp"
-#include "drivers/simulation/simulation.hpp"
 #include "gossamer/codec/accumulate.hpp"
 #include "gossamer/tensor/kernels.hpp"
+#include "simulated.hpp"
 
 using namespace gossamer;
+using namespace gossamer::bench;
 using namespace gossamer::simulation;
 
 namespace {
 
 constexpr unsigned kThreads = 2;
 constexpr int kRepeats = 3;
-using Clock = std::chrono::steady_clock;
-
-double since(Clock::time_point t) {
-    return std::chrono::duration<double>(Clock::now() - t).count();
-}
 
 void figure(const std::string& name, double value, const char* unit, double limit, double goal) {
     std::printf(
@@ -32,24 +27,6 @@ void figure(const std::string& name, double value, const char* unit, double limi
         name.c_str(), value, unit, limit, value / limit, goal,
         value / limit >= goal ? "true" : "false");
     std::fflush(stdout);
-}
-
-template <class T>
-T need(Result<T> result) {
-    if (!result) {
-        std::fprintf(stderr, "%s\n", result.error().to_string().c_str());
-        std::exit(1);
-    }
-    return std::move(*result);
-}
-
-std::shared_ptr<const Scenario> scenario(std::string_view name, std::vector<std::string> sets) {
-    static const Extensions none;
-    for (const auto& shipped : program::shipped_scenarios())
-        if (shipped.name == name)
-            return need(Scenario::load(std::string(name), std::string(shipped.text),
-                                       std::move(sets), none));
-    std::exit(1);
 }
 
 // Rounds of FedAvg as a researcher would write them by hand on our kernels, and a look at what came
