@@ -59,7 +59,7 @@ public:
 
     // Hints to the processor, for drivers that turn thousands: an event from `peer` comes soon.
     // Call the first, some hundred nanoseconds later the second.
-    virtual void fetch_way(const PeerId& /*peer*/) const {}
+    virtual void fetch_way() const {}
     virtual void fetch(const PeerId& /*peer*/) const {}
 };
 

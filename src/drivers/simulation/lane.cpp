@@ -91,7 +91,7 @@ void Lane::fetch(const Item& item, unsigned which) const {
             if (packet && place.ends.size() <= kEndsFetched)
                 if (const auto* end = place.ends.find(item.event.a))
                     fetch_all(end->get(), sizeof(End));
-            if (place.node) place.node->fetch_way(id(item.key.sender - 1));
+            if (place.node) place.node->fetch_way();
             return;
         case 3:
             if (packet && place.node) place.node->fetch(id(item.key.sender - 1));

@@ -311,14 +311,13 @@ Digest128 RunNode::digest() const {
     return digest128(out.view());
 }
 
-void RunNode::fetch_way(const PeerId& peer) const {
+void RunNode::fetch_way() const {
     membership_.fetch_way();
     peers_.fetch_way();
     with_core([&](const auto& core) {
         for (std::size_t i = 0; i < 256; i += 64)
             __builtin_prefetch(reinterpret_cast<const char*>(&core) + i, 1, 2);
     });
-    (void)peer;
 }
 
 void RunNode::fetch(const PeerId& peer) const {

@@ -44,7 +44,7 @@ public:
     bool finished() const override;
     NodeStatus status(Instant now) const override;
     Digest128 digest() const override;
-    void fetch_way(const PeerId& peer) const override;
+    void fetch_way() const override;
     void fetch(const PeerId& peer) const override;
 
     // f(the core), whichever it is.
