@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <numeric>
 #include <thread>
 
 #include "gossamer/codec/accumulate.hpp"
@@ -41,8 +42,15 @@ double bare_fedavg(const Scenario& s, std::size_t cohort, std::size_t rounds) {
     need(learning.trainer(Role::peer, 0))->initialise(buffer.floats(), s.run().seed);
     auto global = tensor::Model::of(layout, std::move(buffer));
     const auto scale = tensor::ExactScale::choose(60, 60.0 * static_cast<double>(cohort), 1e3);
+    std::vector<std::uint32_t> peers(s.peers());
+    std::iota(peers.begin(), peers.end(), 0);
     const auto began = Clock::now();
     for (std::size_t round = 1; round <= rounds; ++round) {
+        // Drawn as a server draws them: where neighbours in one round meet again in the next, their
+        // samples would still be in the caches.
+        auto draws = stream(s.run().seed, Purpose::selection, round);
+        for (std::size_t k = 0; k < cohort; ++k)
+            std::swap(peers[k], peers[k + draws.below(peers.size() - k)]);
         std::vector<tensor::Buffer> sums(kThreads);
         std::vector<std::thread> threads;
         for (unsigned t = 0; t < kThreads; ++t)
@@ -50,7 +58,7 @@ double bare_fedavg(const Scenario& s, std::size_t cohort, std::size_t rounds) {
                 sums[t] = pool->take(count * sizeof(std::int64_t));
                 std::ranges::fill(sums[t].words(), 0);
                 for (std::size_t k = t; k < cohort; k += kThreads) {
-                    const auto peer = static_cast<std::uint32_t>((round * 37 + k) % s.peers());
+                    const auto peer = peers[k];
                     training::TrainRequest request;
                     request.start = global;
                     request.round = round;

@@ -141,20 +141,22 @@ Result<job::JobDone> StarWorld::compute(std::size_t who, job::Job& any) {
         return job::DecodeDone{};
     }
     if (auto* j = std::get_if<job::AccumulateJob>(&any)) {
-        auto& slot = j->sum.slot();
-        if (slot.words.empty()) {
-            slot.words = pool_->take(count * sizeof(std::int64_t));
-            std::ranges::fill(slot.words.words(), 0);
-        }
-        GOSSAMER_CHECK(codec::add_encoded(slot.words.words(), *codec::find_codec(j->codec).value(),
-                                          j->update.bytes(), j->weight, j->scale));
+        auto& parts = j->sum.parts();
+        auto part = parts.lend(*pool_);
+        auto added = codec::add_encoded(part.words(), *codec::find_codec(j->codec).value(),
+                                        j->update.bytes(), j->weight, j->scale);
+        parts.give_back(std::move(part));
+        GOSSAMER_CHECK(std::move(added));
         return job::AccumulateDone{};
     }
     if (auto* j = std::get_if<job::ComputeJob>(&any)) {
         j->input.pool = pool_;
         GOSSAMER_TRY(auto out, j->run(j->input));
-        for (std::size_t k = 0; k < out.models.size(); ++k)
+        for (std::size_t k = 0; k < out.models.size(); ++k) {
+            if (j->finite && !tensor::all_finite(std::as_const(out.models[k]).floats()))
+                return fail(ErrorCode::kModelNotFinite, j->name + " made a model that is not");
             j->out_models[k].fill(std::move(out.models[k]));
+        }
         return job::ComputeDone{out.state, std::move(out.result)};
     }
     if (auto* j = std::get_if<job::IdentifyJob>(&any))

@@ -49,7 +49,7 @@ TEST_CASE("the slowest times follow every measurement, also when a client grows 
     SlowestTimes slowest;
     CHECK_FALSE(slowest.known());
     StageTime fast, slow;
-    SlowestTimes::Entry of_fast, of_slow;
+    std::uint32_t of_fast = 0, of_slow = 0;
     fast.measured(1s), slowest.update(of_fast, fast, 10);
     slow.measured(9s), slowest.update(of_slow, slow, 1000);
     CHECK(slowest.usual() == slow.usual_most());
@@ -57,4 +57,35 @@ TEST_CASE("the slowest times follow every measurement, also when a client grows 
     for (int i = 0; i < 100; ++i) slow.measured(100ms), slowest.update(of_slow, slow, 1000);
     CHECK(slow.usual_most() < fast.usual_most());
     CHECK(slowest.usual() == fast.usual_most());
+}
+
+TEST_CASE("the slowest of many are what a look at all of them finds") {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        CAPTURE(seed);
+        auto draws = stream(RunSeed{seed}, Purpose::scenario, 2);
+        SlowestTimes slowest;
+        struct Client {
+            StageTime time;
+            std::uint32_t number = 0;
+            std::uint64_t samples = 0;
+        };
+        std::vector<Client> clients(1 + draws.below(30));
+        for (int step = 0; step < 2000; ++step) {
+            auto& c = clients[draws.below(clients.size())];
+            c.samples = 1 + draws.below(100);
+            c.time.measured(Duration{1 + static_cast<std::int64_t>(draws.below(1'000'000'000))});
+            slowest.update(c.number, c.time, c.samples);
+            if (draws.below(4) != 0) continue;
+            Duration usual{};
+            double per_sample = 0;
+            for (const auto& one : clients) {
+                if (one.number == 0) continue;
+                usual = std::max(usual, one.time.usual_most());
+                per_sample = std::max(
+                    per_sample, seconds(one.time.usual_most()) / static_cast<double>(one.samples));
+            }
+            REQUIRE(slowest.usual() == usual);
+            REQUIRE(slowest.per_sample() == per_sample);
+        }
+    }
 }

@@ -62,8 +62,8 @@ TEST_CASE("Nonsense from a member is bounded and changes nothing") {
         auto turn = me.turn();
         me.core.on_heartbeat(turn, other, flood);
         for (const auto& send : turn.sends)
-            if (auto* beat = std::get_if<message::Heartbeat>(&send.message))
-                CHECK(beat->news.size() <= membership::kNewsMax);
+            if (auto* sent = std::get_if<message::Heartbeat>(&send.message))
+                CHECK(sent->news.size() <= membership::kNewsMax);
     }
     CHECK(me.core.views().size() == membership::kMembersMax);
 }

@@ -1,6 +1,9 @@
 // What the workshop makes of what a user's own trainer or arithmetic gives it.
+#include <atomic>
 #include <cmath>
 #include <limits>
+#include <thread>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -216,4 +219,49 @@ TEST_CASE("an update that is not finite, or beyond its codec, is not sent") {
     CHECK(bench.train_encoded("f16", out).error().code == ErrorCode::kUpdateTooLarge);
     CHECK_FALSE(out.filled());
     CHECK(bench.train_encoded("f32", out));
+}
+
+TEST_CASE("a sum has the same bits when threads add at the same time, each to a part of its own") {
+    constexpr std::size_t kCount = 3000;
+    constexpr int kUpdates = 40;
+    auto draws = stream(RunSeed{12}, Purpose::data);
+    const auto pool = tensor::BufferPool::create(1 << 20);
+    work::Tools tools;
+    tools.pool = pool;
+    tools.codecs = std::make_shared<const codec::CodecTable>();
+    const auto scale = tensor::ExactScale::choose(9, 9 * kUpdates, 100);
+    std::vector<job::AccumulateJob> jobs;
+    for (int k = 0; k < kUpdates; ++k) {
+        auto buffer = pool->take_floats(kCount);
+        for (auto& v : buffer.floats()) v = static_cast<float>(draws.normal());
+        if (k % 7 == 3) buffer.floats()[kCount - 1 - draws.below(kCount)] = 1e9f;  // refused
+        jobs.push_back({.scale = scale,
+                        .from = PeerId::of_number(1 + k),
+                        .update = tensor::Payload::of(std::move(buffer)),
+                        .codec = codec::find_codec("f32").value()->traits().wire_id,
+                        .weight = static_cast<float>(1 + k % 9)});
+    }
+    const auto sum_of = [&](unsigned thread_count) {
+        const auto sum = job::Sum::fresh(kCount);
+        std::atomic<int> next{0}, refused{0};
+        std::vector<std::thread> threads;
+        for (unsigned t = 0; t < thread_count; ++t)
+            threads.emplace_back([&] {
+                const auto perform = work::make_perform(tools);
+                for (int k = next++; k < kUpdates; k = next++) {
+                    auto add = jobs[static_cast<std::size_t>(k)];
+                    add.sum = sum;
+                    job::Job any = std::move(add);
+                    const auto done = perform(any, [] { return true; });
+                    CHECK((done || done.error().code == ErrorCode::kUpdateTooLarge));
+                    refused += !done;
+                }
+            });
+        for (auto& thread : threads) thread.join();
+        CHECK(refused == 6);
+        const auto total = sum.parts().total();
+        return std::vector<std::int64_t>(total.begin(), total.end());
+    };
+    const auto alone = sum_of(1);
+    for (int again = 0; again < 5; ++again) CHECK(sum_of(4) == alone);
 }

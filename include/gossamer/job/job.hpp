@@ -22,6 +22,7 @@
 #include "gossamer/tensor/exact_sum.hpp"
 #include "gossamer/tensor/handle.hpp"
 #include "gossamer/tensor/state.hpp"
+#include "gossamer/tensor/sum.hpp"
 
 namespace gossamer::job {
 
@@ -141,21 +142,8 @@ struct MixDone {
 
 // ---- federated ----------------------------------------------------------------------------------
 
-// The running exact sum of a round: the executor serialises the jobs on one sum.
-class Sum {
-public:
-    struct Slot {
-        std::size_t count = 0;
-        tensor::Buffer words;  // empty until the first add
-    };
-    static Sum fresh(std::size_t count);
-    bool exists() const { return slot_ != nullptr; }
-    const void* key() const { return slot_.get(); }
-    Slot& slot() const { return *slot_; }  // executors only
-
-private:
-    std::shared_ptr<Slot> slot_;
-};
+// The running exact sum of a round; executors add to it and read it.
+using Sum = tensor::Sum;
 
 // sum += weight · decode(update). Refuses an update whole (kUpdateNotFinite, kUpdateTooLarge,
 // kUpdateSize); then the sum is untouched.

@@ -55,22 +55,6 @@ Compute::TicketRef Compute::submit(Work work, job::JobClass priority, bool when_
     return ticket;
 }
 
-Compute::TicketRef Compute::submit_after(const TicketRef& before, Work work,
-                                         job::JobClass priority) {
-    if (!before || threads_.empty()) return submit(std::move(work), priority);
-    auto ticket = std::make_shared<Ticket>();
-    ticket->work_ = std::move(work);
-    ticket->priority_ = priority;
-    std::lock_guard lock(mutex_);
-    if (before->state_ == Ticket::State::done) {
-        enqueue(ticket);
-    } else {
-        ticket->state_ = Ticket::State::held;
-        before->next_ = ticket;
-    }
-    return ticket;
-}
-
 Compute::TicketRef Compute::submit_held(Work work, std::vector<tensor::Handle> inputs,
                                         Instant due) {
     auto ticket = std::make_shared<Ticket>();
@@ -101,7 +85,6 @@ void Compute::run(std::unique_lock<std::mutex>& lock, const TicketRef& ticket) {
     lock.lock();
     ticket->result_ = std::move(result);
     ticket->state_ = Ticket::State::done;
-    if (auto next = std::move(ticket->next_)) enqueue(next);
     done_.notify_all();
 }
 
@@ -195,8 +178,7 @@ Result<job::JobDone> Compute::wait(const TicketRef& ticket) {
 
 void Compute::drop(const TicketRef& ticket) {
     std::lock_guard lock(mutex_);
-    if (ticket->state_ == Ticket::State::queued || ticket->state_ == Ticket::State::held)
-        ticket->work_ = nullptr;
+    if (ticket->state_ == Ticket::State::queued) ticket->work_ = nullptr;
     // What it holds goes now: others ask who holds it.
     ticket->inputs_.clear();
     ahead_ -= std::exchange(ticket->ahead_, false);

@@ -40,8 +40,6 @@ public:
     TicketRef submit_held(Work work, std::vector<tensor::Handle> inputs, Instant due);
     // Does it here and now, unless it is under way or done.
     void hasten(const TicketRef& ticket);
-    // Runs only when `before`, which may be null, is done. REQUIRES that it is waited for first.
-    TicketRef submit_after(const TicketRef& before, Work work, job::JobClass priority);
     Result<job::JobDone> wait(const TicketRef& ticket);
     void drop(const TicketRef& ticket);  // nobody waits for it any more
 
@@ -73,10 +71,9 @@ private:
 
 class Compute::Ticket {
     friend class Compute;
-    enum class State : std::uint8_t { held, queued, running, done };
+    enum class State : std::uint8_t { queued, running, done };
     Work work_;  // empty: dropped
     job::JobClass priority_{};
-    TicketRef next_;  // held until this one is done
     std::vector<tensor::Handle> inputs_;
     std::optional<std::multimap<Instant, TicketRef>::iterator> held_;
     bool ahead_ = false;

@@ -48,26 +48,20 @@ void Lane::begin(PlaceIndex p, Task& task, bool lane) {
 }
 
 void Lane::submit(PlaceIndex p, Task& task) {
-    auto& added = places_[p].working().added;
     task.inputs.clear();
-    std::function<void()> later;
     const bool stacks = setup_.factory.stacks && setup_.factory.stacks(task.order.job);
     std::vector<tensor::Handle> to_make;
     for (const auto* input : job::ends_of(task.order.job).inputs)
         if (!input->is_made()) to_make.push_back(*input);
     task.held = !stacks && !task.adds && !to_make.empty();
+    std::function<void()> later;
     auto work = setup_.factory.work(p, std::move(task.order.job), later);
     if (later) tell(p, std::move(later));
     if (task.held) {
         task.ticket = compute_.submit_held(std::move(work), std::move(to_make), now_ + task.cost);
         return;
     }
-    if (!task.adds) {
-        task.ticket = compute_.submit(std::move(work), task.order.priority, stacks);
-        return;
-    }
-    task.ticket = compute_.submit_after(added, std::move(work), task.order.priority);
-    added = task.ticket;
+    task.ticket = compute_.submit(std::move(work), task.order.priority, stacks);
 }
 
 // A hundred updates come to an aggregator that adds one after another. Sums are exact, in whatever

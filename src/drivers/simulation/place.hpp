@@ -80,7 +80,6 @@ struct Work {
     std::vector<job::Offer> promised;           // their payloads are pending
     FlatMap<std::uint64_t, ChannelId> offered;  // by transfer
     std::vector<ChannelId> starved;             // whose grants wait for room
-    Compute::TicketRef added;                   // the last sum
     bool done() const {
         return tasks.empty() && promised.empty() && offered.empty() && starved.empty();
     }

@@ -111,13 +111,9 @@ private:
 
     Result<job::AccumulateDone> perform(job::AccumulateJob& j, const Pause&) const {
         GOSSAMER_TRY(auto codec, tools_.codecs->find(j.codec));
-        auto& slot = j.sum.slot();
-        if (slot.words.empty()) {
-            slot.words = tools_.pool->take(slot.count * sizeof(std::int64_t));
-            std::ranges::fill(slot.words.words(), 0);
-        }
-        auto added =
-            codec::add_encoded(slot.words.words(), *codec, j.update.bytes(), j.weight, j.scale);
+        auto part = j.sum.parts().lend(*tools_.pool);
+        auto added = codec::add_encoded(part.words(), *codec, j.update.bytes(), j.weight, j.scale);
+        j.sum.parts().give_back(std::move(part));
         if (!added) {
             auto error = std::move(added).error();
             error.what = "the update of " + j.from.short_string() + ": " + error.what;

@@ -7,7 +7,8 @@ namespace gossamer::federated {
 
 job::ComputeJob aggregate_job(AggregateRequest request) {
     job::ComputeJob out;
-    out.name = "aggregate";
+    out.name = "the aggregation of round " + std::to_string(request.round);
+    out.finite = true;
     out.input.models = {std::move(request.current)};
     out.input.sum = std::move(request.sum);
     out.input.state = std::move(request.state);
@@ -25,8 +26,7 @@ job::ComputeJob aggregate_job(AggregateRequest request) {
                total](job::ComputeInput& in) -> Result<job::ComputeOutput> {
         auto current = in.models[0].values();
         auto next = in.pool->take_floats(current.size());
-        tensor::exact_decode(next.floats(), std::as_const(in.sum.slot().words).words(), scale,
-                             total);
+        tensor::exact_decode(next.floats(), in.sum.parts().total(), scale, total);
         std::vector<AcceptedDelta> deltas;
         for (std::size_t k = 0; k < in.payloads.size(); ++k)
             deltas.push_back({weights[k].first, weights[k].second, in.payloads[k].bytes(),
@@ -34,9 +34,6 @@ job::ComputeJob aggregate_job(AggregateRequest request) {
         Aggregation aggregation{round,          current,  next.floats(), deltas,
                                 weights.size(), in.state, in.pool};
         GOSSAMER_TRY(auto state, strategy->aggregate(aggregation));
-        if (!tensor::all_finite(next.floats()))
-            return fail(ErrorCode::kModelNotFinite, "the aggregated model of round " +
-                                                        std::to_string(round) + " is not finite");
         job::ComputeOutput result;
         result.models.push_back(std::move(next));
         result.state = std::move(state);

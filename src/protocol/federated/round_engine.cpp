@@ -304,7 +304,7 @@ Duration RoundEngine::limit_of(const Client& client, Kind kind) const {
 void RoundEngine::measured(Client& client, Kind kind, Duration d) {
     auto& time = client.times.made()[kind];
     time.own.measured(d);
-    slowest_[kind].update(time.entry, time.own, client.sample_count);
+    slowest_[kind].update(time.number, time.own, client.sample_count);
 }
 
 RoundRecord RoundEngine::record(Instant now) const {

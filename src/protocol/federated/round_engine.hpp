@@ -85,7 +85,7 @@ private:
     enum Kind : std::uint8_t { kReceive, kWork, kUpload };  // what takes a client time
     struct Time {
         StageTime own;
-        SlowestTimes::Entry entry;
+        std::uint32_t number = 0;  // in slowest_
     };
     struct Copy {  // our copy of the global model with a client
         std::uint64_t round = 0;

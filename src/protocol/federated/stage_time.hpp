@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <set>
+#include <utility>
+#include <vector>
 
 #include "gossamer/base/time.hpp"
 
@@ -32,28 +33,50 @@ private:
 // each with the samples that it had when it was last measured.
 class SlowestTimes {
 public:
-    struct Entry {  // what one client contributes; it keeps this for us
-        Duration usual{};
-        double per_sample = 0;  // seconds
-    };
-    void update(Entry& entry, const StageTime& time, std::uint64_t samples) {
-        if (entry.usual > Duration{}) {
-            usual_.erase(usual_.find(entry.usual));
-            per_sample_.erase(per_sample_.find(entry.per_sample));
-        }
-        entry.usual = time.usual_most();
-        entry.per_sample =
-            seconds(entry.usual) / static_cast<double>(std::max<std::uint64_t>(samples, 1));
-        usual_.insert(entry.usual);
-        per_sample_.insert(entry.per_sample);
+    // `number`: what the client is known by here, which it keeps for us; 0 before its first time.
+    void update(std::uint32_t& number, const StageTime& time, std::uint64_t samples) {
+        if (number == 0) number = ++count_;
+        const auto usual = time.usual_most();
+        usual_.set(number - 1, usual);
+        per_sample_.set(number - 1,
+                        seconds(usual) / static_cast<double>(std::max<std::uint64_t>(samples, 1)));
     }
-    bool known() const { return !usual_.empty(); }
-    Duration usual() const { return *usual_.rbegin(); }
-    double per_sample() const { return *per_sample_.rbegin(); }
+    bool known() const { return count_ > 0; }
+    Duration usual() const { return usual_.largest(); }
+    double per_sample() const { return per_sample_.largest(); }
 
 private:
-    std::multiset<Duration> usual_;
-    std::multiset<double> per_sample_;
+    // Set at each measurement, asked for rarely: a heap whose outdated entries are found when they
+    // are its largest.
+    template <class T>
+    class Largest {
+    public:
+        void set(std::uint32_t number, T value) {
+            if (number == now_.size()) now_.emplace_back();
+            now_[number] = value;
+            heap_.emplace_back(value, number);
+            std::push_heap(heap_.begin(), heap_.end());
+            if (heap_.size() < kOutdated * now_.size() + kLeast) return;
+            heap_.clear();
+            for (std::uint32_t i = 0; i < now_.size(); ++i) heap_.emplace_back(now_[i], i);
+            std::make_heap(heap_.begin(), heap_.end());
+        }
+        T largest() const {
+            while (now_[heap_.front().second] != heap_.front().first) {
+                std::pop_heap(heap_.begin(), heap_.end());
+                heap_.pop_back();
+            }
+            return heap_.front().first;
+        }
+
+    private:
+        static constexpr std::size_t kOutdated = 2, kLeast = 64;
+        std::vector<T> now_;
+        mutable std::vector<std::pair<T, std::uint32_t>> heap_;
+    };
+    std::uint32_t count_ = 0;
+    Largest<Duration> usual_;
+    Largest<double> per_sample_;
 };
 
 }  // namespace gossamer::federated

@@ -2,13 +2,6 @@
 
 namespace gossamer::job {
 
-Sum Sum::fresh(std::size_t count) {
-    Sum sum;
-    sum.slot_ = std::make_shared<Slot>();
-    sum.slot_->count = count;
-    return sum;
-}
-
 std::string_view name_of(const Job& job) {
     static constexpr std::string_view names[] = {
         "initial_model", "train",   "evaluate", "encode", "decode", "mix",
