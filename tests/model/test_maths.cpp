@@ -163,6 +163,60 @@ TEST_CASE("Updates of few rows touch each weight once, whatever the cut") {
             }
 }
 
+// More rows than a tile's inputs stay in cache for go through panels, some at a time.
+TEST_CASE("Updates of many rows agree with plain loops, whatever the cut") {
+    for (Index rows : {257, 512, 513, 1100})
+        for (Index outputs : {2, 5, 8, 16, 31, 33, 40, 72})
+            for (Index inputs : {3, 55, 56, 64}) {
+                CAPTURE(rows);
+                CAPTURE(outputs);
+                CAPTURE(inputs);
+                const Floats x = draw(rows * inputs, 1), w = draw(inputs * outputs, 2);
+                const Floats dy = draw(rows * outputs, 3);
+                std::vector<double> sums(w.size());
+                for (Index r = 0; r < rows; ++r)
+                    for (Index k = 0; k < inputs; ++k)
+                        for (Index o = 0; o < outputs; ++o)
+                            sums[std::size_t(k * outputs + o)] +=
+                                double(x[std::size_t(r * inputs + k)]) *
+                                dy[std::size_t(r * outputs + o)];
+                for (auto [keep, scale] :
+                     {std::pair{0.0f, 1.0f}, {1.0f, 1.0f}, {0.5f, -0.25f}, {0.0f, -0.5f}}) {
+                    Floats step = w;
+                    if (keep == 0) step.assign(w.size(), std::numeric_limits<float>::quiet_NaN());
+                    weight_gradient(step.data(), dense_rows(x.data(), rows, inputs), dy.data(),
+                                    outputs, keep, scale);
+                    for (std::size_t i = 0; i < w.size(); ++i) {
+                        const double wanted = double(keep) * w[i] + double(scale) * sums[i];
+                        REQUIRE(std::abs(double(step[i]) - wanted) <
+                                2e-6 * double(rows) * (1 + std::abs(wanted)));
+                    }
+                }
+            }
+}
+
+TEST_CASE("The product of panels is the product, to the bit") {
+    for (Index rows : {1, 2, 5, 6, 10, 23})
+        for (Index outputs : {1, 3, 4, 7, 8, 12, 16, 17, 40, 64, 65, 100, 200})
+            for (Index inputs : {16, 33, 256}) {
+                CAPTURE(rows);
+                CAPTURE(outputs);
+                CAPTURE(inputs);
+                const Floats x = draw(rows * inputs, 1), w = draw(inputs * outputs, 2);
+                const Floats bias = draw(outputs, 3);
+                Floats panels(static_cast<std::size_t>(panel_floats(inputs, outputs)));
+                to_panels(panels.data(), w.data(), inputs, outputs);
+                for (const float* b : {bias.data(), static_cast<const float*>(nullptr)}) {
+                    Floats wanted(std::size_t(rows * outputs), 7.0f), got = wanted;
+                    product(wanted.data(), dense_rows(x.data(), rows, inputs), w.data(), outputs, b,
+                            false);
+                    product_of_panels(got.data(), x.data(), rows, panels.data(), inputs, outputs,
+                                      b);
+                    CHECK(got == wanted);
+                }
+            }
+}
+
 TEST_CASE(
     "Direct convolution agrees with plain loops, and to the bit with the product of windows") {
     for (const Conv& c : kConvs) {

@@ -3,6 +3,8 @@
 // a border of 2), nothing is copied into a border, and the weights pass by once for all images.
 #include "learning/model/maths/vec.hpp"
 
+#include <algorithm>
+
 namespace gossamer::model::maths {
 namespace {
 
@@ -21,8 +23,10 @@ struct Job {
     Index y_stride;
     const float* x;  // the first tap's input there
     Index image_stride, lines, line_stride, run;
-    const float* w;  // the first tap's weights
-    Index w_skip;    // floats from the end of a line's weights to the next line's
+    const float* w;  // the first tap's weights, first vector
+    Index w_last;    // from there to its last vector; the others lie in a row
+    Index w_stride;  // from one input's weights to the next one's
+    Index w_skip;    // from the end of a line's weights to the next line's
     Index n;
     const float* bias;  // null: none
     bool relu;
@@ -38,16 +42,15 @@ void tile(const Job& job, const Index* columns) {
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) sum[r][j] = b;
     }
-    // The last vector may overlap the one before it; the others lie in a row.
-    const float* w = job.w + columns[0];
-    const Index last = columns[N - 1] - columns[0];
+    const float* w = job.w;
+    const Index last = job.w_last;
     const Index stride = job.image_stride;
     for (Index line = 0; line < job.lines; ++line, w += job.w_skip) {
         const float* p[(R + 2) / 3];
 #pragma GCC unroll 16
         for (int i = 0; i < (R + 2) / 3; ++i)
             p[i] = job.x + line * job.line_stride + 3 * i * stride;
-        for (Index k = 0; k < job.run; ++k, w += job.n) {
+        for (Index k = 0; k < job.run; ++k, w += job.w_stride) {
             V v[N];
 #pragma GCC unroll 4
             for (int j = 0; j < N; ++j) v[j] = load<W>(j + 1 < N ? w + j * W : w + last);
@@ -105,6 +108,7 @@ void each_pixel(float* y, const float* x, const float* w, const Conv& c, Index m
     const Index out_image = c.out_height * c.out_width * job.n;
     const EvenParts parts{c.count, most};
     job.image_stride = image, job.y_stride = out_image, job.line_stride = line;
+    job.w_stride = job.n;
     for (Index i = 0; i < parts.count(); ++i)
         for (Index oy = 0; oy < c.out_height; ++oy)
             for (Index ox = 0; ox < c.out_width; ++ox) {
@@ -126,8 +130,32 @@ void vectors_of(Index vectors, const Index* columns, float* y, const float* x, c
                 const Conv& c, const Job& job) {
     if constexpr (N < kVectors && (W == kWidth || N < 2))
         if (vectors > N) return vectors_of<W, N + 1>(vectors, columns, y, x, w, c, job);
-    each_pixel(y, x, w, c, kImages<W, N>, job,
+    Job first = job;
+    first.w_last = columns[N - 1] - columns[0];  // it may overlap the vector before it
+    each_pixel(y, x, w + columns[0], c, kImages<W, N>, first,
                [&](Index images, const Job& pixel) { images_of<W, N>(images, pixel, columns); });
+}
+
+// Calls body(first, count) for the vectors of columns that a tile takes at once.
+template <int W, class Body>
+void each_group(const Columns<W>& all, Body&& body) {
+    const EvenParts parts{all.count(), W == kWidth ? kVectors : 2};
+    for (Index i = 0; i < parts.count(); ++i)
+        body(parts.start(i), parts.start(i + 1) - parts.start(i));
+}
+
+template <int W, int N = 1>
+void panel_product(Index vectors, const Index* columns, float* y, const float* x, Index rows,
+                   Job job) {
+    if constexpr (N < kVectors && (W == kWidth || N < 2))
+        if (vectors > N) return panel_product<W, N + 1>(vectors, columns, y, x, rows, job);
+    job.w_last = (N - 1) * W, job.w_stride = N * W;
+    const EvenParts parts{rows, kImages<W, N>};
+    for (Index i = 0; i < parts.count(); ++i) {
+        const Index first = parts.start(i);
+        job.x = x + first * job.image_stride, job.y = y + first * job.y_stride;
+        images_of<W, N>(parts.start(i + 1) - first, job, columns);
+    }
 }
 
 }  // namespace
@@ -141,14 +169,47 @@ void convolve(float* y, const float* x, const float* w, const Conv& c, const flo
             each_pixel(y, x, w, c, c.count, job, scalar);
         } else {
             const Columns<W> all{job.n};
-            constexpr Index kMost = W == kWidth ? kVectors : 2;
-            const EvenParts parts{all.count(), kMost};
-            for (Index i = 0; i < parts.count(); ++i) {
-                Index columns[kMost];
-                const Index first = parts.start(i), count = parts.start(i + 1) - first;
+            each_group(all, [&](Index first, Index count) {
+                Index columns[kVectors];
                 for (Index j = 0; j < count; ++j) columns[j] = all.start(first + j);
                 vectors_of<W>(count, columns, y, x, w, c, job);
-            }
+            });
+        }
+    });
+}
+
+void to_panels(float* panels, const float* w, Index k, Index n) {
+    with_width(n, [&]<int W>() {
+        if constexpr (W == 1) {
+            std::copy_n(w, k * n, panels);
+        } else {
+            const Columns<W> all{n};
+            each_group(all, [&](Index first, Index count) {
+                for (Index i = 0; i < k; ++i)
+                    for (Index j = 0; j < count; ++j, panels += W)
+                        store<W>(panels, load<W>(w + i * n + all.start(first + j)));
+            });
+        }
+    });
+}
+
+void product_of_panels(float* y, const float* x, Index rows, const float* panels, Index k, Index n,
+                       const float* bias) {
+    Job job{};
+    job.image_stride = k, job.lines = 1, job.run = k, job.y_stride = n, job.n = n;
+    job.w = panels, job.bias = bias;
+    with_width(n, [&]<int W>() {
+        if constexpr (W == 1) {
+            job.x = x, job.y = y;
+            scalar(rows, job);
+        } else {
+            const Columns<W> all{n};
+            each_group(all, [&](Index first, Index count) {
+                Index columns[kVectors];
+                for (Index j = 0; j < count; ++j) columns[j] = all.start(first + j);
+                panel_product<W>(count, columns, y, x, rows, job);
+                job.w += k * count * W;
+            });
         }
     });
 }

@@ -39,6 +39,14 @@ inline Rows dense_rows(const float* data, Index count, Index width) {
 // y[rows, n] = a · w[columns, n] + bias[n] (null: none), then max(·, 0) when relu.
 GOSSAMER_MATHS void product(float* y, const Rows& a, const float* w, Index n, const float* bias,
                             bool relu);
+// The same product of rows that lie one behind the other with w[k, n] laid out for it: what is read
+// together then lies together, where rows of w a power of two apart fight for the same few places
+// of the caches (10 rows, k 256, n 1,024: 254 GF/s instead of 233, and of 160 where w does not begin
+// a line). For a w that is used often.
+inline Index panel_floats(Index k, Index n) { return k * ((n + 15) / 16 * 16); }
+GOSSAMER_MATHS void to_panels(float* panels, const float* w, Index k, Index n);
+GOSSAMER_MATHS void product_of_panels(float* y, const float* x, Index rows, const float* panels,
+                                      Index k, Index n, const float* bias);
 // w[columns, n] = keep · w + scale · aᵀ · dy[rows, n]. keep 0 writes a gradient without reading w;
 // scale = -rate is plain SGD without forming the gradient.
 GOSSAMER_MATHS void weight_gradient(float* w, const Rows& a, const float* dy, Index n, float keep,

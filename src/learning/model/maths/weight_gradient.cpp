@@ -1,6 +1,9 @@
 // Weight gradients, updating in place (keep · w + scale · sum): a tile of up to kTileRows weights ×
 // 2 vectors stays in registers while the rows (a convolution's pixels) pass, then is written once.
-// Few rows (a dense layer's batch) take dense_update.
+// Few rows (a dense layer's batch) take dense_update. Many rows, of which nothing is left out (the
+// steps of a recurrent layer), are cut: what is read of the gradients then comes from a panel whose
+// rows lie one behind the other. Where they lie, rows of a power of two fall into the same few
+// places of the caches, and each of the many tiles that read them would wait for memory.
 #include "learning/model/maths/dense_update.hpp"
 #include "learning/model/maths/vec.hpp"
 
@@ -8,6 +11,8 @@ namespace gossamer::model::maths {
 namespace {
 
 constexpr Index kFewRows = 256;  // beyond, the inputs of a tile no longer stay in the nearest cache
+constexpr Index kPanelRows = 512;
+constexpr Index kPanelTiles = 4;  // fewer do not repay the panel they read
 
 struct TileJob {
     float* w;  // first weight row of the tile
@@ -16,6 +21,7 @@ struct TileJob {
     const float* x;  // first element of the tile in row 0
     Index lines, line_stride, pixels, pixel_stride;
     const float* dy;
+    Index dy_stride, dy_column[2];
     Index dy_skip;  // from the end of a line's gradients to the next line's, in floats
     float keep, scale;
 };
@@ -28,11 +34,11 @@ void tile(const TileJob& job) {
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 2
         for (int j = 0; j < N; ++j) sum[r][j] = V{};
-    const float* d0 = job.dy + job.column[0];
-    const Index d1 = N == 2 ? job.column[1] - job.column[0] : 0;
+    const float* d0 = job.dy + job.dy_column[0];
+    const Index d1 = N == 2 ? job.dy_column[1] - job.dy_column[0] : 0;
     for (Index line = 0; line < job.lines; ++line, d0 += job.dy_skip) {
         const float* x = job.x + line * job.line_stride;
-        for (Index i = 0; i < job.pixels; ++i, x += job.pixel_stride, d0 += job.n) {
+        for (Index i = 0; i < job.pixels; ++i, x += job.pixel_stride, d0 += job.dy_stride) {
             V d[N];
             d[0] = load<W>(d0);
             if constexpr (N == 2) d[1] = load<W>(d0 + d1);
@@ -85,6 +91,15 @@ void scalar_tile(Index rows, const TileJob& job) {
         }
 }
 
+// One vector of columns, or a pair of them; says which.
+template <int W>
+bool take(TileJob& job, const Columns<W>& columns, Index first) {
+    const bool pair = first + 1 < columns.count();
+    for (int j = 0; j < (pair ? 2 : 1); ++j)
+        job.column[j] = columns.start(first + j), job.fresh[j] = columns.fresh(first + j);
+    return pair;
+}
+
 // `count` rows of weights, all their columns.
 void all_columns(Index count, TileJob& job) {
     with_width(job.n, [&]<int W>() {
@@ -92,11 +107,43 @@ void all_columns(Index count, TileJob& job) {
             scalar_tile(count, job);
         } else {
             const Columns<W> columns{job.n};
+            job.dy_stride = job.n;
             for (Index c = 0; c < columns.count(); c += 2) {
-                const bool pair = c + 1 < columns.count();
-                for (int j = 0; j < (pair ? 2 : 1); ++j)
-                    job.column[j] = columns.start(c + j), job.fresh[j] = columns.fresh(c + j);
+                const bool pair = take(job, columns, c);
+                for (int j = 0; j < 2; ++j) job.dy_column[j] = job.column[j];
                 pair ? tile_of<W, 2>(count, job) : tile_of<W, 1>(count, job);
+            }
+        }
+    });
+}
+
+// All rows are one line.
+void many_rows(TileJob job, Index rows, Index inputs) {
+    const EvenParts blocks{rows, kPanelRows}, parts{inputs, kTileRows};
+    const float *x = job.x, *dy = job.dy;
+    float* w = job.w;
+    with_width(job.n, [&]<int W>() {
+        if constexpr (W > 1) {
+            alignas(64) float panel[kPanelRows * 2 * W];
+            const Columns<W> columns{job.n};
+            for (Index b = 0; b < blocks.count(); ++b, job.keep = 1.0f) {
+                const Index first = blocks.start(b);
+                job.pixels = blocks.start(b + 1) - first;
+                for (Index c = 0; c < columns.count(); c += 2) {
+                    const bool pair = take(job, columns, c);
+                    job.dy_stride = pair ? 2 * W : W, job.dy_column[1] = W;
+                    job.dy = panel;
+                    for (Index r = 0; r < job.pixels; ++r)
+                        for (int j = 0; j < (pair ? 2 : 1); ++j)
+                            store<W>(panel + r * job.dy_stride + j * W,
+                                     load<W>(dy + (first + r) * job.n + job.column[j]));
+                    for (Index i = 0; i < parts.count(); ++i) {
+                        const Index begin = parts.start(i), count = parts.start(i + 1) - begin;
+                        job.x = x + first * job.pixel_stride + begin;
+                        job.w = w + begin * job.n;
+                        pair ? tile_of<W, 2>(count, job) : tile_of<W, 1>(count, job);
+                    }
+                }
             }
         }
     });
@@ -149,8 +196,12 @@ void weight_gradient(float* w, const Rows& a, const float* dy, Index n, float ke
     job.n = n, job.keep = keep, job.scale = scale;
     job.lines = a.lines, job.line_stride = a.line_stride;
     job.pixels = a.pixels, job.pixel_stride = a.pixel_stride;
-    if (a.images == 1 && a.lines == 1 && a.segments == 1 && a.pixels <= kFewRows)
-        return dense_update(w, a.data, a.pixel_stride, dy, a.pixels, a.run, n, keep, scale);
+    if (a.images == 1 && a.lines == 1 && a.segments == 1) {
+        if (a.pixels <= kFewRows)
+            return dense_update(w, a.data, a.pixel_stride, dy, a.pixels, a.run, n, keep, scale);
+        job.w = w, job.x = a.data, job.dy = dy;
+        if (n >= 4 && a.run >= kPanelTiles * kTileRows) return many_rows(job, a.pixels, a.run);
+    }
     const EvenParts parts{a.run, kTileRows};
     for (Index image = 0; image < a.images; ++image, job.keep = 1.0f) {
         job.dy = dy + image * a.lines * a.pixels * n;

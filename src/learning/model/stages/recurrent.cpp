@@ -46,8 +46,10 @@ std::size_t recurrent_kept(const Stage& s, std::size_t count) {
 
 std::size_t recurrent_work(const Stage& s, std::size_t count) {
     const std::size_t gates = std::size_t{s.groups} * s.out_channels;
+    const auto panels = maths::panel_floats(index(std::max(s.channels, s.out_channels)),
+                                            index(gates));  // or the weights turned
     return count * (gates + 3 * s.out_channels + s.width * (s.out_channels + s.channels)) +
-           gates * std::size_t{std::max(s.channels, s.out_channels)};
+           static_cast<std::size_t>(panels);
 }
 
 void forward_recurrent(const StageRun& r) {
@@ -55,14 +57,16 @@ void forward_recurrent(const StageRun& r) {
     const bool lstm = r.s.kind == LayerKind::lstm;
     const Index n = index(p.count), units = index(p.units), gates = index(p.gates);
     turn(p.x, r.in, p.count, p.steps, p.in);
-    maths::product(p.z, maths::dense_rows(p.x, index(p.steps * p.count), index(p.in)), r.weight(),
-                   gates, r.bias(), false);
+    float* panels = r.work + p.count * p.gates;
+    maths::to_panels(panels, r.weight(), index(p.in), gates);
+    maths::product_of_panels(p.z, p.x, index(p.steps * p.count), panels, index(p.in), gates,
+                             r.bias());
+    maths::to_panels(panels, r.second(), units, gates);
     for (std::size_t t = 0; t < p.steps; ++t) {
         const float* before = t > 0 ? p.at(p.h, t - 1, p.units) : nullptr;
         float* from = lstm ? r.work : p.at(p.extra, t, p.gates);
         if (before)
-            maths::product(from, maths::dense_rows(before, n, units), r.second(), gates, nullptr,
-                           false);
+            maths::product_of_panels(from, before, n, panels, units, gates, nullptr);
         else
             std::fill_n(from, p.count * p.gates, 0.0f);
         float* z = p.at(p.z, t, p.gates);
