@@ -50,16 +50,20 @@ TEST_CASE("several inputs hashed at once have the digests libsodium gives for ea
 TEST_CASE("a model's identity is the root over its leaves, however many are hashed at once") {
     Layout layout;
     layout.add("w", {1});
-    const auto data = noise(19 * kIdentityLeafBytes + 5, 7);
-    const auto whole = [](std::size_t leaves) { return leaves * kIdentityLeafBytes; };
-    for (std::size_t size : {std::size_t{0}, std::size_t{4}, whole(1), whole(3) + 4, whole(4),
-                             whole(5) + 1, whole(8), whole(11), whole(12), whole(19) + 5}) {
+    constexpr std::size_t kMiB = 1 << 20, kLeast = 16 << 10;
+    const auto data = noise(19 * kMiB + 5, 7);
+    for (std::size_t size :
+         {std::size_t{0}, std::size_t{4}, kLeast, kLeast + 4, 8 * kLeast - 4, 8 * kLeast,
+          std::size_t{796'840}, kMiB, 3 * kMiB + 4, 8 * kMiB - 4, 8 * kMiB, 8 * kMiB + 4, 11 * kMiB,
+          12 * kMiB, 19 * kMiB + 5}) {
         CAPTURE(size);
         const auto model = ByteView(data).first(size);
+        const auto leaf = identity_leaf_bytes(size);
+        CHECK(leaf % 1024 == 0);
+        CHECK(leaf == (size >= 8 * kMiB ? kMiB : std::max(size / 8 / 1024 * 1024, kLeast)));
         std::vector<Digest256> leaves;
-        for (std::size_t at = 0; at < size; at += kIdentityLeafBytes)
-            leaves.push_back(
-                identity_leaf(model.subspan(at, std::min(kIdentityLeafBytes, size - at))));
+        for (std::size_t at = 0; at < size; at += leaf)
+            leaves.push_back(identity_leaf(model.subspan(at, std::min(leaf, size - at))));
         CHECK(model_identity(model, layout) == identity_root(leaves, size, layout.digest()));
     }
 }
@@ -67,16 +71,17 @@ TEST_CASE("a model's identity is the root over its leaves, however many are hash
 TEST_CASE("a model's identity covers every byte, the layout and the leaf borders") {
     Layout layout;
     layout.add("w", {600'000});
-    Bytes data(layout.byte_count());  // two whole leaves and a part
+    Bytes data(layout.byte_count());
+    const auto leaf = identity_leaf_bytes(data.size());
     for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i * 31);
     auto before = model_identity(data, layout);
     std::vector<Digest256> leaves;
-    for (std::size_t at = 0; at < data.size(); at += kIdentityLeafBytes)
-        leaves.push_back(identity_leaf(
-            ByteView(data).subspan(at, std::min(kIdentityLeafBytes, data.size() - at))));
-    CHECK(leaves.size() == 3);
+    for (std::size_t at = 0; at < data.size(); at += leaf)
+        leaves.push_back(
+            identity_leaf(ByteView(data).subspan(at, std::min(leaf, data.size() - at))));
+    CHECK(leaves.size() == 9);  // eight and a part
     CHECK(before == identity_root(leaves, data.size(), layout.digest()));
-    for (auto at : {std::size_t{0}, kIdentityLeafBytes, data.size() - 1}) {
+    for (auto at : {std::size_t{0}, leaf, data.size() - 1}) {
         auto changed = data;
         changed[at] ^= std::byte{1};
         CHECK(model_identity(changed, layout) != before);

@@ -70,15 +70,16 @@ GOSSAMER_KERNEL void add_all(std::int64_t* __restrict sum, const float* __restri
 
 GOSSAMER_KERNEL std::size_t add_while_fine(std::int64_t* __restrict sum, const float* __restrict x,
                                            std::size_t count, double weight, std::int32_t most) {
-    // Rarely in a near cache, the sum least of all: asked for some lines ahead it goes faster by a
-    // seventh.
-    constexpr std::size_t kPart = 64, kAhead = 128, kWords = 8, kFloats = 16;
+    // Rarely in a near cache. An update that was made a while ago lies in memory: asked for a page
+    // ahead, where the processor does not look by itself, it is added in 36 us instead of 49
+    // (199,210 elements; 21 where it is still in the second cache).
+    constexpr std::size_t kPart = 64, kAhead = 128, kFarAhead = 1024, kWords = 8, kFloats = 16;
     std::size_t at = 0;
     for (; at + kPart <= count; at += kPart) {
 #pragma GCC unroll 8
         for (std::size_t i = 0; i < kPart; i += kWords) __builtin_prefetch(sum + at + kAhead + i);
 #pragma GCC unroll 4
-        for (std::size_t i = 0; i < kPart; i += kFloats) __builtin_prefetch(x + at + kAhead + i);
+        for (std::size_t i = 0; i < kPart; i += kFloats) __builtin_prefetch(x + at + kFarAhead + i);
         if (largest_magnitude(x + at, kPart) > most) return at;
         add_terms(sum + at, x + at, kPart, weight);
     }

@@ -25,14 +25,15 @@ Digest256 hash(ByteView data, const char (&purpose)[17]) {
 
 // `lanes` leaves at a time. Gives how many were hashed: too few are left for a group to pay.
 std::size_t hash_whole_leaves(std::span<Digest256> out, ByteView parameters, std::size_t lanes) {
-    const auto whole = parameters.size() / kIdentityLeafBytes;
+    const auto leaf_bytes = identity_leaf_bytes(parameters.size());
+    const auto whole = parameters.size() / leaf_bytes;
     std::vector<const std::byte*> inputs(lanes);
     std::vector<Digest256> digests(lanes);
     std::size_t done = 0;
     while (2 * (whole - done) >= lanes) {
         for (std::size_t k = 0; k < lanes; ++k)  // a group that is not full has its last leaf twice
-            inputs[k] = parameters.data() + std::min(done + k, whole - 1) * kIdentityLeafBytes;
-        blake2b_256_lanes(digests, inputs, kIdentityLeafBytes, kLeafPurpose);
+            inputs[k] = parameters.data() + std::min(done + k, whole - 1) * leaf_bytes;
+        blake2b_256_lanes(digests, inputs, leaf_bytes, kLeafPurpose);
         const auto fresh = std::min(lanes, whole - done);
         std::ranges::copy(std::span(digests).first(fresh), out.begin() + static_cast<long>(done));
         done += fresh;
@@ -55,15 +56,15 @@ Digest256 identity_root(std::span<const Digest256> leaves, std::uint64_t byte_co
 }
 
 Digest256 model_identity(ByteView parameters, const Layout& layout) {
-    std::vector<Digest256> leaves((parameters.size() + kIdentityLeafBytes - 1) /
-                                  kIdentityLeafBytes);
+    const auto leaf_bytes = identity_leaf_bytes(parameters.size());
+    std::vector<Digest256> leaves((parameters.size() + leaf_bytes - 1) / leaf_bytes);
     std::size_t done = 0;
     if (const auto counts = blake2b_lane_counts(); !counts.empty())
         done = hash_whole_leaves(leaves, parameters, counts.front());
     for (; done < leaves.size(); ++done) {
-        const auto at = done * kIdentityLeafBytes;
-        leaves[done] = identity_leaf(
-            parameters.subspan(at, std::min(kIdentityLeafBytes, parameters.size() - at)));
+        const auto at = done * leaf_bytes;
+        leaves[done] =
+            identity_leaf(parameters.subspan(at, std::min(leaf_bytes, parameters.size() - at)));
     }
     return identity_root(leaves, parameters.size(), layout.digest());
 }
