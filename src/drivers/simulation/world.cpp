@@ -92,6 +92,9 @@ void World::turn_window(Instant until) {
         if (groups_.back().size() > groups_[largest].size()) largest = groups_.size() - 1;
     }
     std::swap(groups_[largest], groups_.front());  // what takes longest begins first
+    // The others from the last to the first: an aggregator takes up from the first to the last what
+    // they made, and what was made last is still in a cache.
+    std::reverse(groups_.begin() + 1, groups_.end());
     std::atomic<std::size_t> next{0};
     const auto count = groups_.size();
     const auto taken = std::clamp<std::size_t>(count / kTakenPart, 1, kTakenMost);
