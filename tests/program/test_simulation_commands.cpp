@@ -79,6 +79,19 @@ TEST_CASE("compare shows what differs and what came of it") {
     CHECK(answer.out.find("runs/small-1") != std::string::npos);
 }
 
+TEST_CASE("what a scenario names and nobody knows is a mistake in the scenario") {
+    const Folder here;
+    here.write("small.toml", kSmallRun);
+    for (const std::string set :
+         {"federated.codec=zip", "federated.strategy=fed_best", "model.name=huge"}) {
+        const auto answer = sim(here, "run small.toml --set " + set);
+        CAPTURE(set);
+        CAPTURE(answer.err);
+        CHECK(answer.code == 2);
+        CHECK(answer.err.find(set.substr(set.find('=') + 1)) != std::string::npos);
+    }
+}
+
 TEST_CASE("export refuses addresses that cannot be, and a folder that holds keys") {
     const Folder here;
     here.write("small.toml", kSmallRun);

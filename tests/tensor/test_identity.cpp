@@ -52,10 +52,9 @@ TEST_CASE("a model's identity is the root over its leaves, however many are hash
     layout.add("w", {1});
     constexpr std::size_t kMiB = 1 << 20, kLeast = 16 << 10;
     const auto data = noise(19 * kMiB + 5, 7);
-    for (std::size_t size :
-         {std::size_t{0}, std::size_t{4}, kLeast, kLeast + 4, 8 * kLeast - 4, 8 * kLeast,
-          std::size_t{796'840}, kMiB, 3 * kMiB + 4, 8 * kMiB - 4, 8 * kMiB, 8 * kMiB + 4, 11 * kMiB,
-          12 * kMiB, 19 * kMiB + 5}) {
+    for (std::size_t size : {std::size_t{0}, std::size_t{4}, kLeast, kLeast + 4, 8 * kLeast - 4,
+                             8 * kLeast, std::size_t{796'840}, kMiB, 3 * kMiB + 4, 8 * kMiB - 4,
+                             8 * kMiB, 8 * kMiB + 4, 11 * kMiB, 12 * kMiB, 19 * kMiB + 5}) {
         CAPTURE(size);
         const auto model = ByteView(data).first(size);
         const auto leaf = identity_leaf_bytes(size);

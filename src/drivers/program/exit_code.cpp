@@ -9,6 +9,7 @@ ExitCode exit_code_of(ErrorCode code) {
         case ErrorCode::kQuorum:
         case ErrorCode::kNoPeers: return ExitCode::timed_out;
         case ErrorCode::kInternal: return ExitCode::internal;
+        case ErrorCode::kCodecUnknown: return ExitCode::usage;  // a configuration's name for it
         case ErrorCode::kNetAddressInUse:
         case ErrorCode::kNetListen:
         case ErrorCode::kTrainingFailed:
@@ -16,7 +17,7 @@ ExitCode exit_code_of(ErrorCode code) {
         default: break;
     }
     auto section = describe(code).id.substr(0, 3);
-    for (auto usage : {"CFG", "USE", "DAT", "MOD", "KEY", "TOP", "ALG", "COD"})
+    for (auto usage : {"CFG", "USE", "DAT", "MOD", "KEY", "TOP", "ALG"})
         if (section == usage) return ExitCode::usage;
     for (auto reach : {"NET", "TLS", "LNK", "CTL"})
         if (section == reach) return ExitCode::unreachable;

@@ -122,6 +122,7 @@ private:
     // lane_jobs.cpp
     void start_jobs(PlaceIndex p);
     void begin(PlaceIndex p, Task& task, bool lane);
+    bool waits_for_its_end(const job::Job& job) const;
     void submit(PlaceIndex p, Task& task);
     void add_early(PlaceIndex p, Task& task);
     void cancel(PlaceIndex p, job::JobId id);

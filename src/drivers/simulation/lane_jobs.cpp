@@ -39,17 +39,25 @@ void Lane::begin(PlaceIndex p, Task& task, bool lane) {
         const double slower = place.passing ? place.passing->slower : 1;
         task.cost =
             Duration{static_cast<std::int64_t>(static_cast<double>(task.cost.count()) * slower)};
-        // What is on a disk must not depend on which thread was faster: written when it ends.
-        if (!early && !std::holds_alternative<job::CheckpointJob>(task.order.job)) submit(p, task);
+        if (!early && !waits_for_its_end(task.order.job)) submit(p, task);
         if (observer_.follows(p)) tell(p, Busy{now_, now_ + task.cost, !lane});
     }
     push(p, p, now_ + task.cost,
          {.kind = EventKind::job_done, .life = place.life, .a = task.number});
 }
 
+// What is on a disk must not depend on which thread was faster: written when it ends. And training
+// that is none takes no time, but room for as long as it is under way: ten thousand at once.
+bool Lane::waits_for_its_end(const job::Job& job) const {
+    if (std::holds_alternative<job::TrainJob>(job))
+        return setup_.config.compute == ComputeMode::cost;
+    return std::holds_alternative<job::CheckpointJob>(job);
+}
+
 void Lane::submit(PlaceIndex p, Task& task) {
     task.inputs.clear();
     const bool stacks = setup_.factory.stacks && setup_.factory.stacks(task.order.job);
+    const bool when_needed = stacks || waits_for_its_end(task.order.job);
     std::vector<tensor::Handle> to_make;
     for (const auto* input : job::ends_of(task.order.job).inputs)
         if (!input->is_made()) to_make.push_back(*input);
@@ -61,7 +69,7 @@ void Lane::submit(PlaceIndex p, Task& task) {
         task.ticket = compute_.submit_held(std::move(work), std::move(to_make), now_ + task.cost);
         return;
     }
-    task.ticket = compute_.submit(std::move(work), task.order.priority, stacks);
+    task.ticket = compute_.submit(std::move(work), task.order.priority, when_needed);
 }
 
 // A hundred updates come to an aggregator that adds one after another. Sums are exact, in whatever

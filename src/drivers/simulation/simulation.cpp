@@ -267,7 +267,7 @@ std::span<const float> Simulation::model(PlaceIndex p) const {
 Result<Outcome> Simulation::run(const std::function<bool()>& go_on) {
     const auto began = std::chrono::steady_clock::now();
     const auto time_max = scenario_->world().time_max;
-    std::uint64_t until_look = kEventsPerLook;
+    std::uint64_t next_look = kEventsPerLook;  // a window may be one event, or a hundred thousand
     bool run_dry = false;
     while (end_.empty()) {
         const bool stepped = world_->step();
@@ -280,8 +280,8 @@ Result<Outcome> Simulation::run(const std::function<bool()>& go_on) {
             if (end_.empty()) end_ = "all have ended";
         } else if (world_->elapsed() > time_max) {
             end_ = "the virtual time is up: " + format_duration(time_max);
-        } else if (--until_look == 0) {
-            until_look = kEventsPerLook;
+        } else if (world_->counts().events >= next_look) {
+            next_look = world_->counts().events + kEventsPerLook;
             if (go_on && !go_on()) end_ = "interrupted";
         }
     }
