@@ -103,6 +103,19 @@ TEST_CASE("places without any distance are turned alone, and nothing changes") {
     CHECK(one.outcome.rounds >= 10);
 }
 
+TEST_CASE(
+    "whoever may interrupt a simulation is asked after some thousand events, however large its "
+    "windows are") {
+    const auto simulation = testing::make(testing::load(
+        testing::gossip_run(2000, 2), {"simulation.compute=cost", "simulation.start_spread=0s",
+                                       "topology.graph=random-regular"}));
+    int asked = 0;
+    const auto outcome = simulation->run([&] { return ++asked < 5; });
+    REQUIRE(outcome);
+    CHECK(outcome->end == "interrupted");
+    CHECK(simulation->world().counts().windows < 100);
+}
+
 TEST_CASE("a calendar gives every event once, window by window") {
     std::mt19937_64 draws(7);
     Calendar calendar(1ms);

@@ -265,3 +265,22 @@ TEST_CASE("a sum has the same bits when threads add at the same time, each to a 
     const auto alone = sum_of(1);
     for (int again = 0; again < 5; ++again) CHECK(sum_of(4) == alone);
 }
+
+TEST_CASE("the parts of a sum are merged when it is read, and once") {
+    const auto pool = tensor::BufferPool::create(1 << 20);
+    const auto sum = job::Sum::fresh(3);
+    auto a = sum.parts().lend(*pool), b = sum.parts().lend(*pool), c = sum.parts().lend(*pool);
+    for (std::size_t i = 0; i < 3; ++i) {
+        CHECK(a.words()[i] == 0);
+        const auto at = static_cast<std::int64_t>(i);
+        a.words()[i] += 1 + at, b.words()[i] += 10, c.words()[i] -= 200 * at;
+    }
+    sum.parts().give_back(std::move(b));
+    sum.parts().give_back(std::move(c));
+    sum.parts().give_back(std::move(a));
+    const std::vector<std::int64_t> wanted{11, -188, -387};
+    for (int again = 0; again < 2; ++again) {
+        const auto total = sum.parts().total();
+        CHECK(std::vector<std::int64_t>(total.begin(), total.end()) == wanted);
+    }
+}

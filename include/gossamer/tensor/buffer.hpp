@@ -2,8 +2,8 @@
 //
 // A Buffer is 64-byte aligned memory that goes back to its pool when it dies. A pool keeps the
 // freed buffers by size and hands them out again; it may be used from any thread. Content of a
-// buffer from take() is unspecified. Sizes are rounded up to classes by at most a sixteenth; Usage
-// counts the classes.
+// buffer from take() is unspecified. Sizes are rounded up to classes by at most a sixteenth, or to
+// 64 bytes; Usage counts the classes.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// Sizes are rounded up to classes, sixteen to a doubling, so that a buffer fits the next taker of
-// about its size and at most a sixteenth is idle. A freed buffer's first word links it to the next
+// Sizes are rounded up to classes, sixteen to a doubling (small ones to whole lines), so that a
+// buffer fits the next taker of about its size and at most a sixteenth is idle. A freed buffer's first word links it to the next
 // of its class: giving back allocates nothing. From 2 MiB on memory is mapped on a huge-page
 // boundary. Smaller ones of a class of which there are many, as models in a simulation, are pieces
 // of large areas, so that huge pages hold them too: a copy into one that left the caches takes half
@@ -7,6 +7,7 @@
 #include "gossamer/tensor/buffer.hpp"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -24,9 +25,11 @@
 namespace gossamer::tensor {
 namespace {
 
-constexpr std::size_t kLeastBytes = 1024, kHugePage = std::size_t{2} << 20;
-constexpr unsigned kLeastBits = 10, kMostBits = 46, kStepBits = 4, kSteps = 1 << kStepBits;
-constexpr unsigned kClassCount = (kMostBits - kLeastBits) * kSteps + 1;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kLine = 64, kSmall = 1024;  // up to here classes are whole lines
+constexpr unsigned kSmallBits = 10, kMostBits = 46, kStepBits = 4, kSteps = 1 << kStepBits;
+constexpr unsigned kSmallCount = kSmall / kLine;
+constexpr unsigned kClassCount = kSmallCount + (kMostBits - kSmallBits) * kSteps + 1;
 
 // Of classes from here on, this many are allocated one by one before areas are.
 constexpr std::size_t kPieceLeast = 64 << 10, kFew = 16;
@@ -37,15 +40,17 @@ constexpr std::size_t kApart = 4096 + 64;
 
 // The smallest class that holds `bytes`: (16 + step) · 2^(doubling - 4), step in 0..15.
 unsigned class_of(std::size_t bytes) {
-    if (bytes <= kLeastBytes) return 0;
+    if (bytes <= kSmall) return static_cast<unsigned>((bytes + kLine - 1) / kLine) - 1;
     auto doubling = static_cast<unsigned>(std::bit_width(bytes - 1)) - 1;
     auto step = ((bytes - 1) >> (doubling - kStepBits)) - kSteps + 1;
-    return (doubling - kLeastBits) * kSteps + static_cast<unsigned>(step);
+    return kSmallCount + (doubling - kSmallBits) * kSteps + static_cast<unsigned>(step);
 }
 
 std::size_t capacity_of(unsigned size_class) {
-    auto doubling = size_class / kSteps + kLeastBits;
-    return (kSteps + size_class % kSteps) << (doubling - kStepBits);
+    if (size_class < kSmallCount) return (size_class + 1) * kLine;
+    size_class -= kSmallCount;
+    auto doubling = size_class / kSteps + kSmallBits;
+    return std::size_t{kSteps + size_class % kSteps} << (doubling - kStepBits);
 }
 
 std::byte* map_aligned(std::size_t bytes, std::size_t used_bytes) {
@@ -91,7 +96,7 @@ struct BufferPool::Shelf {
     std::size_t live_bytes = 0, kept_bytes = 0, peak_bytes = 0;
 
     struct Pieces {                    // of a class
-        std::size_t count = 0;         // of all buffers that were made, pieces or not
+        std::size_t count = 0;         // of buffers that there are, pieces or not
         std::byte* vacated = nullptr;  // pieces without memory, linked
         std::span<std::byte> uncut;
     };
@@ -114,6 +119,7 @@ struct BufferPool::Shelf {
         });
     }
     void vacate(unsigned size_class, std::byte* data);
+    bool let_go(unsigned size_class, std::byte* data);
 };
 
 std::byte* BufferPool::Shelf::cut(unsigned size_class) {
@@ -134,12 +140,24 @@ std::byte* BufferPool::Shelf::cut(unsigned size_class) {
 
 // Its whole pages go back to the system, all but the first: the link is there.
 void BufferPool::Shelf::vacate(unsigned size_class, std::byte* data) {
-    constexpr std::uintptr_t kPage = 4096;
-    const auto begin = (reinterpret_cast<std::uintptr_t>(data) / kPage + 1) * kPage;
+    static const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+    const auto begin = (reinterpret_cast<std::uintptr_t>(data) / page + 1) * page;
     const auto end =
-        (reinterpret_cast<std::uintptr_t>(data) + capacity_of(size_class)) / kPage * kPage;
-    madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+        (reinterpret_cast<std::uintptr_t>(data) + capacity_of(size_class)) / page * page;
+    if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
     push(pieces[size_class].vacated, data);
+}
+
+// What is not wanted any more. True: it was a piece, which stays here; else it is to be freed.
+bool BufferPool::Shelf::let_go(unsigned size_class, std::byte* data) {
+    const auto of_class = pieces.find(size_class);
+    if (of_class == pieces.end()) return false;
+    if (is_piece(data)) {
+        vacate(size_class, data);
+        return true;
+    }
+    --of_class->second.count;
+    return false;
 }
 
 Buffer::~Buffer() {
@@ -187,7 +205,7 @@ void BufferPool::give_back(std::byte* data, std::size_t capacity) noexcept {
             shelf_->kept_bytes += capacity;
             return;
         }
-        if (shelf_->is_piece(data)) return shelf_->vacate(class_of(capacity), data);
+        if (shelf_->let_go(class_of(capacity), data)) return;
     }
     release(data, capacity);
 }
@@ -206,10 +224,7 @@ void BufferPool::trim() {
                 data = Shelf::pop(shelf_->freed[size_class]);
                 if (!data) break;
                 shelf_->kept_bytes -= capacity_of(size_class);
-                if (shelf_->is_piece(data)) {
-                    shelf_->vacate(size_class, data);
-                    continue;
-                }
+                if (shelf_->let_go(size_class, data)) continue;
             }
             release(data, capacity_of(size_class));
         }
