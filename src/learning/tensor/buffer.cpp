@@ -1,9 +1,9 @@
 // Sizes are rounded up to classes, sixteen to a doubling (small ones to whole lines), so that a
 // buffer fits the next taker of about its size and at most a sixteenth is idle. A freed buffer's
 // first word links it to the next of its class: giving back allocates nothing. From 2 MiB on memory
-// is mapped on a huge-page boundary. Smaller ones of a class of which there are many, as models in a
-// simulation, are pieces of large areas, so that huge pages hold them too: a copy into one that left
-// the caches takes half the time, and a hundred of them fault 40 times, not 20,000.
+// is mapped on a huge-page boundary. Smaller ones of a class of which there are many, as models in
+// a simulation, are pieces of large areas, so that huge pages hold them too: a copy into one that
+// left the caches takes half the time, and a hundred of them fault 40 times, not 20,000.
 #include "gossamer/tensor/buffer.hpp"
 
 #include <sys/mman.h>
