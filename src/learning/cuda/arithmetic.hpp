@@ -72,7 +72,9 @@ GOSSAMER_BOTH std::uint32_t int8_draw(std::uint64_t key, std::uint32_t place) {
 // One of a block whose largest magnitude is 127 / factor.
 GOSSAMER_BOTH int int8_of(float x, float factor, std::uint32_t drawn) {
     const float chance = static_cast<float>(static_cast<int>(drawn)) * 0x1p-16f + 0x1p-18f;
-    const int below = static_cast<int>((x * factor + chance) + 128.0f) - 128;
+    const float place = (x * factor + chance) + 128.0f;
+    // A block with NaN in it is refused, but its bytes are made before that is known.
+    const int below = static_cast<int>(place > 0.0f && place < 512.0f ? place : 0.0f) - 128;
     return below < -127 ? -127 : below > 127 ? 127 : below;
 }
 
