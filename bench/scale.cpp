@@ -116,6 +116,10 @@ void many_clients() {
         bytes = (heap_bytes() - before) / kClients;
         return false;
     }));
+    if (set_up == 0) {  // a figure of nothing would meet every limit
+        std::fprintf(stderr, "the run was over before anybody looked\n");
+        std::exit(1);
+    }
     figure("100,000 clients: until the first of them has trained", set_up, "s", 10, true);
     figure("100,000 clients: memory of one", bytes, "bytes", 1024, true);
 }

@@ -1,6 +1,6 @@
 // The identity of an announced model or a checkpoint: a BLAKE2b-256 tree over 1 MiB leaves, so that
 // leaves can be hashed in parallel with sending. What is below 8 MiB has smaller leaves, for eight
-// at a time are hashed five times as fast as one. The root hashes the leaf digests, the byte count
+// at a time are hashed eight times as fast as one. The root hashes the leaf digests, the byte count
 // and the layout digest. Not for the hot path: a cryptographic hash per replica costs more than
 // training (design §7).
 #pragma once
