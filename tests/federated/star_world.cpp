@@ -76,7 +76,7 @@ void StarWorld::carry_out(std::size_t who, job::Turn& t) {
     }
     for (auto& s : t.sends) send(who, s);
     for (auto& o : t.offers) offer(who, o);
-    for (auto id : t.withdrawn) flights_.erase({who == kAggregator, id.value});
+    for (const auto& [to, id] : t.withdrawn) flights_.erase({who == kAggregator, id.value});
     for (auto& g : t.grants) answer(who, g);
     for (auto id : t.cancels) cancelled_[{who, id.value}] = true;
     for (auto& j : t.jobs) start_job(who, std::move(j));

@@ -172,7 +172,8 @@ void World::carry_out(std::size_t place, job::Turn& t) {
                 {});
     }
     for (job::Offer& o : t.offers) offer(place, o);
-    for (job::TransferId id : t.withdrawn) {
+    for (const auto& withdrawal : t.withdrawn) {
+        const auto id = withdrawal.id;
         sendings_.erase({place, id.value});
         std::erase_if(places_[place].promised, [id](const auto& o) { return o.id == id; });
     }

@@ -17,6 +17,7 @@
 
 #include "gossamer/base/assert.hpp"
 #include "gossamer/base/peer_id.hpp"
+#include "gossamer/base/prefetch.hpp"
 
 namespace gossamer {
 
@@ -157,15 +158,21 @@ public:
         data_ = nullptr, size_ = capacity_ = 0;
     }
 
-    // Hints to the processor that `id` will be looked up: first its way, then what it is.
-    void fetch_way() const { __builtin_prefetch(data_, 0, 2); }
+    // Hints to the processor that `id` will be looked up: first its way, then what it is. Ids are
+    // told apart by their prefix alone, as a look at the value would wait for it.
+    void fetch_way() const { prefetch(data_, 1); }
     void fetch_value(const PeerId& id) const {
         if (tall() || empty()) return;
-        const auto place = this->place(id);
-        if (!place.there) return;
-        const auto* bytes = reinterpret_cast<const char*>(&value(place.leaf, place.at));
-        for (std::size_t i = 0; i < sizeof(value_type); i += 64)
-            __builtin_prefetch(bytes + i, 1, 2);
+        if (capacity_ == 0) return fetch(static_cast<value_type*>(data_));
+        const auto prefix = id.prefix();
+        for (auto* entry = flat(); entry != flat() + size_; ++entry)
+            if (entry->prefix >= prefix) return fetch(entry->value);
+    }
+    // Up to `most` of them.
+    void fetch_values(std::size_t most) const {
+        if (tall() || empty()) return;
+        if (capacity_ == 0) return fetch(static_cast<value_type*>(data_));
+        for (std::size_t i = 0; i < std::min<std::size_t>(size_, most); ++i) fetch(flat()[i].value);
     }
 
 private:
@@ -173,6 +180,7 @@ private:
         std::size_t leaf, at;
         bool there;
     };
+    static void fetch(const value_type* value) { prefetch(value, sizeof *value); }
     static constexpr std::uint32_t kTall = ~std::uint32_t{0};
 
     bool tall() const { return capacity_ == kTall; }

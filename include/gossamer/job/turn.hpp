@@ -37,6 +37,10 @@ struct Offer {
     Manifest manifest;
     tensor::Payload payload;  // may still be a promise: the driver offers it when it is filled
 };
+struct Withdrawal {  // of an offer or sending that makes no sense any more
+    PeerId to;
+    TransferId id;
+};
 struct Grant {
     PeerId from;
     TransferId id;
@@ -92,7 +96,7 @@ struct Turn {
 
     std::vector<Send> sends;
     std::vector<Offer> offers;
-    std::vector<TransferId> withdrawn;  // offers or sendings that make no sense any more
+    std::vector<Withdrawal> withdrawn;
     std::vector<Grant> grants;
     std::vector<LinkOrder> links;
     std::vector<JobOrder> jobs;
@@ -108,7 +112,7 @@ struct Turn {
         offers.push_back({to, id, std::move(manifest), std::move(payload)});
         return id;
     }
-    void withdraw(TransferId id) { withdrawn.push_back(id); }
+    void withdraw(const PeerId& to, TransferId id) { withdrawn.push_back({to, id}); }
     void grant(const PeerId& from, TransferId id) { grants.push_back({from, id, std::nullopt}); }
     void refuse(const PeerId& from, TransferId id, RefuseReason why) {
         grants.push_back({from, id, why});

@@ -57,10 +57,12 @@ public:
     // Of all state that decides what comes next, for replay and comparison.
     virtual Digest128 digest() const = 0;
 
-    // Hints to the processor, for drivers that turn thousands: an event from `peer` comes soon.
-    // Call the first, some hundred nanoseconds later the second.
-    virtual void fetch_way() const {}
-    virtual void fetch(const PeerId& /*peer*/) const {}
+    // Hints to the processor, for drivers that turn thousands: an event from `peer` comes soon, or
+    // one that concerns all (null); `beat`: a heartbeat most likely, which touches little. What is
+    // to be touched is found by what was fetched before: call it with 0, 1 and so on below
+    // kFetches, some hundred nanoseconds apart.
+    static constexpr unsigned kFetches = 2;
+    virtual void fetch(unsigned /*which*/, const PeerId* /*peer*/, bool /*beat*/) const {}
 };
 
 }  // namespace gossamer::node

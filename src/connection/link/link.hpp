@@ -22,6 +22,7 @@
 #include "connection/link/transfers.hpp"
 #include "connection/wire/frame.hpp"
 #include "gossamer/base/boxed.hpp"
+#include "gossamer/base/prefetch.hpp"
 
 namespace gossamer::link {
 
@@ -106,6 +107,7 @@ public:
 
     std::optional<wire::Frame> next_frame(Instant now, bool room);
     bool has_frames() const;
+    void fetch() const { prefetch(transfers_.get(), transfers_ ? sizeof *transfers_ : 0); }
     void note_sent(Instant now, std::uint64_t bytes) {
         if (transfers_) transfers_->sending.moved(now, bytes);
     }

@@ -73,8 +73,8 @@ void Daemon::carry_out(job::Turn& t) {
     }
     for (auto& send : t.sends) transport_->send(send.to, std::move(send.message), send.lane);
     for (auto& offer : t.offers) pass_offer(std::move(offer));
-    for (auto id : t.withdrawn) {
-        std::erase_if(unfilled_, [&](const job::Offer& offer) { return offer.id == id; });
+    for (const auto& [to, id] : t.withdrawn) {
+        std::erase_if(unfilled_, [&, id = id](const job::Offer& offer) { return offer.id == id; });
         transport_->withdraw(id);
     }
     for (auto& link : t.links) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "drivers/simulation/queue.hpp"
+#include "gossamer/base/prefetch.hpp"
 
 namespace gossamer::simulation {
 
@@ -24,7 +25,7 @@ struct Item {
 // what a calendar holds is what is to come, and not what each window held at its fullest.
 class Calendar {
 public:
-    explicit Calendar(Duration window) : window_(window.count()), near_(kNear) {}
+    explicit Calendar(Duration window) : window_(window.count()), near_(kNear), room_(kNear) {}
 
     bool empty() const { return size_ == 0; }
     std::size_t largest() const { return largest_; }
@@ -40,9 +41,10 @@ public:
         const auto index = first_index();
         if (index >= from_ + kNear) return far_.next().at;
         Instant least = Instant::never();
-        for (const auto& block : near_[slot(index)])
-            for (std::size_t i = 0; i < block->count; ++i)
-                least = std::min(least, block->items[i].key.at);
+        const auto at = slot(index);
+        for (const auto& block : near_[at])
+            for (const auto* item = block->begin(); item != end_of(at, *block); ++item)
+                least = std::min(least, item->key.at);
         return least;
     }
 
@@ -56,6 +58,12 @@ public:
             far_.push(key, std::move(event));
     }
 
+    // A hint to the processor: an event of then is pushed soon.
+    void fetch(Instant at) const {
+        const auto index = at.ns / window_;
+        if (index < from_ + kNear) prefetch(room_[slot(index)].next, sizeof(Item));
+    }
+
     // Moves out the events of the first window that come before `until`, in no order.
     void take(Instant until, std::vector<Item>& out) {
         const auto index = first_index();
@@ -63,18 +71,19 @@ public:
             (!far_.empty() && far_.next().at.ns / window_ < index + kNear))
             advance(index);
         const auto before = out.size();
-        auto blocks = std::exchange(near_[slot(index)], {});
-        filled_[slot(index) / 64] &= ~(std::uint64_t{1} << slot(index) % 64);
+        const auto at = slot(index);
+        auto blocks = std::exchange(near_[at], {});
+        const auto room = std::exchange(room_[at], {});
+        filled_[at / 64] &= ~(std::uint64_t{1} << at % 64);
         const bool all = until.ns >= (index + 1) * window_;
         for (auto& block : blocks) {
-            for (std::size_t i = 0; i < block->count; ++i) {
-                auto& item = block->items[i];
-                if (all || item.key.at < until)
-                    out.push_back(std::move(item));
+            const auto* end = block == blocks.back() ? room.next : block->end();
+            for (auto* item = block->begin(); item != end; ++item) {
+                if (all || item->key.at < until)
+                    out.push_back(std::move(*item));
                 else
-                    put(index, std::move(item));
+                    put(index, std::move(*item));
             }
-            block->count = 0;
             free_.push_back(std::move(block));
         }
         size_ -= out.size() - before;
@@ -82,11 +91,11 @@ public:
 
 private:
     static constexpr std::int64_t kNear = 1024;  // windows
-    struct Block {
-        std::size_t count = 0;
-        std::array<Item, 16> items;
-    };
+    using Block = std::array<Item, 16>;
     using Blocks = std::vector<std::unique_ptr<Block>>;
+    struct Room {  // in the last block of a window; none: null
+        Item *next = nullptr, *end = nullptr;
+    };
     static std::size_t slot(std::int64_t index) { return static_cast<std::size_t>(index) % kNear; }
 
     std::int64_t first_index() const {
@@ -103,15 +112,19 @@ private:
         return far_.next().at.ns / window_;
     }
     void put(std::int64_t index, Item item) {
-        auto& blocks = near_[slot(index)];
-        if (blocks.empty() || blocks.back()->count == blocks.back()->items.size()) {
+        const auto at = slot(index);
+        auto& room = room_[at];
+        if (room.next == room.end) {
             if (free_.empty()) free_.push_back(std::make_unique<Block>());
-            blocks.push_back(std::move(free_.back()));
+            room = {free_.back()->begin(), free_.back()->end()};
+            near_[at].push_back(std::move(free_.back()));
             free_.pop_back();
         }
-        auto& block = *blocks.back();
-        block.items[block.count++] = std::move(item);
-        filled_[slot(index) / 64] |= std::uint64_t{1} << slot(index) % 64;
+        *room.next++ = std::move(item);
+        filled_[at / 64] |= std::uint64_t{1} << at % 64;
+    }
+    const Item* end_of(std::size_t at, const Block& block) const {
+        return &block == near_[at].back().get() ? room_[at].next : block.end();
     }
     void advance(std::int64_t index) {
         from_ = index;
@@ -124,6 +137,7 @@ private:
 
     std::int64_t window_;
     std::vector<Blocks> near_;  // by window, from from_ on
+    std::vector<Room> room_;    // of the same
     Blocks free_;
     std::array<std::uint64_t, kNear / 64> filled_{};
     std::int64_t from_ = 0;

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "gossamer/base/prefetch.hpp"
+
 namespace gossamer::simulation {
 
 template <class K, class V>
@@ -17,7 +19,7 @@ public:
     auto end() const { return entries_.end(); }
     bool empty() const { return entries_.empty(); }
     std::size_t size() const { return entries_.size(); }
-    void fetch_way() const { __builtin_prefetch(entries_.data(), 0, 2); }  // of a look-up soon
+    void fetch_way() const { prefetch(entries_.data(), 1); }  // of a look-up soon
     const V* find(const K& key) const {
         auto it = place(key);
         return it != entries_.end() && it->first == key ? &it->second : nullptr;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "drivers/simulation/wire_path.hpp"
+#include "gossamer/base/prefetch.hpp"
 #include "protocol/job/ends.hpp"
 
 namespace gossamer::simulation {
@@ -10,7 +11,7 @@ namespace gossamer::simulation {
 namespace {
 
 constexpr WallTime kWallBeginning{1'767'225'600'000'000'000};  // 2026-01-01
-constexpr std::size_t kNodeFetched = 512, kEndsFetched = 64;
+constexpr std::size_t kNodeFetched = 512, kEndsFetched = 64, kUpFetched = 8;
 constexpr Duration kStall = 250ms;  // a deadline later than this: the node is told that it slept
 
 }  // namespace
@@ -65,39 +66,42 @@ void Lane::turn_place(PlaceIndex p, std::span<Item*> items, Instant horizon) {
     places_[p].tidy();
 }
 
-namespace {
-void fetch_all(const void* at, std::size_t bytes) {
-    const auto* line = static_cast<const char*>(at);
-    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(line + i, 1, 2);
-}
-}  // namespace
-
 void Lane::fetch(const Item& item, unsigned which) const {
     const auto& place = places_[item.key.receiver - 1];
     const auto* packet = item.event.packet.get();
+    const bool to_all = item.event.kind == EventKind::deadline;  // heartbeats, most of them
     switch (which) {
         case 0:
-            fetch_all(&place, sizeof place);
-            if (packet) fetch_all(packet, sizeof *packet);
+            prefetch(&place, sizeof place);
+            if (packet) prefetch(packet, sizeof *packet);
             return;
         case 1:
-            if (place.node) fetch_all(place.node.get(), kNodeFetched);
-            if (place.startable) fetch_all(place.work.get(), sizeof(Work));
+            if (place.node) prefetch(place.node.get(), kNodeFetched);
+            if (place.work) prefetch(place.work.get(), place.startable ? sizeof(Work) : 1);
             if (packet && !packet->frames.empty())
-                fetch_all(packet->frames.data(), sizeof(wire::Frame));
+                prefetch(packet->frames.data(), sizeof(wire::Frame));
+            place.up.fetch_way();
             return place.ends.fetch_way();
         case 2:
-            place.up.fetch_way();
-            if (packet && place.ends.size() <= kEndsFetched)
+            if (packet && place.ends.size() <= kEndsFetched) {
                 if (const auto* end = place.ends.find(item.event.a))
-                    fetch_all(end->get(), sizeof(End));
-            if (place.node) place.node->fetch_way();
-            return;
+                    prefetch(end->get(), sizeof(End));
+            } else if (to_all && place.up.size() <= kUpFetched) {
+                for (const auto& [other, end] : place.up) prefetch(end, sizeof(End));
+            }
+            break;
         case 3:
-            if (packet && place.node) place.node->fetch(id(item.key.sender - 1));
-            return;
-        default: return;
+            if (packet && place.ends.size() <= kEndsFetched)
+                if (const auto* end = place.ends.find(item.event.a); end && (*end)->link)
+                    (*end)->link->fetch();
+            break;
+        default: break;
     }
+    if (!place.node || (!packet && !to_all)) return;
+    const auto peer = id(item.key.sender - 1);
+    const bool message = packet && packet->frames.size() == 1 &&
+                         std::holds_alternative<message::Message>(packet->frames.front().body);
+    place.node->fetch(which - 2, packet ? &peer : nullptr, message || to_all);
 }
 
 void Lane::turn_world(const EventKey& key, const Event& event) {
@@ -218,7 +222,7 @@ void Lane::carry_out(PlaceIndex p, job::Turn& t) {
             if (!sent) note(p, message::Warning{std::move(sent).error()});
         }
     for (auto& offer : t.offers) pass_offer(p, std::move(offer));
-    for (auto id : t.withdrawn) withdraw(p, id);
+    for (const auto& [to, id] : t.withdrawn) withdraw(p, id);
     for (const auto& order : t.links) {
         if (order.kind == job::LinkOrder::Kind::dial)
             dial(p, order);

@@ -29,7 +29,7 @@ public:
     void turn_world(const EventKey& key, const Event& event);
     // Hints to the processor: what this event will touch. What is to be touched is found by what
     // was fetched before, so they come one after another, some hundred nanoseconds apart.
-    static constexpr unsigned kFetches = 4;
+    static constexpr unsigned kFetches = 2 + node::Node::kFetches;
     void fetch(const Item& item, unsigned which) const;
     // When it goes next, and when it comes back.
     void next_availability(Instant now, PlaceIndex p);

@@ -1,6 +1,7 @@
 #include "drivers/simulation/world.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <span>
 
@@ -12,6 +13,7 @@ namespace {
 
 // Places a lane takes at once, so that lanes do not meet too often, nor end far apart.
 constexpr std::size_t kTakenMost = 16, kTakenPart = 32;
+constexpr std::size_t kPushAhead = 8;
 
 }  // namespace
 
@@ -100,23 +102,30 @@ void World::turn_window(Instant until) {
     const auto taken = std::clamp<std::size_t>(count / kTakenPart, 1, kTakenMost);
     const auto turn = [&](unsigned number) {
         auto& lane = *lanes_[number];
-        while (true) {
-            const auto begin = next.fetch_add(taken, std::memory_order_relaxed);
-            const auto end = std::min(begin + taken, count);
-            // What a place holds left the cache since its last turn: it is fetched while others are
-            // turned, first what it is, then what that points to, and so on.
-            constexpr auto kAhead = Lane::kFetches;
-            const auto fetch = [&](std::size_t i, unsigned which) {
-                if (i < end) lane.fetch(*groups_[i].front(), which);
-            };
-            for (unsigned which = 0; which + 1 < kAhead; ++which)
-                for (auto i = begin; i + which + 1 < begin + kAhead; ++i) fetch(i, which);
-            for (auto i = begin; i < end; ++i) {
-                for (unsigned which = 0; which < kAhead; ++which)
-                    fetch(i + kAhead - 1 - which, which);
-                lane.turn_place(groups_[i].front()->key.receiver - 1, groups_[i], until);
+        std::size_t at = 0, end = 0;
+        const auto take = [&] {
+            if (at == end) {
+                at = next.fetch_add(taken, std::memory_order_relaxed);
+                end = std::max(at, std::min(at + taken, count));
             }
-            if (end >= count) return;
+            return at < end ? at++ : count;
+        };
+        // What a place holds left the cache since its last turn: it is fetched while others are
+        // turned, first what it is, then what that points to, and so on. Where there are few, what
+        // one lane had taken for later the other would have to wait for.
+        const auto ahead = taken >= Lane::kFetches ? Lane::kFetches : 0;
+        std::array<std::size_t, Lane::kFetches + 1> mine;  // that are next, the first of them now
+        for (unsigned i = 0; i <= ahead; ++i) mine[i] = take();
+        const auto fetch = [&](unsigned i, unsigned which) {
+            if (mine[i] < count) lane.fetch(*groups_[mine[i]].front(), which);
+        };
+        for (unsigned which = 0; which < ahead; ++which)
+            for (unsigned i = 0; i + which < ahead; ++i) fetch(i, which);
+        while (mine[0] < count) {
+            for (unsigned which = 0; which < ahead; ++which) fetch(ahead - which, which);
+            lane.turn_place(groups_[mine[0]].front()->key.receiver - 1, groups_[mine[0]], until);
+            std::shift_left(mine.begin(), mine.begin() + ahead + 1, 1);
+            mine[ahead] = take();
         }
     };
     ++counts_.windows;
@@ -132,7 +141,11 @@ void World::turn_window(Instant until) {
 void World::gather() {
     said_.clear();
     for (auto& lane : lanes_) {
-        for (auto& item : lane->sent) calendar_.push(item.key, std::move(item.event));
+        const auto& sent = lane->sent;
+        for (std::size_t i = 0; i < sent.size(); ++i) {
+            if (i + kPushAhead < sent.size()) calendar_.fetch(sent[i + kPushAhead].key.at);
+            calendar_.push(sent[i].key, std::move(lane->sent[i].event));
+        }
         lane->sent.clear();
         for (auto& note : lane->notes) said_.push_back(&note);
         now_ = std::max(now_, lane->latest());

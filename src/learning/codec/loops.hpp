@@ -6,11 +6,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "gossamer/base/prefetch.hpp"
+
 namespace gossamer::codec {
 
 // Asks the memory for the block that comes next, while this one is worked on.
 inline void ask_for(const float* block) {
-    for (std::size_t i = 0; i < 1024; i += 16) __builtin_prefetch(block + i, 0, 2);
+    prefetch(block, 1024 * sizeof(float));
 }
 
 // Magnitudes as bits: those of NaN and infinity are above all others.

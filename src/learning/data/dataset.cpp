@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "gossamer/base/assert.hpp"
+#include "gossamer/base/prefetch.hpp"
 #include "gossamer/tensor/kernels.hpp"
 
 namespace gossamer::data {
@@ -108,14 +109,13 @@ void Dataset::gather(std::span<float> out, std::span<const std::uint32_t> rows) 
 }
 
 void Dataset::fetch_ahead(std::span<const std::uint32_t> rows) const {
-    constexpr std::size_t kLine = 64, kMost = 128 << 10;
+    constexpr std::size_t kMost = 128 << 10;
     const bool bytes = !parts_.bytes.empty();
     const auto size = feature_count_ * (bytes ? 1 : sizeof(float));
     const auto* data = bytes ? reinterpret_cast<const std::byte*>(parts_.bytes.data())
                              : reinterpret_cast<const std::byte*>(parts_.floats.data());
     for (std::size_t i = 0, fetched = 0; i < rows.size() && fetched < kMost; ++i, fetched += size)
-        for (std::size_t at = 0; at < std::min(size, kMost); at += kLine)
-            __builtin_prefetch(data + rows[i] * size + at, 0, 2);
+        prefetch(data + rows[i] * size, std::min(size, kMost));
 }
 
 void Dataset::gather_labels(std::span<std::int32_t> out,

@@ -38,7 +38,7 @@ void RoundEngine::start_client(job::Turn& turn, const PeerId& peer, Slot& slot) 
 // The snapshot itself, as f32: shared by all offers, copied by none.
 void RoundEngine::send_copy(job::Turn& turn, const PeerId& peer, Client& client) {
     auto& copy = client.copy.made();
-    if (copy.sending) turn.withdraw(copy.id);
+    if (copy.sending) turn.withdraw(peer, copy.id);
     message::Manifest m;
     m.run = run_, m.kind = message::TransferKind::global_model;
     m.round = completed_ + 1;

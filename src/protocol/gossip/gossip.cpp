@@ -9,8 +9,8 @@ using message::MemberState;
 
 Gossip::Gossip(GossipSetupRef setup, const PeerId& self, std::optional<job::Restored> restored)
     : setup_(std::move(setup)),
-      self_(self),
       run_(message::run_id(setup_->run.name)),
+      self_(self),
       contract_(setup_->algorithm->contract()),
       roster_(std::make_shared<const topology::Roster>()),
       patience_(patience_bounds(setup_->config.patience)),
@@ -306,6 +306,14 @@ GossipStatus Gossip::status(Instant now) const {
                                catch_up_->since,
                                timer_at(Timer::catch_up)});
     return out;
+}
+
+void Gossip::fetch(unsigned which, bool beat) const {
+    if (which == 0) return prefetch(this, beat ? kAskedBytes : sizeof *this);
+    if (beat) return;
+    peers_.fetch_way();
+    patience_.fetch_way();
+    inbox_.fetch();
 }
 
 Digest128 Gossip::digest() const {

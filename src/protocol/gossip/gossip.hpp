@@ -22,6 +22,7 @@
 #include <set>
 
 #include "gossamer/base/boxed.hpp"
+#include "gossamer/base/peer_map.hpp"
 #include "gossamer/topology/roster.hpp"
 #include "protocol/gossip/config.hpp"
 #include "protocol/gossip/inbox.hpp"
@@ -71,6 +72,7 @@ public:
     std::vector<PeerId> neighbours() const;  // in any step: whom it wants links to
     // Of step progress().round, or what was trained since when that is all it holds.
     const tensor::Model& model() const { return model_.exists() ? model_ : step_.outgoing; }
+    void fetch(unsigned which, bool beat) const;  // see node.hpp
 
 private:
     enum class Timer : std::uint8_t {
@@ -213,21 +215,27 @@ private:
     void restore(job::Turn& turn);
 
     GossipSetupRef setup_;
+    // What every heartbeat asks for lies together: that is all most events touch.
+    std::array<Instant, static_cast<std::size_t>(Timer::count)> timers_;
+    Stage stage_ = Stage::gathering;
+    bool averaging_ = false, stopping_ = false, reached_ = true;
+    message::RunId run_;
+    std::uint64_t done_ = 0;  // completed steps
+    std::uint64_t stop_ = 0;  // the last step of training, once earlier than run.rounds
+    std::uint64_t roster_digest_ = 0;
+    static constexpr std::size_t kAskedBytes = 136;
+
     PeerId self_;
     Boxed<job::Restored> restored_;  // until the start
-    message::RunId run_;
     Contract contract_;
-    Stage stage_ = Stage::gathering;
     std::shared_ptr<const topology::Roster> roster_;
-    std::uint64_t roster_digest_ = 0;
     std::shared_ptr<const topology::Schedule> schedule_;
     std::uint32_t place_ = 0;
-    std::map<PeerId, Peer> peers_;  // all other members known
+    PeerMap<Peer> peers_;  // all other members known
 
     // After done_ steps; also what a peer that is behind is given. Where the contract does without
     // the start of a step, it is absent from the end of training until the step is done.
     tensor::Model model_;
-    std::uint64_t done_ = 0;  // completed steps
     job::State optimiser_, state_;
     std::vector<tensor::Model> kept_;
     Step step_;
@@ -240,8 +248,6 @@ private:
     Instant no_catch_up_before_;  // nobody could help; try again then
 
     job::StopRule rule_;
-    std::uint64_t stop_ = 0;  // the last step of training, once earlier than run.rounds
-    bool averaging_ = false, stopping_ = false, reached_ = true;
     std::string reason_;
     std::uint64_t averaging_end_ = 0;
     std::map<job::JobId, std::uint64_t> evaluations_, checkpoints_;  // of which step's model
@@ -252,7 +258,6 @@ private:
     Instant quiet_until_;
     message::Progress announced_;  // what all were told last
     std::string told_;             // what the last Waiting notice said
-    std::array<Instant, static_cast<std::size_t>(Timer::count)> timers_;
 };
 
 }  // namespace gossamer::gossip

@@ -9,78 +9,84 @@ namespace {
 constexpr std::size_t kHeldPerPeerMax = 3;
 }  // namespace
 
+Inbox::Entries::iterator Inbox::place(std::uint64_t step, const PeerId& from) {
+    return std::ranges::find_if(entries_, [&](const Entry& e) {
+        return e.step > step || (e.step == step && !(e.from < from));
+    });
+}
+
+Inbox::Entry* Inbox::find(std::uint64_t step, const PeerId& from) {
+    const auto it = place(step, from);
+    return it != entries_.end() && it->step == step && it->from == from ? &*it : nullptr;
+}
+
 void Inbox::offered(job::Turn& turn, const PeerId& from, job::TransferId id,
                     const message::Manifest& manifest) {
     const auto step = manifest.round;
     if (step < open_) return turn.refuse(from, id, message::RefuseReason::stale);
-    if (auto it = entries_.find({step, from}); it != entries_.end()) {
-        if (it->second.state != State::held)
+    if (const auto* there = find(step, from)) {
+        if (there->state != State::held)
             return turn.refuse(from, id, message::RefuseReason::duplicate);
-        turn.refuse(from, it->second.id, message::RefuseReason::duplicate);  // the newer one stands
-        entries_.erase(it);
+        turn.refuse(from, there->id, message::RefuseReason::duplicate);  // the newer one stands
+        entries_.erase(place(step, from));
     }
     if (open_ != 0 && grantable(step)) {
-        entries_[{step, from}] = {id, State::granted, manifest, {}, {}};
+        entries_.insert(place(step, from), {step, from, id, State::granted, manifest, {}, {}});
         return turn.grant(from, id);
     }
-    auto held = std::count_if(entries_.begin(), entries_.end(), [&](const auto& e) {
-        return e.first.second == from && e.second.state == State::held;
-    });
+    const auto held = std::ranges::count_if(
+        entries_, [&](const Entry& e) { return e.from == from && e.state == State::held; });
     if (static_cast<std::size_t>(held) >= kHeldPerPeerMax)
         return turn.refuse(from, id, message::RefuseReason::early);
-    entries_[{step, from}] = {id, State::held, manifest, {}, {}};
+    entries_.insert(place(step, from), {step, from, id, State::held, manifest, {}, {}});
 }
 
 bool Inbox::arrived(const PeerId& from, job::TransferId id, const message::Manifest& manifest,
                     tensor::Payload payload, Instant now) {
-    auto it = entries_.find({manifest.round, from});
-    if (it == entries_.end() || it->second.id != id || it->second.state != State::granted)
-        return false;
-    it->second.state = State::arrived;
-    it->second.payload = std::move(payload);
-    it->second.at = now;
+    auto* entry = find(manifest.round, from);
+    if (!entry || entry->id != id || entry->state != State::granted) return false;
+    entry->state = State::arrived;
+    entry->payload = std::move(payload);
+    entry->at = now;
     return true;
 }
 
 void Inbox::lost(const PeerId& from, job::TransferId id) {
-    std::erase_if(entries_, [&](const auto& e) {
-        return e.first.second == from && e.second.id == id && e.second.state != State::arrived;
+    std::erase_if(entries_, [&](const Entry& e) {
+        return e.from == from && e.id == id && e.state != State::arrived;
     });
 }
 
 void Inbox::link_down(const PeerId& from) {
-    std::erase_if(entries_, [&](const auto& e) {
-        return e.first.second == from && e.second.state != State::arrived;
-    });
+    std::erase_if(entries_,
+                  [&](const Entry& e) { return e.from == from && e.state != State::arrived; });
 }
 
 void Inbox::open(job::Turn& turn, std::uint64_t step) {
     open_ = step;
-    std::erase_if(entries_, [&](const auto& e) {
-        if (e.first.first >= step) return false;
-        if (e.second.state == State::held)
-            turn.refuse(e.first.second, e.second.id, message::RefuseReason::stale);
+    std::erase_if(entries_, [&](const Entry& e) {
+        if (e.step >= step) return false;
+        if (e.state == State::held) turn.refuse(e.from, e.id, message::RefuseReason::stale);
         return true;
     });
-    for (auto& [key, entry] : entries_) {
-        if (!grantable(key.first) || entry.state != State::held) continue;
+    for (auto& entry : entries_) {
+        if (!grantable(entry.step) || entry.state != State::held) continue;
         entry.state = State::granted;
-        turn.grant(key.second, entry.id);
+        turn.grant(entry.from, entry.id);
     }
 }
 
 bool Inbox::has(std::uint64_t step, const PeerId& from) const {
-    auto it = entries_.find({step, from});
-    return it != entries_.end() && it->second.state == State::arrived;
+    const auto* entry = const_cast<Inbox*>(this)->find(step, from);
+    return entry && entry->state == State::arrived;
 }
 
 std::vector<Arrival> Inbox::take(std::uint64_t step) {
     std::vector<Arrival> out;
-    std::erase_if(entries_, [&](auto& e) {
-        if (e.first.first != step) return false;
-        if (e.second.state == State::arrived)
-            out.push_back({e.first.second, std::move(e.second.manifest),
-                           std::move(e.second.payload), e.second.at});
+    std::erase_if(entries_, [&](Entry& e) {
+        if (e.step != step) return false;
+        if (e.state == State::arrived)
+            out.push_back({e.from, std::move(e.manifest), std::move(e.payload), e.at});
         return true;
     });
     open_ = step + 1;
@@ -89,8 +95,8 @@ std::vector<Arrival> Inbox::take(std::uint64_t step) {
 
 void Inbox::digest_into(ByteWriter& out) const {
     out.put(open_);
-    for (const auto& [key, entry] : entries_) {
-        out.put(key.first), out.put(key.second.bytes);
+    for (const auto& entry : entries_) {
+        out.put(entry.step), out.put(entry.from.bytes);
         out.put(entry.id.value), out.put(entry.state);
     }
 }

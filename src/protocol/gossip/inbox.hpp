@@ -6,10 +6,9 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <utility>
 #include <vector>
 
+#include "gossamer/base/prefetch.hpp"
 #include "gossamer/job/turn.hpp"
 
 namespace gossamer::gossip {
@@ -37,21 +36,26 @@ public:
     bool has(std::uint64_t step, const PeerId& from) const;
     std::vector<Arrival> take(std::uint64_t step);  // in PeerId order; the step takes no more
     void digest_into(ByteWriter& out) const;
+    void fetch() const { prefetch(entries_.data(), entries_.size() * sizeof(Entry)); }
 
 private:
     enum class State : std::uint8_t { held, granted, arrived };
     struct Entry {
+        std::uint64_t step = 0;
+        PeerId from;
         job::TransferId id;
         State state = State::held;
         message::Manifest manifest;
         tensor::Payload payload;
         Instant at;
     };
-    using Key = std::pair<std::uint64_t, PeerId>;
+    using Entries = std::vector<Entry>;
+    Entries::iterator place(std::uint64_t step, const PeerId& from);  // where it is or would be
+    Entry* find(std::uint64_t step, const PeerId& from);
     bool grantable(std::uint64_t step) const { return step >= open_ && step <= open_ + 1; }
 
     std::uint64_t open_ = 0;  // the oldest step that still takes models; 0 = none yet
-    std::map<Key, Entry> entries_;
+    Entries entries_;         // in the order of (step, from); few
 };
 
 }  // namespace gossamer::gossip

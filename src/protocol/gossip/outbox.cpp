@@ -11,7 +11,7 @@ template <class Which>
 void Outbox::withdraw_if(job::Turn& turn, Which which) {
     std::erase_if(entries_, [&](const Entry& e) {
         if (!which(e)) return false;
-        if (e.state == State::offered) turn.withdraw(e.id);
+        if (e.state == State::offered) turn.withdraw(e.to, e.id);
         return true;
     });
 }

@@ -12,11 +12,10 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string_view>
 
 #include "gossamer/base/bytes.hpp"
-#include "gossamer/base/peer_id.hpp"
+#include "gossamer/base/peer_map.hpp"
 #include "gossamer/base/time.hpp"
 
 namespace gossamer::gossip {
@@ -41,6 +40,7 @@ public:
     Duration cap() const;
     Duration allowance(const PeerId& peer) const;
     void digest_into(ByteWriter& out) const;
+    void fetch_way() const { of_.fetch_way(); }
 
 private:
     struct Estimate {
@@ -50,7 +50,7 @@ private:
     };
     PatienceBounds bounds_;
     double step_ns_ = 0;  // smoothed
-    std::map<PeerId, Estimate> of_;
+    PeerMap<Estimate> of_;
 };
 
 }  // namespace gossamer::gossip

@@ -45,6 +45,7 @@ inline constexpr std::size_t kBudgetMax = kMembersMax;  // changes one member ma
 inline constexpr std::size_t kBudgetRefill = 64;        // per heartbeat interval
 inline constexpr unsigned kEpochShift = 20;  // incarnation = boot epoch, counter of so many bits
 inline constexpr Duration kLate = 250ms;     // a timer later than this: doubt yourself
+inline constexpr std::size_t kFetchedMost = 8;
 
 // When to do what; expired timers are handled in this order.
 enum class Timer : std::uint8_t {
@@ -112,8 +113,11 @@ public:
     std::vector<View> views() const;                // in PeerId order, without self
     std::vector<message::Waiting> waiting() const;  // seeds nobody answers at
     bool stopped() const { return stopped_; }
-    void fetch_way() const { members_.fetch_way(); }  // see node.hpp
-    void fetch(const PeerId& peer) const { members_.fetch_value(peer); }
+    void fetch(unsigned which, const PeerId* peer) const {  // see node.hpp
+        if (which == 0) return members_.fetch_way();
+        if (which == 1 && peer) return members_.fetch_value(*peer);
+        if (which == 1) members_.fetch_values(kFetchedMost);  // heartbeats go to all
+    }
     Digest128 digest() const;
 
 private:

@@ -100,9 +100,9 @@ void RunNode::on_link(job::Turn& turn, const PeerId& peer, const job::LinkEvent&
 }
 
 void RunNode::close_slot(job::Turn& turn, const PeerId& id) {
-    bulk_.erase(id);
     auto* peer = peers_.get(id);
     if (!peer) return;
+    peer->bulk.reset();
     const bool was_open = peer->slot.open;
     peer->linked = peer->told = false;
     peer->slot = {};
@@ -250,26 +250,23 @@ void RunNode::note_traffic(const job::Turn& turn) {
     for (const auto& offer : turn.offers) begin_transfer(offer.to, false, offer.id);
     for (const auto& grant : turn.grants)
         if (!grant.refused) begin_transfer(grant.from, true, grant.id);
-    for (const auto& id : turn.withdrawn)
-        for (const auto& [peer, bulk] : bulk_)
-            if (end_transfer(peer, false, id)) break;
+    for (const auto& gone : turn.withdrawn) end_transfer(gone.to, false, gone.id);
 }
 
 void RunNode::begin_transfer(const PeerId& id, bool incoming, job::TransferId transfer) {
-    auto& bulk = bulk_[id];
+    auto& bulk = peers_[id].bulk.made();
     const std::pair one{incoming, transfer.value};
     if (std::ranges::find(bulk, one) == bulk.end()) bulk.push_back(one);
     membership_.set_busy(id, true);
 }
 
-// False when it was not under way. By value: the id may be the map's own.
-bool RunNode::end_transfer(PeerId id, bool incoming, job::TransferId transfer) {
-    auto* bulk = bulk_.get(id);
-    if (!bulk || std::erase(*bulk, std::pair{incoming, transfer.value}) == 0) return false;
-    if (!bulk->empty()) return true;
-    bulk_.erase(id);
+void RunNode::end_transfer(const PeerId& id, bool incoming, job::TransferId transfer) {
+    auto* peer = peers_.get(id);
+    if (!peer || !peer->bulk) return;
+    if (std::erase(*peer->bulk, std::pair{incoming, transfer.value}) == 0 || !peer->bulk->empty())
+        return;
+    peer->bulk.reset();
     membership_.set_busy(id, false);
-    return true;
 }
 
 // ---- what others see ----------------------------------------------------------------------------
@@ -306,23 +303,16 @@ Digest128 RunNode::digest() const {
         out.put(id.bytes);
         out.put(peer.linked), out.put(peer.slot.said), out.put(peer.slot.accepted);
         out.put(peer.held), out.put(peer.joined_once), out.put(peer.refused.has_value());
+        out.put(peer.bulk ? peer.bulk->size() : 0);
     }
-    for (const auto& [id, bulk] : bulk_) out.put(id.bytes), out.put(bulk.size());
     return digest128(out.view());
 }
 
-void RunNode::fetch_way() const {
-    membership_.fetch_way();
-    peers_.fetch_way();
-    with_core([&](const auto& core) {
-        for (std::size_t i = 0; i < 256; i += 64)
-            __builtin_prefetch(reinterpret_cast<const char*>(&core) + i, 1, 2);
-    });
-}
-
-void RunNode::fetch(const PeerId& peer) const {
-    membership_.fetch(peer);
-    peers_.fetch_value(peer);
+void RunNode::fetch(unsigned which, const PeerId* peer, bool beat) const {
+    membership_.fetch(which, peer);
+    if (which == 0) peers_.fetch_way();
+    if (which == 1 && peer) peers_.fetch_value(*peer);
+    if (const auto* gossip = core_as<gossip::Gossip>()) gossip->fetch(which, beat);
 }
 
 // ---- making them --------------------------------------------------------------------------------

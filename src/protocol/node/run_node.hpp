@@ -44,8 +44,7 @@ public:
     bool finished() const override;
     NodeStatus status(Instant now) const override;
     Digest128 digest() const override;
-    void fetch_way() const override;
-    void fetch(const PeerId& peer) const override;
+    void fetch(unsigned which, const PeerId* peer, bool beat) const override;
 
     // f(the core), whichever it is.
     template <class F>
@@ -63,6 +62,7 @@ public:
     const membership::Membership& membership() const { return membership_; }
 
 private:
+    using Bulk = std::vector<std::pair<bool, std::uint64_t>>;  // transfers: incoming, id
     struct Peer {
         bool linked = false;  // with a slot: somebody who matters here
         RunSlot slot;
@@ -71,8 +71,8 @@ private:
         bool held = false;           // alive, but not yet known to take part: the core waits
         message::Progress progress;  // last heard
         Boxed<std::string> refused;  // not of this run, and why
+        Boxed<Bulk> bulk;            // under way on its link; the load makes round trips useless
     };
-    using Bulk = std::vector<std::pair<bool, std::uint64_t>>;  // transfers: incoming, id
 
     template <class T>
     static const T& unboxed(const T& core) {
@@ -105,7 +105,7 @@ private:
                       message::TransferEvent event);
     void note_traffic(const job::Turn& turn);
     void begin_transfer(const PeerId& peer, bool incoming, job::TransferId id);
-    bool end_transfer(PeerId peer, bool incoming, job::TransferId id);
+    void end_transfer(const PeerId& peer, bool incoming, job::TransferId id);
     message::Progress progress() const;
 
     membership::Membership membership_;
@@ -115,7 +115,6 @@ private:
     bool stopping_ = false, wants_told_ = false;
     std::size_t held_count_ = 0;
     PeerMap<Peer> peers_;
-    PeerMap<Bulk> bulk_;  // under way on each link; its load makes round trips useless
 };
 
 }  // namespace gossamer::node
