@@ -113,7 +113,7 @@ void World::turn_window(Instant until) {
         // What a place holds left the cache since its last turn: it is fetched while others are
         // turned, first what it is, then what that points to, and so on. Where there are few, what
         // one lane had taken for later the other would have to wait for.
-        const auto ahead = taken >= Lane::kFetches ? Lane::kFetches : 0;
+        const auto ahead = taken > 1 ? std::min<unsigned>(taken, Lane::kFetches) : 0;
         std::array<std::size_t, Lane::kFetches + 1> mine;  // that are next, the first of them now
         for (unsigned i = 0; i <= ahead; ++i) mine[i] = take();
         const auto fetch = [&](unsigned i, unsigned which) {
