@@ -90,7 +90,7 @@ public:
     }
 
 private:
-    static constexpr std::int64_t kNear = 1024;  // windows
+    static constexpr std::int64_t kNear = 4096;  // windows
     using Block = std::array<Item, 16>;
     using Blocks = std::vector<std::unique_ptr<Block>>;
     struct Room {  // in the last block of a window; none: null

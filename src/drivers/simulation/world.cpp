@@ -25,13 +25,13 @@ World::World(WorldSetup setup, Observer& observer)
     for (unsigned i = 0; i < lanes; ++i)
         lanes_.push_back(std::make_unique<Lane>(ground_, observer));
     places = std::vector<Place>(ground_.setup.directory.size());
+    for (auto& place : places) place.staging.limit(ground_.setup.staging_bytes);
+    const auto peers = ground_.setup.directory.peers();
+    for (PlaceIndex p = peers; p < places.size(); ++p) push_boot(p);
+    world_events_ = places.size();
     const auto push = [&](Instant at, Event event) {
         world_queue_.push({at, 0, 0, world_events_++}, std::move(event));
     };
-    for (PlaceIndex p = 0; p < places.size(); ++p) {
-        places[p].staging.limit(ground_.setup.staging_bytes);
-        push(kBeginning + ground_.start_after(p), {.kind = EventKind::boot, .c = p});
-    }
     const auto& faults = ground_.setup.faults;
     for (std::size_t i = 0; i < faults.size(); ++i) {
         push(kBeginning + faults[i].at, {.kind = EventKind::fault, .a = i});
@@ -55,7 +55,20 @@ std::uint64_t World::trace_hash() const {
     return all.value();
 }
 
+void World::push_boot(PlaceIndex p) {
+    world_queue_.push({kBeginning + ground_.start_after(p), 0, 0, p},
+                      {.kind = EventKind::boot, .c = p});
+}
+
+// Peers start in the order of their numbers; of a hundred thousand only the next one is queued.
+void World::push_next_boot() {
+    if (next_boot_ == ground_.setup.directory.peers()) return;
+    const EventKey key{kBeginning + ground_.start_after(next_boot_), 0, 0, next_boot_};
+    if (world_queue_.empty() || key < world_queue_.next()) push_boot(next_boot_++);
+}
+
 bool World::step() {
+    push_next_boot();
     if (failed_ || (calendar_.empty() && world_queue_.empty())) return false;
     const Instant change = world_queue_.empty() ? Instant::never() : world_queue_.next().at;
     if (!calendar_.empty() && calendar_.first() < change) {

@@ -57,6 +57,8 @@ public:
 
 private:
     const Place& place(PlaceIndex p) const { return ground_.places[p]; }
+    void push_boot(PlaceIndex p);
+    void push_next_boot();
     void turn_window(Instant until);
     void gather();  // what lanes sent and said, in the order of what brought it about
     void hear(Lane::Note& note);
@@ -65,7 +67,8 @@ private:
     Observer& observer_;
     Calendar calendar_;
     EventQueue world_queue_;
-    std::uint64_t world_events_ = 0;
+    std::uint64_t world_events_ = 0;  // numbers given; the first are those of boots
+    PlaceIndex next_boot_ = 0;
     std::vector<std::unique_ptr<Lane>> lanes_;
     std::vector<Item> window_;
     std::vector<Item*> order_;
