@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "gossamer/base/prefetch.hpp"
+
 namespace gossamer::codec {
 
 namespace {
@@ -43,8 +45,16 @@ void Differences::add(std::span<const tensor::Weighted> rows, std::size_t self, 
     while (next_ < lines_.size() && lines_[next_].first < at + length) ++next_;
     const auto lines = std::span(lines_).subspan(begin, next_ - begin);
     lanes_.resize(rows.size());
+    // Lines that lie far apart: asked for all at once they take a third of the time of one by one.
+    const auto ask_for = [&](std::size_t k) {
+        if (count_ <= kAll || k >= rows.size()) return;
+        for (const auto& line : lines) prefetch(rows[k].values + (line.first - at), 1);
+    };
+    ask_for(self);
+    ask_for(self == 0 ? 1 : 0);
     for (std::size_t k = 0; k < rows.size(); ++k) {
         if (k == self) continue;
+        ask_for(k + 1 == self ? k + 2 : k + 1);
         const float *own = rows[self].values, *other = rows[k].values;
         tensor::add_squared_differences(lanes_[k], own, other, at, lines);
         if (count_ > kAll || at + length < count_) continue;
