@@ -23,7 +23,7 @@ constexpr double kRange = 1e3;  // of values in the sum
 
 struct Figures {
     std::string name;
-    double encode_goal, feedback_goal;  // 0: none
+    double encode_goal, feedback_goal;                     // 0: none
     double encode = 0, feedback = 0, decode = 0, add = 0;  // bytes of floats a second
 };
 
@@ -71,7 +71,7 @@ int main() {
     const auto x = std::as_const(values).floats();
     const auto scale = tensor::ExactScale::choose(1, 1e3, kRange);
 
-    std::vector<Figures> all = {{"f16", 0.40, 0}, {"bf16", 0.36, 0}, {"int8", 0.30, 0},
+    std::vector<Figures> all = {{"f16", 0.40, 0},  {"bf16", 0.36, 0}, {"int8", 0.30, 0},
                                 {"sign", 0, 0.26}, {"top10", 0, 0},   {"top1", 0, 0.41}};
     double copy = 0;
     for (int repeat = 0; repeat < kRepeats; ++repeat) {

@@ -116,6 +116,33 @@ TEST_CASE(
     CHECK(simulation->world().counts().windows < 100);
 }
 
+TEST_CASE("a run that its virtual time ends, ends with the same event on any number of threads") {
+    for (int i = 0; i < 12; ++i) {
+        const auto time_max = std::to_string(1'600'000 + 12'500 * i + 11'700) + "us";
+        std::optional<Outcome> first;
+        for (const unsigned threads : {1u, 2u}) {
+            const auto simulation =
+                make(load(gossip_run(60, 1000),
+                          {"simulation.compute=cost", "simulation.latency=50ms",
+                           "simulation.jitter=0.2", "simulation.latency_distribution=exponential",
+                           "simulation.speed_spread=0.5", "simulation.samples_per_second=200",
+                           "topology.graph=random-regular", "simulation.time_max=" + time_max}),
+                     {.threads = threads, .shared_from = 2});
+            Instant latest;
+            simulation->chronicle().also = [&](Instant at, PlaceIndex, const auto&) {
+                latest = std::max(latest, at);
+            };
+            const auto outcome = simulation->run();
+            REQUIRE(outcome);
+            CHECK(simulation->world().now() >= latest);
+            CHECK(outcome->events > 1000);
+            if (!first) first = *outcome;
+            CHECK(outcome->trace_hash == first->trace_hash);
+            CHECK(outcome->virtual_seconds == first->virtual_seconds);
+        }
+    }
+}
+
 TEST_CASE("a calendar gives every event once, window by window") {
     std::mt19937_64 draws(7);
     Calendar calendar(1ms);
@@ -151,4 +178,36 @@ TEST_CASE("a calendar gives every event once, window by window") {
     std::ranges::sort(taken);
     CHECK(taken == pushed);
     CHECK(calendar.largest() > 100);
+}
+
+TEST_CASE("a window of many blocks, taken up to its middle, takes more and gives the rest") {
+    std::mt19937_64 draws(8);
+    Calendar calendar(1ms);
+    std::vector<std::int64_t> pushed, taken;
+    const auto push = [&](std::int64_t from, std::int64_t to) {
+        const auto at = from + static_cast<std::int64_t>(draws() % std::uint64_t(to - from));
+        calendar.push({{at}, 1, 1, pushed.size()}, {.kind = EventKind::deadline});
+        pushed.push_back(at);
+    };
+    for (int i = 0; i < 100; ++i) push(5'000'000, 6'000'000);
+    std::vector<Item> window;
+    for (const std::int64_t until : {5'300'000, 5'600'000, 6'000'000}) {
+        CHECK(calendar.first().ns == 5'000'000);
+        auto least = Instant::never().ns;
+        for (const auto at : pushed)
+            if (std::ranges::find(taken, at) == taken.end()) least = std::min(least, at);
+        CHECK(calendar.earliest().ns == least);
+        window.clear();
+        calendar.take({until}, window);
+        for (const auto& item : window) {
+            CHECK(item.key.at.ns < until);
+            taken.push_back(item.key.at.ns);
+        }
+        if (until < 6'000'000)
+            for (int i = 0; i < 40; ++i) push(until, 6'000'000);
+    }
+    CHECK(calendar.empty());
+    std::ranges::sort(pushed);
+    std::ranges::sort(taken);
+    CHECK(taken == pushed);
 }

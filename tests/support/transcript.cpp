@@ -211,7 +211,8 @@ std::string describe(const job::Turn& turn) {
     for (const auto& offer : turn.offers)
         text += "offer " + peer_name(offer.to) + " #" + std::to_string(offer.id.value) + " " +
                 describe(offer.manifest) + "\n";
-    for (const auto& [to, id] : turn.withdrawn) text += "withdraw #" + std::to_string(id.value) + "\n";
+    for (const auto& [to, id] : turn.withdrawn)
+        text += "withdraw #" + std::to_string(id.value) + "\n";
     for (const auto& grant : turn.grants)
         text += (grant.refused ? "refuse " : "grant ") + peer_name(grant.from) + " #" +
                 std::to_string(grant.id.value) +

@@ -164,9 +164,11 @@ public:
     void fetch_value(const PeerId& id) const {
         if (tall() || empty()) return;
         if (capacity_ == 0) return fetch(static_cast<value_type*>(data_));
-        const auto prefix = id.prefix();
-        for (auto* entry = flat(); entry != flat() + size_; ++entry)
-            if (entry->prefix >= prefix) return fetch(entry->value);
+        const auto* end = flat() + size_;
+        const auto* it = std::partition_point(
+            static_cast<const Entry*>(flat()), end,
+            [prefix = id.prefix()](const Entry& entry) { return entry.prefix < prefix; });
+        if (it != end) fetch(it->value);
     }
     // Up to `most` of them.
     void fetch_values(std::size_t most) const {

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace gossamer {
 
 inline void prefetch(const void* at, std::size_t bytes) {
-    const auto* line = static_cast<const char*>(at);
-    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(line + i, 0, 2);
+    constexpr std::uintptr_t kLine = 64;
+    const auto begin = reinterpret_cast<std::uintptr_t>(at);
+    for (auto line = begin / kLine * kLine; line < begin + bytes; line += kLine)
+        __builtin_prefetch(reinterpret_cast<const void*>(line), 0, 2);
     // GCC (12) holds a function that does nothing else for one without effects, and leaves out its
     // calls. What the asm does it cannot know.
     asm volatile("" : : "r"(at));

@@ -63,6 +63,7 @@ void Lane::turn_place(PlaceIndex p, std::span<Item*> items, Instant horizon) {
         handle(key_, std::move(event));
         settle();
     }
+    latest_ = std::max(latest_, now_);
     places_[p].tidy();
 }
 
@@ -117,6 +118,7 @@ void Lane::turn_world(const EventKey& key, const Event& event) {
         default: break;
     }
     settle();
+    latest_ = std::max(latest_, now_);
     world_ = false;
 }
 

@@ -33,7 +33,7 @@ public:
     void fetch(const Item& item, unsigned which) const;
     // When it goes next, and when it comes back.
     void next_availability(Instant now, PlaceIndex p);
-    Instant latest() const { return now_; }  // time of the last event
+    Instant latest() const { return latest_; }  // time of the latest event so far
 
     // What came of it, for the world to collect.
     struct Busy {
@@ -175,7 +175,7 @@ private:
     Network& network_;
     Compute& compute_;
     std::vector<Place>& places_;
-    Instant now_, horizon_;
+    Instant now_, horizon_, latest_;
     EventKey key_;  // of the event being turned
     PlaceIndex turning_ = 0;
     bool world_ = false;  // a world event is turned: any place may change

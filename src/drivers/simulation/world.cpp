@@ -11,7 +11,8 @@ namespace gossamer::simulation {
 
 namespace {
 
-// Places a lane takes at once, so that lanes do not meet too often, nor end far apart.
+// Places a lane takes at once, so that lanes do not meet too often, nor end far apart. It holds a
+// few more, which it fetches.
 constexpr std::size_t kTakenMost = 16, kTakenPart = 32;
 constexpr std::size_t kPushAhead = 8;
 
@@ -112,7 +113,9 @@ void World::turn_window(Instant until) {
     std::reverse(groups_.begin() + 1, groups_.end());
     std::atomic<std::size_t> next{0};
     const auto count = groups_.size();
-    const auto taken = std::clamp<std::size_t>(count / kTakenPart, 1, kTakenMost);
+    const bool shared =
+        lanes_.size() > 1 && groups_.size() > 1 && window_.size() >= ground_.setup.shared_from;
+    const auto taken = shared ? std::clamp<std::size_t>(count / kTakenPart, 1, kTakenMost) : count;
     const auto turn = [&](unsigned number) {
         auto& lane = *lanes_[number];
         std::size_t at = 0, end = 0;
@@ -124,9 +127,9 @@ void World::turn_window(Instant until) {
             return at < end ? at++ : count;
         };
         // What a place holds left the cache since its last turn: it is fetched while others are
-        // turned, first what it is, then what that points to, and so on. Where there are few, what
-        // one lane had taken for later the other would have to wait for.
-        const auto ahead = taken > 1 ? std::min<unsigned>(taken, Lane::kFetches) : 0;
+        // turned, first what it is, then what that points to, and so on. Where lanes take places
+        // one by one for there are few, what one had taken for later the other would wait for.
+        const auto ahead = taken > 1 ? Lane::kFetches : 0;
         std::array<std::size_t, Lane::kFetches + 1> mine;  // that are next, the first of them now
         for (unsigned i = 0; i <= ahead; ++i) mine[i] = take();
         const auto fetch = [&](unsigned i, unsigned which) {
@@ -142,7 +145,7 @@ void World::turn_window(Instant until) {
         }
     };
     ++counts_.windows;
-    if (lanes_.size() > 1 && groups_.size() > 1 && window_.size() >= ground_.setup.shared_from) {
+    if (shared) {
         ++counts_.shared_windows;
         ground_.compute.together(turn);
     } else {

@@ -11,9 +11,7 @@
 namespace gossamer::codec {
 
 // Asks the memory for the block that comes next, while this one is worked on.
-inline void ask_for(const float* block) {
-    prefetch(block, 1024 * sizeof(float));
-}
+inline void ask_for(const float* block) { prefetch(block, 1024 * sizeof(float)); }
 
 // Magnitudes as bits: those of NaN and infinity are above all others.
 std::int32_t largest_in_block(const float* x, std::size_t count);

@@ -309,7 +309,12 @@ GossipStatus Gossip::status(Instant now) const {
 }
 
 void Gossip::fetch(unsigned which, bool beat) const {
-    if (which == 0) return prefetch(this, beat ? kAskedBytes : sizeof *this);
+    if (which == 0) {
+        const auto* begin = reinterpret_cast<const char*>(this);
+        const auto* end = reinterpret_cast<const char*>(&roster_digest_ + 1);
+        const auto asked = static_cast<std::size_t>(end - begin);
+        return prefetch(this, beat ? asked : sizeof *this);
+    }
     if (beat) return;
     peers_.fetch_way();
     patience_.fetch_way();

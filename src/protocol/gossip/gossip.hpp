@@ -168,8 +168,9 @@ private:
     void send_outgoing(job::Turn& turn);
     void post_outgoing(job::Turn& turn, std::uint64_t byte_count);
     void try_mix(job::Turn& turn);
-    bool worth_waiting(const PeerId& peer, Instant now) const;
-    std::vector<PeerId> awaited(Instant now) const;
+    Instant waited_for(const PeerId& peer) const;
+    // `next`: lowered to when the first of them is given up.
+    std::vector<PeerId> awaited(Instant now, Instant* next = nullptr) const;
     void start_mix(job::Turn& turn);
     void on_mixed(job::Turn& turn, Result<job::JobDone> done);
     void combine(job::Turn& turn);
@@ -220,10 +221,9 @@ private:
     Stage stage_ = Stage::gathering;
     bool averaging_ = false, stopping_ = false, reached_ = true;
     message::RunId run_;
-    std::uint64_t done_ = 0;  // completed steps
-    std::uint64_t stop_ = 0;  // the last step of training, once earlier than run.rounds
-    std::uint64_t roster_digest_ = 0;
-    static constexpr std::size_t kAskedBytes = 136;
+    std::uint64_t done_ = 0;           // completed steps
+    std::uint64_t stop_ = 0;           // the last step of training, once earlier than run.rounds
+    std::uint64_t roster_digest_ = 0;  // the last of them: see fetch()
 
     PeerId self_;
     Boxed<job::Restored> restored_;  // until the start

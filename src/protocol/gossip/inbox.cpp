@@ -10,9 +10,8 @@ constexpr std::size_t kHeldPerPeerMax = 3;
 }  // namespace
 
 Inbox::Entries::iterator Inbox::place(std::uint64_t step, const PeerId& from) {
-    return std::ranges::find_if(entries_, [&](const Entry& e) {
-        return e.step > step || (e.step == step && !(e.from < from));
-    });
+    return std::ranges::partition_point(
+        entries_, [&](const Entry& e) { return e.step != step ? e.step < step : e.from < from; });
 }
 
 Inbox::Entry* Inbox::find(std::uint64_t step, const PeerId& from) {
@@ -76,9 +75,15 @@ void Inbox::open(job::Turn& turn, std::uint64_t step) {
     }
 }
 
-bool Inbox::has(std::uint64_t step, const PeerId& from) const {
-    const auto* entry = const_cast<Inbox*>(this)->find(step, from);
-    return entry && entry->state == State::arrived;
+std::vector<PeerId> Inbox::missing(std::uint64_t step, const std::vector<Edge>& in) const {
+    std::vector<PeerId> out;
+    auto it = std::ranges::partition_point(entries_, [&](const Entry& e) { return e.step < step; });
+    for (const auto& edge : in) {
+        while (it != entries_.end() && it->step == step && it->from < edge.peer) ++it;
+        const bool there = it != entries_.end() && it->step == step && it->from == edge.peer;
+        if (!there || it->state != State::arrived) out.push_back(edge.peer);
+    }
+    return out;
 }
 
 std::vector<Arrival> Inbox::take(std::uint64_t step) {

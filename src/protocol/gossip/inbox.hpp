@@ -5,10 +5,12 @@
 // keeps order.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include "gossamer/base/prefetch.hpp"
+#include "gossamer/gossip/algorithm.hpp"
 #include "gossamer/job/turn.hpp"
 
 namespace gossamer::gossip {
@@ -33,10 +35,13 @@ public:
 
     // Step `step` is being done now: forgets older ones, grants what was held for it and the next.
     void open(job::Turn& turn, std::uint64_t step);
-    bool has(std::uint64_t step, const PeerId& from) const;
+    // Of `in`, which is in PeerId order, those whose model of that step has not arrived.
+    std::vector<PeerId> missing(std::uint64_t step, const std::vector<Edge>& in) const;
     std::vector<Arrival> take(std::uint64_t step);  // in PeerId order; the step takes no more
     void digest_into(ByteWriter& out) const;
-    void fetch() const { prefetch(entries_.data(), entries_.size() * sizeof(Entry)); }
+    void fetch() const {  // a hint to the processor, see node.hpp
+        prefetch(entries_.data(), std::min(entries_.size(), kFetched) * sizeof(Entry));
+    }
 
 private:
     enum class State : std::uint8_t { held, granted, arrived };
@@ -50,12 +55,13 @@ private:
         Instant at;
     };
     using Entries = std::vector<Entry>;
+    static constexpr std::size_t kFetched = 8;
     Entries::iterator place(std::uint64_t step, const PeerId& from);  // where it is or would be
     Entry* find(std::uint64_t step, const PeerId& from);
     bool grantable(std::uint64_t step) const { return step >= open_ && step <= open_ + 1; }
 
     std::uint64_t open_ = 0;  // the oldest step that still takes models; 0 = none yet
-    Entries entries_;         // in the order of (step, from); few
+    Entries entries_;         // in the order of (step, from)
 };
 
 }  // namespace gossamer::gossip

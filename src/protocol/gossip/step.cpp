@@ -183,33 +183,36 @@ void Gossip::post_outgoing(job::Turn& turn, std::uint64_t byte_count) {
 
 // ---- waiting ------------------------------------------------------------------------------------
 
-bool Gossip::worth_waiting(const PeerId& peer, Instant now) const {
-    auto it = peers_.find(peer);
-    if (it == peers_.end() || !it->second.linked || !alive(peer)) return false;
-    const auto& view = it->second;
-    if (view.rejoining || view.progress.phase == message::Phase::finished) return false;
-    if (view.progress.round > step_.number) return false;  // it no longer offers this step
-    return now < step_.ready + patience_.allowance(peer);
+// Until when it is waited for; never: not at all.
+Instant Gossip::waited_for(const PeerId& peer) const {
+    const auto* view = peers_.get(peer);
+    if (!view || !view->linked || view->state != message::MemberState::alive)
+        return Instant::never();
+    if (view->rejoining || view->progress.phase == message::Phase::finished)
+        return Instant::never();
+    if (view->progress.round > step_.number) return Instant::never();  // it offers this no longer
+    return step_.ready + patience_.allowance(peer);
 }
 
-std::vector<PeerId> Gossip::awaited(Instant now) const {
-    std::vector<PeerId> out;
-    for (const auto& edge : step_.in)
-        if (!inbox_.has(step_.number, edge.peer) && worth_waiting(edge.peer, now))
-            out.push_back(edge.peer);
+std::vector<PeerId> Gossip::awaited(Instant now, Instant* next) const {
+    auto out = inbox_.missing(step_.number, step_.in);
+    std::erase_if(out, [&](const PeerId& peer) {
+        const auto until = waited_for(peer);
+        if (until.is_never() || until <= now) return true;
+        if (next) *next = std::min(*next, until);
+        return false;
+    });
     return out;
 }
 
 void Gossip::try_mix(job::Turn& turn) {
     while (stage_ == Stage::working && !step_.mixing && !step_.ready.is_never() &&
            !running(Work::encode)) {
-        auto whom = awaited(turn.now);
-        if (whom.empty()) {
+        auto next = Instant::never();
+        if (awaited(turn.now, &next).empty()) {
             start_mix(turn);
             continue;
         }
-        auto next = Instant::never();
-        for (const auto& id : whom) next = std::min(next, step_.ready + patience_.allowance(id));
         timer(Timer::step) = next;
         auto speak = step_.ready + 2 * patience_.floor();
         timer(Timer::speak) = speak > turn.now ? speak : Instant::never();
