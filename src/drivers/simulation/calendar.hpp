@@ -40,6 +40,7 @@ public:
     Instant earliest() const {
         const auto index = first_index();
         if (index >= from_ + kNear) return far_.next().at;
+        if (index == cut_) return rest_.next().at;
         Instant least = Instant::never();
         const auto at = slot(index);
         for (const auto& block : near_[at])
@@ -72,19 +73,27 @@ public:
             advance(index);
         const auto before = out.size();
         const auto at = slot(index);
+        const bool all = until.ns >= (index + 1) * window_;
         auto blocks = std::exchange(near_[at], {});
         const auto room = std::exchange(room_[at], {});
-        filled_[at / 64] &= ~(std::uint64_t{1} << at % 64);
-        const bool all = until.ns >= (index + 1) * window_;
+        if (!all && !blocks.empty()) cut_ = index;
         for (auto& block : blocks) {
             const auto* end = block == blocks.back() ? room.next : block->end();
             for (auto* item = block->begin(); item != end; ++item) {
                 if (all || item->key.at < until)
                     out.push_back(std::move(*item));
                 else
-                    put(index, std::move(*item));
+                    rest_.push(item->key, std::move(item->event));
             }
             free_.push_back(std::move(block));
+        }
+        while (index == cut_ && !rest_.empty() && rest_.next().at < until) {
+            auto& item = out.emplace_back();
+            item.event = rest_.pop(item.key);
+        }
+        if (rest_.empty()) {
+            cut_ = -1;
+            filled_[at / 64] &= ~(std::uint64_t{1} << at % 64);
         }
         size_ -= out.size() - before;
     }
@@ -112,6 +121,7 @@ private:
         return far_.next().at.ns / window_;
     }
     void put(std::int64_t index, Item item) {
+        if (index == cut_) return rest_.push(item.key, std::move(item.event));
         const auto at = slot(index);
         auto& room = room_[at];
         if (room.next == room.end) {
@@ -142,6 +152,10 @@ private:
     std::array<std::uint64_t, kNear / 64> filled_{};
     std::int64_t from_ = 0;
     EventQueue far_;
+    // Of a window that was taken in part, as while a hundred thousand places start in a second:
+    // each start cuts it, so what is left is in order.
+    std::int64_t cut_ = -1;
+    EventQueue rest_;
     std::size_t size_ = 0, largest_ = 0;
 };
 

@@ -260,8 +260,6 @@ void Lane::on_closed(PlaceIndex p, End& end, const link::Closed& closed) {
     auto& place = places_[p];
     if (place.passing) forget(place.passing->greeting, end);
     forget(place.up, end);
-    if (place.work)
-        place.work->offered.erase_if([&](const auto& entry) { return entry.second == end.id; });
     const PeerId peer = id(end.other);
     if (end.up) {
         const job::LinkEvent event = job::LinkDown{closed.error};
