@@ -36,7 +36,7 @@ TEST_CASE("a client that idles costs a few kilobytes, however many there are") {
     const auto each = (many - few) / 2000;
     MESSAGE(each << " bytes a client");
     CHECK(each < 6 * 1024);  // while the last model goes to all
-    CHECK(each > 512);  // it was counted at all
+    CHECK(each > 512);       // it was counted at all
 }
 #endif
 
