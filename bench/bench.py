@@ -33,7 +33,11 @@ def main():
     programs += sorted(os.path.join(here, name) for name in os.listdir(here)
                        if name.startswith("bench_") and name.endswith(".py"))
     if wanted:
+        names = ", ".join(os.path.basename(p).removeprefix("bench_").removesuffix(".py") for p in programs)
         programs = [p for p in programs if any(w in os.path.basename(p) for w in wanted)]
+        if not programs:
+            print(f"no benchmark's name contains {' or '.join(wanted)}; there are {names}", file=sys.stderr)
+            return 2
     if not as_json:
         print(f"{'figure':<52}{'value':>12} {'unit':<14}{'limit':>12}{'ratio':>8}{'goal':>9}  met")
     status = 0

@@ -1,10 +1,13 @@
 // Codecs on one thread: 64 MB of floats in memory to bytes, back, and into an exact sum, beside a
 // copy of the same floats. Best of five, all by turns. The goals are what the first plain loops of
 // each codec reached on the machine they were written on, against its copy of 24 GB/s.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gossamer/base/rng.hpp"

@@ -236,8 +236,8 @@ void World::carry_out(std::size_t node, job::Turn& turn) {
             g.on_message(t, from, m);
         });
     }
-    for (const auto& [to, gone] : turn.withdrawn) {
-        const auto id = gone;
+    for (const auto& withdrawal : turn.withdrawn) {
+        const auto id = withdrawal.id;
         auto it = transfers_.find({node, id.value});
         if (it == transfers_.end()) continue;
         later(it->second.to, latency(), [id, from = nodes_[node]->id](Gossip& g, job::Turn& t) {

@@ -1,5 +1,5 @@
 // A map of few entries, or of many that come in about the order of their keys: a sorted array.
-// Thousands of places hold several of these, most of them empty. From kLeafMost entries on it is
+// Thousands of places hold several of these, most of them empty. Beyond kLeafMost entries it is
 // several such arrays, so that the hundred thousand links of an aggregator can go in any order.
 #pragma once
 

@@ -43,9 +43,9 @@ inline constexpr std::size_t kMembersMax = 4096;  // more are not remembered
 inline constexpr std::size_t kLocalMembersMax = 1 << 20;
 inline constexpr std::size_t kBudgetMax = kMembersMax;  // changes one member may tell at once
 inline constexpr std::size_t kBudgetRefill = 64;        // per heartbeat interval
-inline constexpr unsigned kEpochShift = 20;  // incarnation = boot epoch, counter of so many bits
-inline constexpr Duration kLate = 250ms;     // a timer later than this: doubt yourself
-inline constexpr std::size_t kFetchedMost = 8;
+inline constexpr unsigned kEpochShift = 20;     // incarnation = boot epoch, counter of so many bits
+inline constexpr Duration kLate = 250ms;        // a timer later than this: doubt yourself
+inline constexpr std::size_t kFetchedMost = 8;  // members a hint is given for, see node.hpp
 
 // When to do what; expired timers are handled in this order.
 enum class Timer : std::uint8_t {
