@@ -242,7 +242,7 @@ Result<job::MixDone> Workshop::perform(job::MixJob& j, const Pause&) const {
     std::vector<codec::CodecRef> codecs;  // keeps what the inputs point to
     std::vector<codec::MixInput> parts;
     std::vector<const job::MixInput*> inputs;  // behind the parts; null: our own
-    GOSSAMER_TRY(auto plain, codec::find_codec("f32"));
+    GOSSAMER_TRY(auto plain, tools_.codecs->find("f32"));
     codec::MixCheck check;
     check.layout = j.self.layout().get();
     for (const auto& input : j.inputs) {

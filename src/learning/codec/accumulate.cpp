@@ -88,13 +88,14 @@ Status mix_blocks(std::span<float> out, std::span<const MixInput> inputs, Look&&
         GOSSAMER_ASSERT(input.base.empty() || input.base.size() == count, "a base of another size");
         readers.emplace_back(*input.codec, input.encoded, count);
     }
-    std::vector<float> rooms(inputs.size() * kBlock);
+    const auto block = std::min(kBlock, count);
+    std::vector<float> rooms(inputs.size() * block);
     std::vector<tensor::Weighted> rows(inputs.size());
     const auto writes = tensor::writes_of(out.size_bytes());
     for (std::size_t at = 0; at < count; at += kBlock) {
         auto length = std::min(kBlock, count - at);
         for (std::size_t k = 0; k < inputs.size(); ++k) {
-            auto room = std::span(rooms).subspan(k * kBlock, length);
+            auto room = std::span(rooms).subspan(k * block, length);
             auto part = readers[k].read(at, room);
             if (!inputs[k].base.empty()) {
                 tensor::add(room, part, inputs[k].base.subspan(at, length));

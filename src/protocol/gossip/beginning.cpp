@@ -105,9 +105,10 @@ void Gossip::try_link(job::Turn& turn) {
     std::vector<PeerId> missing;
     // Of a settled roster nobody was heard yet: who does not answer may be starting just now.
     const bool settled = setup_->roster != nullptr;
-    for (const auto& id : neighbours()) {
-        auto it = peers_.find(id);
-        if (it != peers_.end() && (settled || alive(id)) && !it->second.linked)
+    for (const auto place : schedule_->all_neighbours(place_)) {
+        const auto& id = roster_->at(place);
+        const auto* view = peers_.get(id);
+        if (view && !view->linked && (settled || view->state == MemberState::alive))
             missing.push_back(id);
     }
     if (missing.empty()) {

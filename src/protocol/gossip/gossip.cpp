@@ -230,11 +230,6 @@ bool Gossip::running(Work work) const {
     return std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& j) { return j.second == work; });
 }
 
-bool Gossip::alive(const PeerId& peer) const {
-    auto it = peers_.find(peer);
-    return it != peers_.end() && it->second.state == MemberState::alive;
-}
-
 void Gossip::announce(job::Turn& turn) {
     if (announced_ == progress()) return;
     announced_ = progress();
@@ -242,13 +237,12 @@ void Gossip::announce(job::Turn& turn) {
         if (view.linked) turn.send(id, announced_);
 }
 
-void Gossip::wait_aloud(job::Turn& turn, std::string what, std::vector<PeerId> whom, Instant since,
-                        Instant until) {
-    auto said = what;
-    for (const auto& id : whom) said += " " + id.short_string();
-    if (said == told_) return;
-    told_ = std::move(said);
-    turn.notice(message::Waiting{std::move(what), std::move(whom), since, until});
+void Gossip::wait_aloud(job::Turn& turn, std::string_view what, std::vector<PeerId> whom,
+                        Instant since, Instant until) {
+    if (what == told_ && whom == told_of_) return;
+    told_ = what;
+    told_of_ = whom;
+    turn.notice(message::Waiting{told_, std::move(whom), since, until});
 }
 
 std::vector<PeerId> Gossip::neighbours() const {

@@ -151,10 +151,10 @@ private:
     job::JobId start(job::Turn& turn, Work work, job::Job job, job::JobClass priority);
     void abandon(job::Turn& turn, std::initializer_list<Work> works);
     bool running(Work work) const;
-    bool alive(const PeerId& peer) const;
     Instant& timer(Timer t) { return timers_[static_cast<std::size_t>(t)]; }
     Instant timer_at(Timer t) const { return timers_[static_cast<std::size_t>(t)]; }
-    void wait_aloud(job::Turn& turn, std::string what, std::vector<PeerId> whom, Instant since,
+    // Says it unless it was the last that was said.
+    void wait_aloud(job::Turn& turn, std::string_view what, std::vector<PeerId> whom, Instant since,
                     Instant until);
 
     // step.cpp: one step
@@ -169,8 +169,10 @@ private:
     void post_outgoing(job::Turn& turn, std::uint64_t byte_count);
     void try_mix(job::Turn& turn);
     Instant waited_for(const PeerId& peer) const;
-    // `next`: lowered to when the first of them is given up.
-    std::vector<PeerId> awaited(Instant now, Instant* next = nullptr) const;
+    template <class F>
+    void each_awaited(Instant now, F&& f) const;  // f(peer, until when)
+    std::vector<PeerId> awaited(Instant now) const;
+    Instant next_given_up(Instant now) const;  // of the awaited; never: there are none
     void start_mix(job::Turn& turn);
     void on_mixed(job::Turn& turn, Result<job::JobDone> done);
     void combine(job::Turn& turn);
@@ -257,7 +259,8 @@ private:
     Instant since_;  // of the present wait
     Instant quiet_until_;
     message::Progress announced_;  // what all were told last
-    std::string told_;             // what the last Waiting notice said
+    std::string told_;              // what the last Waiting notice said,
+    std::vector<PeerId> told_of_;   // and of whom
 };
 
 }  // namespace gossamer::gossip

@@ -75,17 +75,6 @@ void Inbox::open(job::Turn& turn, std::uint64_t step) {
     }
 }
 
-std::vector<PeerId> Inbox::missing(std::uint64_t step, const std::vector<Edge>& in) const {
-    std::vector<PeerId> out;
-    auto it = std::ranges::partition_point(entries_, [&](const Entry& e) { return e.step < step; });
-    for (const auto& edge : in) {
-        while (it != entries_.end() && it->step == step && it->from < edge.peer) ++it;
-        const bool there = it != entries_.end() && it->step == step && it->from == edge.peer;
-        if (!there || it->state != State::arrived) out.push_back(edge.peer);
-    }
-    return out;
-}
-
 std::vector<Arrival> Inbox::take(std::uint64_t step) {
     std::vector<Arrival> out;
     std::erase_if(entries_, [&](Entry& e) {

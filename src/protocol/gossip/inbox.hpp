@@ -35,8 +35,17 @@ public:
 
     // Step `step` is being done now: forgets older ones, grants what was held for it and the next.
     void open(job::Turn& turn, std::uint64_t step);
-    // Of `in`, which is in PeerId order, those whose model of that step has not arrived.
-    std::vector<PeerId> missing(std::uint64_t step, const std::vector<Edge>& in) const;
+    // f(peer) for those of `in`, which is in PeerId order, whose model of that step has not arrived.
+    template <class F>
+    void each_missing(std::uint64_t step, const std::vector<Edge>& in, F&& f) const {
+        auto it =
+            std::ranges::partition_point(entries_, [&](const Entry& e) { return e.step < step; });
+        for (const auto& edge : in) {
+            while (it != entries_.end() && it->step == step && it->from < edge.peer) ++it;
+            const bool there = it != entries_.end() && it->step == step && it->from == edge.peer;
+            if (!there || it->state != State::arrived) f(edge.peer);
+        }
+    }
     std::vector<Arrival> take(std::uint64_t step);  // in PeerId order; the step takes no more
     void digest_into(ByteWriter& out) const;
     void fetch() const {  // a hint to the processor, see node.hpp

@@ -194,22 +194,30 @@ Instant Gossip::waited_for(const PeerId& peer) const {
     return step_.ready + patience_.allowance(peer);
 }
 
-std::vector<PeerId> Gossip::awaited(Instant now, Instant* next) const {
-    auto out = inbox_.missing(step_.number, step_.in);
-    std::erase_if(out, [&](const PeerId& peer) {
-        const auto until = waited_for(peer);
-        if (until.is_never() || until <= now) return true;
-        if (next) *next = std::min(*next, until);
-        return false;
+template <class F>
+void Gossip::each_awaited(Instant now, F&& f) const {
+    inbox_.each_missing(step_.number, step_.in, [&](const PeerId& peer) {
+        if (const auto until = waited_for(peer); !until.is_never() && until > now) f(peer, until);
     });
+}
+
+std::vector<PeerId> Gossip::awaited(Instant now) const {
+    std::vector<PeerId> out;
+    each_awaited(now, [&](const PeerId& peer, Instant) { out.push_back(peer); });
     return out;
+}
+
+Instant Gossip::next_given_up(Instant now) const {
+    auto next = Instant::never();
+    each_awaited(now, [&](const PeerId&, Instant until) { next = std::min(next, until); });
+    return next;
 }
 
 void Gossip::try_mix(job::Turn& turn) {
     while (stage_ == Stage::working && !step_.mixing && !step_.ready.is_never() &&
            !running(Work::encode)) {
-        auto next = Instant::never();
-        if (awaited(turn.now, &next).empty()) {
+        const auto next = next_given_up(turn.now);
+        if (next.is_never()) {
             start_mix(turn);
             continue;
         }

@@ -76,6 +76,9 @@ double Schedule::self_weight(std::uint32_t place, std::uint64_t step) const {
 
 std::vector<std::uint32_t> Schedule::all_neighbours(std::uint32_t place) const {
     std::vector<std::uint32_t> all;
+    if (!phases_.empty())
+        all.reserve(phases_.size() *
+                    (out_neighbours(place, 0).size() + in_neighbours(place, 0).size()));
     for (std::uint64_t step = 0; step < phases_.size(); ++step) {
         for (std::uint32_t to : out_neighbours(place, step)) all.push_back(to);
         for (const Neighbour& from : in_neighbours(place, step)) all.push_back(from.place);
