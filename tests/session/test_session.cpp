@@ -284,6 +284,39 @@ TEST_CASE("frames of an authenticated but hostile peer close the link with the r
     }
 }
 
+// What of a chunk came late must not lie where others' bytes do by then.
+TEST_CASE("a transfer that ends amid a chunk leaves its buffer alone") {
+    constexpr std::size_t kSize = 40'000, kChunk = 30'000;
+    for (const std::size_t at_first : {std::size_t{0}, std::size_t{100}})
+        for (const bool stalls : {true, false}) {
+            CAPTURE(at_first);
+            CAPTURE(stalls);
+            Hostile h;
+            auto& b = h.pair.b;
+            h.hello();
+            message::Manifest manifest;
+            manifest.byte_count = kSize;
+            h.say(bytes_of({wire::Lane::round, wire::Offer{1, {4}, manifest}}));
+            b.session.link().grant(h.pair.now, {4});
+            const Bytes sent(kChunk, std::byte{0x55});
+            h.say(bytes_of({wire::Lane::bulk, wire::Chunk{1, 0, kChunk, {}}}));
+            h.say(ByteView(sent).first(at_first));
+            if (stalls)
+                b.session.on_deadline(h.pair.now = b.session.next_deadline());
+            else
+                b.session.link().refuse(h.pair.now, {4}, message::RefuseReason::stale);
+            b.drain(h.pair.now);
+            CHECK(b.staging->used_bytes() == 0);
+            auto others = h.pair.pool->take(kSize);  // the one that was just given back
+            std::ranges::fill(others.bytes(), std::byte{0x77});
+            h.say(ByteView(sent).subspan(at_first));
+            CHECK(std::ranges::count(others.bytes(), std::byte{0x77}) == kSize);
+            h.say(bytes_of({wire::Lane::control, beat(3)}));  // what follows is understood
+            CHECK(!b.closed());
+            CHECK(b.all<link::Received>().size() == 1);
+        }
+}
+
 TEST_CASE("random frames of an authenticated peer end in an error or in nothing") {
     const std::uint64_t seed = 11;
     CAPTURE(seed);

@@ -124,8 +124,7 @@ bool Session::read_header(Instant now) {
     }
     auto space = link_->chunk_space(now, header_.stream, header_.length);
     if (!space) return fail(now, std::move(space).error()), false;
-    chunk_ = *space;
-    stage_ = chunk_.empty() ? Stage::skip : Stage::chunk;
+    stage_ = space->empty() ? Stage::skip : Stage::chunk;
     return true;
 }
 
@@ -143,11 +142,17 @@ bool Session::read_table(Instant now) {
     return true;
 }
 
+// Its place is asked for anew each time: a transfer can end, and its buffer serve another, between
+// two reads of one chunk, as when it stalls amid it.
 bool Session::read_chunk(Instant now) {
-    const auto count = read(now, chunk_.subspan(got_));
+    const auto left = static_cast<std::uint32_t>(header_.length - got_);
+    const auto space = link_->chunk_space(now, header_.stream, left);
+    if (!space) return fail(now, space.error()), false;
+    if (space->empty()) return stage_ = Stage::skip, true;
+    const auto count = read(now, *space);
     if (!count) return false;
     got_ += *count;
-    const bool whole = got_ == chunk_.size();
+    const bool whole = got_ == header_.length;
     if (whole) got_ = 0, stage_ = Stage::header;
     link_->chunk_landed(now, header_.stream, static_cast<std::uint32_t>(*count));
     return true;

@@ -92,10 +92,9 @@ private:
     Stage stage_ = Stage::header;
     std::array<std::byte, wire::kHeaderBytes> header_bytes_;
     wire::FrameHeader header_;
-    std::size_t got_ = 0;         // bytes of the present stage
-    Bytes body_;                  // of a table
-    std::span<std::byte> chunk_;  // where the present chunk belongs
-    Bytes scratch_;               // encoded frame
+    std::size_t got_ = 0;  // bytes of the present frame's stage
+    Bytes body_;           // of a table
+    Bytes scratch_;        // encoded frame
 };
 
 // Whether an error while a link is made says that dialling again cannot help.
