@@ -76,7 +76,7 @@ void StarWorld::carry_out(std::size_t who, job::Turn& t) {
     }
     for (auto& s : t.sends) send(who, s);
     for (auto& o : t.offers) offer(who, o);
-    for (const auto& [to, id] : t.withdrawn) flights_.erase({who == kAggregator, id.value});
+    for (const auto& [to, id] : t.withdrawn) withdraw(who, id);
     for (auto& g : t.grants) answer(who, g);
     for (auto id : t.cancels) cancelled_[{who, id.value}] = true;
     for (auto& j : t.jobs) start_job(who, std::move(j));
@@ -153,6 +153,24 @@ void StarWorld::offer(std::size_t from, const job::Offer& offer) {
     });
 }
 
+void StarWorld::withdraw(std::size_t from, job::TransferId id) {
+    const bool down = from == kAggregator;
+    const auto found = flights_.find({down, down ? id.value : id.value * 1000 + from});
+    if (found == flights_.end()) return;
+    if (!down) ++withdrawn_by_clients;
+    const bool granted = found->second.granted;
+    flights_.erase(found);
+    if (down) return;
+    if (granted) --staged_;
+    at(now + some(10us, 5ms), [=, this, link = parties_[from].link] {
+        if (parties_[from].link != link) return;
+        const Error error{ErrorCode::kCancelled, "withdrawn by its sender", {}};
+        turn(kAggregator, [&](job::Turn& t) {
+            engine->on_transfer(t, id_of(from), id, message::TransferLost{error, true});
+        });
+    });
+}
+
 void StarWorld::answer(std::size_t receiver, const job::Grant& grant) {
     bool down = receiver != kAggregator;
     std::size_t client = receiver;
@@ -161,7 +179,6 @@ void StarWorld::answer(std::size_t receiver, const job::Grant& grant) {
     auto number = down ? grant.id.value : grant.id.value * 1000 + client;
     auto found = flights_.find({down, number});
     if (found == flights_.end()) return;
-    found->second.granted = true;
     auto to = [this, client](bool at_client, job::TransferId id, message::TransferEvent event) {
         if (at_client) {
             turn(client, [&](job::Turn& t) {
@@ -176,20 +193,29 @@ void StarWorld::answer(std::size_t receiver, const job::Grant& grant) {
     auto id = grant.id;
     auto link = parties_[client].link;
     if (grant.refused) {
+        message::TransferEvent refused = message::TransferRefused{*grant.refused};
+        if (found->second.granted) {
+            const Error error{ErrorCode::kTransferRefused, "not wanted any more", {}};
+            refused = message::TransferLost{error, false};
+            ++refused_amid;
+            if (!down) --staged_;
+        }
         flights_.erase(found);
-        return at(now + some(10us, 5ms), [=, this, why = *grant.refused] {
-            if (parties_[client].link == link) to(!down, id, message::TransferRefused{why});
+        return at(now + some(10us, 5ms), [=, this] {
+            if (parties_[client].link == link) to(!down, id, refused);
         });
     }
+    found->second.granted = true;
     if (!down) staged_most = std::max(staged_most, ++staged_);
-    at(now + some(1ms, 60ms), [=, this] {
+    const auto took = upload_time && !down ? upload_time(client) : some(1ms, 60ms);
+    at(now + took, [=, this] {
         auto flight = flights_.find({down, number});
         if (flight == flights_.end() || parties_[client].link != link) return;
         auto whole = std::move(flight->second);
         flights_.erase(flight);
         if (!down) --staged_;  // counted again when it becomes a job
-        if (transfers_to_lose > 0) {
-            --transfers_to_lose;
+        if (transfers_to_lose > 0 || (loses_uploads && !down && loses_uploads(client))) {
+            transfers_to_lose -= transfers_to_lose > 0;
             Error stalled{ErrorCode::kTransferStalled, "no progress", {}};
             to(down, id, message::TransferLost{stalled, true});
             return to(!down, id, message::TransferLost{stalled, false});

@@ -69,7 +69,8 @@ public:
     std::map<std::size_t, std::map<std::uint64_t, std::uint64_t>> residual_of;
     std::map<std::size_t, std::vector<float>> final_models;
     std::size_t train_jobs = 0, staged_most = 0, disk_syncs = 0;
-    std::vector<std::string> sent;  // "commit 3 to 2", by the aggregator
+    std::size_t refused_amid = 0, withdrawn_by_clients = 0;  // transfers that were under way
+    std::vector<std::string> sent;                           // "commit 3 to 2", by the aggregator
 
     // Faults: what a client's update becomes; whether the disk takes a checkpoint.
     std::function<void(std::size_t client, std::uint64_t round, std::span<float> update)> tamper;
@@ -78,6 +79,8 @@ public:
     std::function<bool(std::size_t client, std::uint64_t round)> training_fails;
     // How many transfers are still to be lost half way, on links that stay.
     std::size_t transfers_to_lose = 0;
+    std::function<bool(std::size_t client)> loses_uploads;    // likewise, all of them
+    std::function<Duration(std::size_t client)> upload_time;  // from grant to arrival
 
     template <class T>
     std::vector<T> noticed() const {
@@ -120,6 +123,7 @@ private:
     void send(std::size_t from, const job::Send& send);
     void offer(std::size_t from, const job::Offer& offer);
     void answer(std::size_t receiver, const job::Grant& grant);
+    void withdraw(std::size_t from, job::TransferId id);
     void start_job(std::size_t who, job::JobOrder order);
     void try_job(std::size_t who, std::uint64_t life, std::shared_ptr<job::JobOrder> order);
     Result<job::JobDone> compute(std::size_t who, job::Job& job);

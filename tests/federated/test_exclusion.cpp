@@ -233,3 +233,94 @@ TEST_CASE("clients that hand in again what they had kept need not be that quick 
     for (const auto& w : world.noticed<message::Warning>())
         CHECK(w.error.what.find("it was not done with its work") == std::string::npos);
 }
+
+TEST_CASE("an upload that nobody wants any more is stopped on both sides") {
+    auto o = star(4, 3);
+    o.config.fraction = 0.5;
+    o.config.over_provision = 2;  // four invited, two wanted
+    StarWorld world(o);
+    world.upload_time = [](std::size_t client) { return client < 2 ? 10ms : Duration(40s); };
+    world.start();
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(world.accepted.at(3).size() == 2);
+    CHECK(world.refused_amid + world.withdrawn_by_clients >= 4);
+    CHECK(world.staged_most <= o.config.staging);
+    check_every_round_follows_from_its_accepted_set(world);
+}
+
+TEST_CASE("a client that hears that its round is over sends no more of its update") {
+    for (const bool by_next_round : {false, true}) {
+        CAPTURE(by_next_round);
+        auto o = star(3, 2);
+        o.config.staging = 3;
+        StarWorld world(o);
+        world.upload_time = [](std::size_t) { return Duration(1h); };
+        world.start();
+        world.run([&] { return world.staged_most == 3; });  // the updates are on their way
+        FederatedClient client = *world.clients[1];
+        job::TurnIds ids;
+        job::Turn turn(world.now, WallTime{}, {11}, ids);
+        const auto aggregator = PeerId::of_number(1000);
+        const auto run = message::run_id(world.options.run.name);
+        if (by_next_round)
+            client.on_message(turn, aggregator, message::RoundStart{.run = run, .round = 2});
+        else
+            client.on_message(turn, aggregator,
+                              message::RoundClosed{run, 1, ErrorCode::kUpdateStale, "too late"});
+        REQUIRE(turn.withdrawn.size() == 1);
+        CHECK(turn.withdrawn[0].to == aggregator);
+    }
+}
+
+TEST_CASE("an upload that takes too long is stopped, and the round goes on without it") {
+    auto o = star(3, 3);
+    StarWorld world(o);
+    world.upload_time = [&](std::size_t client) {
+        return client == 2 && world.accepted.contains(1) ? Duration(2h) : 10ms;
+    };
+    world.start();
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(world.accepted.at(2) == std::vector{world.id_of(0), world.id_of(1)});
+    CHECK(world.refused_amid >= 1);
+}
+
+TEST_CASE("a client whose uploads are always lost, or that always restarts, holds no round up") {
+    for (const bool restarts : {false, true}) {
+        CAPTURE(restarts);
+        auto o = star(3, 2);
+        o.config.local_epochs = 1;
+        StarWorld world(o);
+        world.train_time = [](std::size_t, std::uint64_t) { return Duration(1s); };
+        if (!restarts) world.loses_uploads = [](std::size_t client) { return client == 0; };
+        world.start();
+        std::size_t seen = 0;
+        for (int i = 0; restarts && i < 40 && !world.accepted.contains(1); ++i) {
+            world.run([&] { return world.train_jobs > seen || world.accepted.contains(1); });
+            seen = world.train_jobs;
+            if (!world.accepted.contains(1)) world.restart_client(0);
+        }
+        world.run([&] { return world.accepted.contains(1); }, 20'000);
+        REQUIRE(world.accepted.contains(1));
+        CHECK(world.accepted.at(1) == std::vector{world.id_of(1), world.id_of(2)});
+        CHECK(world.now - Instant{1'000'000'000} < 10min);
+        world.run();
+        CHECK(world.finished());
+    }
+}
+
+TEST_CASE("one that always answers just in time cannot make rounds longer and longer") {
+    auto o = star(3, 12);
+    o.config.round_max = 20s;
+    StarWorld world(o);
+    world.train_time = [](std::size_t client, std::uint64_t round) {
+        return client == 0 ? Duration(1s) * (1 << std::min<std::uint64_t>(round, 20))
+                           : Duration(1s);
+    };
+    world.start();
+    world.run([&] { return world.accepted.contains(12); });
+    REQUIRE(world.accepted.contains(12));
+    CHECK(world.accepted.at(12).size() == 2);
+    CHECK(world.now - Instant{1'000'000'000} < 12 * 25s);
+}

@@ -12,7 +12,7 @@ RoundRecord sample() {
     RoundRecord r;
     r.run = {77}, r.strategy = "fed_avg", r.seed = {3}, r.completed = 4;
     r.identity = digest256(as_bytes("model"));
-    r.accepted = {PeerId::of_number(1), PeerId::of_number(3)};
+    r.counted = {{PeerId::of_number(1), 4}, {PeerId::of_number(3), 2}};
     r.evaluated = 3, r.stop = Bytes(8);
     r.plan = RoundPlan{5,
                        1,
@@ -31,6 +31,12 @@ TEST_CASE("a record comes back as it was written") {
     auto r = sample();
     CHECK(load_round_record(save(r)).value() == r);
     r.plan.reset();
+    CHECK(load_round_record(save(r)).value() == r);
+}
+
+TEST_CASE("the longest reason that a run may end with is read again") {
+    auto r = sample();
+    r.reason = std::string(kReasonMost, 'x');
     CHECK(load_round_record(save(r)).value() == r);
 }
 

@@ -285,3 +285,76 @@ TEST_CASE("a Commit that was lost with its link is told again") {
     CHECK(world.accepted.at(2).size() == 3);
     CHECK(world.train_jobs == 9);
 }
+
+TEST_CASE("a Commit that was missed for some rounds is told when the client comes back") {
+    for (const bool killed : {false, true}) {
+        CAPTURE(killed);
+        auto o = star(3, 6);
+        o.codec = "top10";
+        o.config.clients_min = 2;
+        StarWorld world(o);
+        world.start();
+        world.run([&] { return count_sent(world, "commit 2 to 0") == 1; });
+        REQUIRE(world.clients[0]->progress().round == 1);  // it is on its way
+        world.cut(0);
+        world.declare(0, MemberState::dead);
+        world.run([&] { return count_sent(world, "commit 4 to 1") == 1; });
+        if (killed) {
+            world.kill_aggregator(true);
+            world.restart_aggregator();
+        } else {
+            world.connect(0);
+        }
+        world.run();
+        REQUIRE(world.finished());
+        CHECK(count_sent(world, "commit 2 to 0") == 2);
+        REQUIRE(!world.residual_of.at(0).empty());
+        const auto& given = world.residual_of.at(0);
+        const auto first_again =
+            std::ranges::find_if(given, [](const auto& r) { return r.first > 3; });
+        REQUIRE(first_again != given.end());
+        CHECK(first_again->second == 2);  // not that of round 1, which is in the model already
+    }
+}
+
+TEST_CASE("a round that is done again starts from what clients kept before it") {
+    auto o = star(3, 4);
+    o.codec = "top10";
+    o.config.quorum = 1;
+    StarWorld undisturbed(o), world(o);
+    undisturbed.start();
+    undisturbed.run();
+    world.disk_fails = [](std::uint64_t round) { return round == 2; };
+    world.start();
+    world.run([&] { return count_sent(world, "commit 2 to 0") == 1; });
+    world.run([&] {
+        return std::ranges::all_of(world.clients,
+                                   [](const auto& c) { return c->progress().round >= 2; });
+    });
+    world.disk_fails = {};
+    world.kill_aggregator(false);  // the disk knows round 1
+    world.restart_aggregator();
+    world.run();
+    REQUIRE(world.finished());
+    for (std::size_t client = 0; client < 3; ++client) {
+        CAPTURE(client);  // the residual that was given is that of the round before, in both
+        CHECK(world.residual_of.at(client) == undisturbed.residual_of.at(client));
+    }
+}
+
+TEST_CASE("a run that ends for many reasons can be started again") {
+    auto o = star(120, 2);
+    o.config.quorum = 1;
+    o.config.attempts = 1;
+    StarWorld world(o);
+    world.training_fails = [](std::size_t, std::uint64_t) { return true; };
+    world.start();
+    world.run([&] { return !world.noticed<message::RunEnded>().empty(); });
+    const auto ended = world.noticed<message::RunEnded>();
+    REQUIRE(ended.size() == 1);
+    CHECK(ended[0].reason.size() <= kReasonMost);
+    CHECK(ended[0].reason.find(" more") != std::string::npos);
+    world.run();
+    world.kill_aggregator(true);
+    world.restart_aggregator();  // requires that the record is whole
+}

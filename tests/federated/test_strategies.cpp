@@ -181,6 +181,26 @@ TEST_CASE("a strategy that makes a model that is not finite ends the run with th
     CHECK(world.final_models.at(0) == world.models.at(1));
 }
 
+TEST_CASE("a run that ends with more words than its record holds can be started again") {
+    class Talkative : public Strategy {
+    public:
+        StrategyTraits traits() const override { return {"talkative"}; }
+        Result<job::State> aggregate(const Aggregation&) const override {
+            return fail(ErrorCode::kInternal, std::string(5000, 'x'));
+        }
+    };
+    WorldOptions o;
+    o.run.rounds = 3, o.run.peers = 3;
+    o.strategy = std::make_shared<Talkative>();
+    StarWorld world(o);
+    world.start();
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(world.noticed<message::RunEnded>().at(0).reason.size() == kReasonMost);
+    world.kill_aggregator(true);
+    world.restart_aggregator();  // it requires that the record is whole
+}
+
 TEST_CASE("updates may travel in half precision") {
     WorldOptions o;
     o.run.rounds = 2, o.run.peers = 3;

@@ -139,6 +139,31 @@ TEST_CASE("a withdrawn transfer stops in the middle and frees its reservation") 
     CHECK(pair.b.link.is_up());
 }
 
+TEST_CASE("a transfer that is not wanted any more stops in the middle, and the next has its time") {
+    Pair pair;
+    pair.run();
+    for (std::uint64_t i = 1; i <= 2; ++i)
+        offer(pair, pair.a, i, payload_of(5'000'000, i, pair.pool));
+    pair.run();
+    grant_all(pair, pair.b);
+    while (pair.step(pair.b)) {
+    }
+    for (int i = 0; i < 10; ++i) REQUIRE(pair.step(pair.a));
+    REQUIRE(pair.seen.back() == "chunk");
+    pair.now = pair.now + 9s;  // nothing came meanwhile
+    pair.b.link.refuse(pair.now, {1}, message::RefuseReason::stale);
+    CHECK(pair.b.staging->used_bytes() == 5'000'000);
+    CHECK(pair.b.link.next_deadline() >= pair.now + 10s);  // of the second, from now on
+    pair.run();
+    const auto lost = pair.a.news<message::TransferLost>();
+    REQUIRE(lost.size() == 1);
+    CHECK(lost[0].error.code == ErrorCode::kTransferRefused);
+    CHECK(pair.b.news<message::TransferLost>().empty());  // it knows
+    CHECK(pair.b.news<message::TransferArrived>().size() == 1);
+    CHECK(pair.b.staging->used_bytes() == 0);
+    CHECK(pair.a.link.is_up());
+}
+
 TEST_CASE("grants beyond the staging wait for room, in order") {
     Options options;
     options.staging_bytes = 3'000'000;

@@ -45,6 +45,13 @@ struct Digest256 {
 };
 Digest256 digest256(ByteView bytes);
 
+// As much of a text as `most` bytes hold, never half of a UTF-8 sequence.
+constexpr std::string_view cut_text(std::string_view text, std::size_t most) {
+    if (text.size() <= most) return text;
+    while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;
+    return text.substr(0, most);
+}
+
 // Appends plain values to a byte string.
 class ByteWriter {
 public:

@@ -60,7 +60,8 @@ struct Mixed {  // a gossip step was completed
     std::vector<PeerId> mixed;     // neighbours counted
     std::vector<PeerId> left_out;  // neighbours that missed it; their weight went to self
 };
-struct RoundFinished {  // a federated round is complete and its checkpoint is on disk
+struct RoundFinished {  // a federated round is complete; its checkpoint is on disk, or a Warning
+                        // has said why not
     std::uint64_t round = 0;
     double loss = 0;  // mean training loss of the clients, weighted by samples
     std::vector<PeerId> accepted;

@@ -95,10 +95,12 @@ bool IncomingTransfers::start(Instant now, StreamId stream, TransferOutput& out)
     return true;
 }
 
-void IncomingTransfers::refuse(TransferId id, message::RefuseReason reason, TransferOutput& out) {
+void IncomingTransfers::refuse(Instant now, TransferId id, message::RefuseReason reason,
+                               TransferOutput& out) {
     const auto stream = stream_of(id);
     if (!stream) return;
     if (transfers_.at(*stream).granted) {  // the core changed its mind
+        latest_ = now;
         out.frames.push_back(wire::TransferFailed{*stream, ErrorCode::kTransferRefused,
                                                   std::string(message::to_string(reason))});
     } else {

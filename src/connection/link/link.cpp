@@ -263,10 +263,10 @@ void Link::grant(Instant now, TransferId id) {
     take(std::move(out));
 }
 
-void Link::refuse(Instant, TransferId id, message::RefuseReason reason) {
+void Link::refuse(Instant now, TransferId id, message::RefuseReason reason) {
     if (!transfers_) return;
     TransferOutput out;
-    transfers_->incoming.refuse(id, reason, out);
+    transfers_->incoming.refuse(now, id, reason, out);
     take(std::move(out));
 }
 

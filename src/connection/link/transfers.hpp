@@ -100,7 +100,8 @@ public:
     Status on_end(const wire::TransferEnd& frame, TransferOutput& out);
 
     void grant(Instant now, TransferId id, TransferOutput& out);
-    void refuse(TransferId id, message::RefuseReason reason, TransferOutput& out);
+    // Also one that was granted; its room is free then.
+    void refuse(Instant now, TransferId id, message::RefuseReason reason, TransferOutput& out);
     // Grants that wait for room in the staging.
     bool waits_for_room() const { return !waiting_.empty(); }
     void retry_grants(Instant now, TransferOutput& out);

@@ -273,9 +273,10 @@ void Hub::grant(const PeerId& from, message::TransferId id) {
 }
 
 void Hub::refuse(const PeerId& from, message::TransferId id, message::RefuseReason reason) {
-    on_link(from, [id, reason](Connection& c) {
+    on_link(from, [this, id, reason](Connection& c) {
         c.session().link().refuse(now(), id, reason);
         c.process();
+        retry_grants();  // had it been granted, its room is free now
     });
 }
 

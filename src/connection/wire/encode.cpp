@@ -24,11 +24,10 @@ fb::Checksum checksum_of(const Digest128& d) { return fb::Checksum(d.low, d.high
 fb::Progress progress_of(const message::Progress& p) {
     return fb::Progress(p.run.value, p.round, static_cast<std::uint8_t>(p.phase), p.stop, p.roster);
 }
-// Texts for people are cut where they exceed their bound, never in the middle of a UTF-8 sequence.
+// Texts for people are cut where they exceed their bound.
 auto text(Builder& b, std::string_view s, std::size_t most = kTextMax) {
-    std::size_t n = std::min(s.size(), most);
-    while (n < s.size() && n > 0 && (static_cast<unsigned char>(s[n]) & 0xC0) == 0x80) --n;
-    return b.CreateString(s.data(), n);
+    const auto kept = cut_text(s, most);
+    return b.CreateString(kept.data(), kept.size());
 }
 // Codes travel as their stable ids: the numbers of the enumeration move when codes are added.
 auto code(Builder& b, ErrorCode c) {

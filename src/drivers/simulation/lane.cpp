@@ -213,10 +213,12 @@ void Lane::carry_out(PlaceIndex p, job::Turn& t) {
     }
     for (const auto& grant : t.grants)
         if (auto* link = link_to(p, grant.from)) {
-            if (grant.refused)
-                link->refuse(now_, grant.id, *grant.refused);
-            else
+            if (!grant.refused) {
                 link->grant(now_, grant.id);
+                continue;
+            }
+            link->refuse(now_, grant.id, *grant.refused);
+            room_freed(p);
         }
     for (auto& send : t.sends)
         if (auto* link = link_to(p, send.to)) {

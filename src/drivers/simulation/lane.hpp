@@ -147,6 +147,7 @@ private:
     void settle();
     void process(PlaceIndex p, End& end);
     void hear(PlaceIndex p, End& end, link::Event event);
+    void room_freed(PlaceIndex p);  // in its staging
     void retry_grants(PlaceIndex p);
     void on_greeted(PlaceIndex p, End& end);
     void on_up(PlaceIndex p, End& end, const link::Up& up);

@@ -197,7 +197,7 @@ void Lane::hear(PlaceIndex p, End& end, link::Event event) {
         turn(p, [&](node::Node& n, job::Turn& t) { n.on_message(t, peer, received->message); });
     } else if (auto* news = std::get_if<link::TransferNews>(&event)) {
         using namespace message;
-        const bool room_freed =
+        const bool ended =
             news->incoming && (std::holds_alternative<TransferArrived>(news->event) ||
                                std::holds_alternative<TransferLost>(news->event));
         auto& place = places_[p];
@@ -207,11 +207,15 @@ void Lane::hear(PlaceIndex p, End& end, link::Event event) {
         turn(p, [&](node::Node& n, job::Turn& t) {
             n.on_transfer(t, peer, news->id, std::move(news->event));
         });
-        if (room_freed && place.work && !place.work->starved.empty())
-            soon_.push_back([this, p] { retry_grants(p); });
+        if (ended) room_freed(p);
     } else if (auto* closed = std::get_if<link::Closed>(&event)) {
         on_closed(p, end, *closed);
     }
+}
+
+void Lane::room_freed(PlaceIndex p) {
+    const auto& work = places_[p].work;
+    if (work && !work->starved.empty()) soon_.push_back([this, p] { retry_grants(p); });
 }
 
 void Lane::retry_grants(PlaceIndex p) {

@@ -37,8 +37,9 @@ OptionTable federated_options() {
          K::real,
          0.5,
          "",
-         "Share of the wanted updates without which a round is repeated; 1 = full participation, "
-         "which makes the final model independent of crashes.",
+         "Share of the wanted updates without which a round is repeated. Who is dead when a round "
+         "is planned is not invited: with 1, and clients_min as large as the fleet, the final "
+         "model does not depend on crashes.",
          {},
          0,
          1},
@@ -131,7 +132,7 @@ OptionTable federated_options() {
          K::duration,
          Duration(std::chrono::minutes(30)),
          "",
-         "Limit of a client's transfer or training while nothing has been measured yet.",
+         "Limit of a client's transfer or training, whatever was measured.",
          {},
          0.001,
          1e7},

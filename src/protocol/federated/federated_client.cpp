@@ -60,7 +60,7 @@ void FederatedClient::on_round_start(job::Turn& turn, const message::RoundStart&
     completed_ = start.round == 0 ? 0 : start.round - 1;
     phase_ = start.train ? Phase::training : Phase::finishing;
     if (update_ && (update_->round != start.round || update_->base != start.base || !start.train))
-        update_.reset();
+        drop_update(turn);
     bool trains = work_ && work_->payload.exists();
     if (work_ &&
         (work_->round != start.round || work_->base != start.base || trains != start.train))
@@ -72,17 +72,37 @@ void FederatedClient::on_round_start(job::Turn& turn, const message::RoundStart&
     if (copy_ && (copy_->round != start.round || copy_->identity != start.base)) {
         if (copy_->round <= start.round) copy_.reset();
     }
+    if (start.train) go_back_to(turn, start.round);
     if (start.evaluate && report_ && report_->round == completed_ && (update_ || work_))
         turn.send(*aggregator_, *report_);  // it may have been lost with the aggregator
     if (update_ && update_->handed != Handed::offered) hand_in(turn);
     try_work(turn);
 }
 
+// An aggregator that could not write a round's checkpoint and crashed asks for that round again:
+// what its update left then is of a future that was not.
+void FederatedClient::go_back_to(job::Turn& turn, std::uint64_t round) {
+    if (!kept_ || kept_->now.round < round) return;
+    const bool known = kept_->before.round < round;
+    auto before = known ? std::move(kept_->before) : KeptState{};
+    kept_.reset();
+    if (before.exists()) kept_ = Kept{std::move(before), {}};
+    if (!known)
+        turn.notice(message::Warning{
+            {ErrorCode::kUpdateStale,
+             fmt::format("the aggregator is back at round {}, more than one before what we keep: "
+                         "momentum and what was left unsent begin anew",
+                         round),
+             {}}});
+}
+
 void FederatedClient::on_commit(const message::Commit& commit) {
     if (!update_ || update_->round != commit.round) return;
-    auto optimizer = setup_->config.keep_optimizer ? update_->optimizer : job::State{};
+    KeptState now{commit.round, setup_->config.keep_optimizer ? update_->optimizer : job::State{},
+                  update_->residual};
+    auto before = kept_ ? std::move(kept_->now) : KeptState{};
     kept_.reset();
-    if (optimizer || update_->residual) kept_ = Kept{std::move(optimizer), update_->residual};
+    if (now.exists() || before.exists()) kept_ = Kept{std::move(now), std::move(before)};
     completed_ = commit.round;
     update_.reset();
     if (copy_ && copy_->round <= commit.round) copy_.reset();
@@ -90,7 +110,7 @@ void FederatedClient::on_commit(const message::Commit& commit) {
 
 void FederatedClient::on_closed(job::Turn& turn, const message::RoundClosed& closed) {
     bool concerns = false;
-    if (update_ && update_->round == closed.round) update_.reset(), concerns = true;
+    if (update_ && update_->round == closed.round) drop_update(turn), concerns = true;
     if (work_ && work_->round == closed.round) drop_work(turn), concerns = true;
     if (order_ && order_->round == closed.round) order_.reset(), concerns = true;
     if (concerns && closed.code != ErrorCode::kRunFinished)
@@ -103,7 +123,7 @@ void FederatedClient::on_closed(job::Turn& turn, const message::RoundClosed& clo
 void FederatedClient::on_finished(job::Turn& turn, const message::RunFinished& finished) {
     if (jobs_ && jobs_->final) return;  // told again after the link was lost
     drop_work(turn);
-    update_.reset();
+    drop_update(turn);
     order_.reset();
     completed_ = finished.round;
     turn.notice(message::RunEnded{finished.round, finished.reason, finished.reached});
@@ -188,6 +208,13 @@ void FederatedClient::hand_in(job::Turn& turn) {
     since_ = turn.now;
 }
 
+// Nobody wants it any more, so no more of it is sent.
+void FederatedClient::drop_update(job::Turn& turn) {
+    if (update_ && update_->handed == Handed::offered && aggregator_)
+        turn.withdraw(*aggregator_, update_->offer);
+    update_.reset();
+}
+
 // ---- work ---------------------------------------------------------------------------------------
 
 void FederatedClient::try_work(job::Turn& turn) {
@@ -214,11 +241,11 @@ void FederatedClient::start_training(job::Turn& turn) {
                                           .epochs = order_->local_epochs,
                                           .steps = order_->local_steps,
                                           .proximal_mu = order_->proximal_mu,
-                                          .state = kept_ ? kept_->optimizer : nullptr,
+                                          .state = kept_ ? kept_->now.optimizer : nullptr,
                                           .out = {},
                                           .product = job::TrainedAs::encoded,
                                           .codec = work.codec,
-                                          .residual = kept_ ? kept_->residual : nullptr,
+                                          .residual = kept_ ? kept_->now.residual : nullptr,
                                           .encoded = work.payload},
                             job::JobClass::train);
 }
@@ -359,7 +386,8 @@ Digest128 FederatedClient::digest() const {
         out.put(update_->manifest.loss), out.put(update_->manifest.byte_count);
     }
     if (kept_)
-        for (const auto& state : {kept_->optimizer, kept_->residual})
+        for (const auto& state : {kept_->now.optimizer, kept_->now.residual,
+                                  kept_->before.optimizer, kept_->before.residual})
             if (state) out.put(state->digest());
     return digest128(out.view());
 }

@@ -3,7 +3,8 @@
 // RoundStart and the global model come on two lanes, in either order; when both are here the client
 // evaluates (if asked), trains, encodes the delta and offers it. It keeps the encoded bytes until
 // Commit, RoundClosed or a later round: asked again for the same (run, round, base), it offers the
-// same bytes without training. Optimiser state and residual advance only on Commit. Training goes
+// same bytes without training. Optimiser state and residual advance only on Commit, and go
+// back to those before it when its round is asked for again. Training goes
 // on while the link is down.
 //
 // Contract: tell it only what concerns the aggregator's link, on_joined after both sides accepted
@@ -93,6 +94,7 @@ private:
     void give_up(job::Turn& turn, const Error& error);
     void hand_in(job::Turn& turn);
     void drop_work(job::Turn& turn);
+    void drop_update(job::Turn& turn);
 
     struct Jobs {
         std::optional<job::JobId> decode, final;
@@ -101,9 +103,16 @@ private:
     };
     void abandon(job::JobId id) { jobs_.made().abandoned.insert(id); }
     bool take(std::optional<job::JobId> Jobs::*mine, job::JobId id);
-    struct Kept {  // as of the last Commit
+    struct KeptState {
+        std::uint64_t round = 0;  // whose update left it
         job::State optimizer, residual;
+        bool exists() const { return optimizer || residual; }
     };
+    struct Kept {
+        KeptState now;     // as of the last Commit
+        KeptState before;  // of the one before it: an aggregator may go back a round
+    };
+    void go_back_to(job::Turn& turn, std::uint64_t round);
 
     ClientSetupRef setup_;
     message::RunId run_;

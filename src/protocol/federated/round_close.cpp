@@ -9,6 +9,10 @@
 
 namespace gossamer::federated {
 
+namespace {
+constexpr std::uint64_t kCommitsKept = 64;  // rounds
+}
+
 // ---- plan ---------------------------------------------------------------------------------------
 
 std::size_t RoundEngine::peers_needed() const {
@@ -128,11 +132,16 @@ void RoundEngine::repeat_round(job::Turn& turn) {
         fmt::format("round {} has {} of the {} updates it needs (attempt {} of {})", plan_->round,
                     slots_.count(Stage::counted), plan_->quorum, failures_, setup_.config.attempts),
         {}};
-    std::string reasons;
-    for (const auto& [peer, slot] : slots_)
-        if (slot.stage() == Stage::excluded)
-            reasons += "; " + peer.short_string() + ": " + slot.why;
-    error.what += reasons;
+    std::size_t untold = 0;
+    for (const auto& [peer, slot] : slots_) {
+        if (slot.stage() != Stage::excluded) continue;
+        const auto why = "; " + peer.short_string() + ": " + slot.why;
+        if (untold == 0 && error.what.size() + why.size() < kReasonMost - 64)
+            error.what += why;
+        else
+            ++untold;
+    }
+    if (untold > 0) error.what += fmt::format("; and {} more", untold);
     turn.notice(message::Warning{error});
     if (failures_ >= setup_.config.attempts) return finish(turn, error.what, false, error);
     slots_.clear();
@@ -145,18 +154,14 @@ void RoundEngine::repeat_round(job::Turn& turn) {
 void RoundEngine::aggregate(job::Turn& turn) {
     phase_ = Phase::aggregating;
     AggregateRequest request{plan_->round, setup_.strategy, setup_.codec, plan_->scale};
-    accepted_.clear();
     double loss = 0, weights = 0;
     for (auto& [peer, slot] : slots_) {
         if (slot.stage() == Stage::counted) {
-            accepted_.push_back(peer);
             request.accepted.push_back({peer, slot.weight, std::move(slot.payload)});
             loss += slot.weight * slot.loss, weights += slot.weight;
         } else if (slot.stage() != Stage::excluded) {
-            if (slot.stage() == Stage::asking) {
-                ++late_;
-                turn.refuse(peer, slot.offer, job::RefuseReason::stale);
-            }
+            late_ += slot.stage() == Stage::asking;
+            refuse_offer(turn, peer, slot, job::RefuseReason::stale);
             if (clients_[peer].here)
                 turn.send(peer, message::RoundClosed{run_, plan_->round, ErrorCode::kUpdateStale,
                                                      fmt::format("the round had the {} updates it "
@@ -184,13 +189,21 @@ void RoundEngine::on_aggregated(job::Turn& turn, Result<job::JobDone> done) {
         for (auto* job : {&identify_job_, &evaluate_job_})
             if (*job) abandoned_.insert(**job), job->reset();
         next_ = {};
-        accepted_.clear();
         auto error = done.error();
         return finish(turn, "the strategy failed: " + error.to_string(), false, error);
     }
     state_ = std::move(std::get<job::ComputeDone>(*done).state);
     model_ = std::exchange(next_, {});
     completed_ = plan_->round;
+    accepted_.clear();
+    for (const auto& [peer, slot] : slots_) {
+        if (slot.stage() != Stage::counted) continue;
+        accepted_.push_back(peer);
+        uncommitted_[peer] = completed_;
+    }
+    std::erase_if(uncommitted_, [&](const auto& owed) {  // they are not coming back to it
+        return owed.second + kCommitsKept < completed_;
+    });
     failures_ = 0;
     phase_ = Phase::sealing;
     plan_.reset();

@@ -10,6 +10,10 @@ namespace gossamer::federated {
 
 using job::RefuseReason;
 
+namespace {
+constexpr std::uint8_t kReturnsMost = 8;
+}
+
 void RoundEngine::start_client(job::Turn& turn, const PeerId& peer, Slot& slot) {
     auto& client = clients_[peer];
     const auto& config = setup_.config;
@@ -78,6 +82,23 @@ void RoundEngine::lose_link(job::Turn& turn, const PeerId& peer, Slot& slot) {
     slot.offer = {};
     slot.since = turn.now;
     slots_.limit(slot, turn.now + setup_.config.rejoin_wait);
+}
+
+// Each return begins its limits anew, so one whose uploads never arrive, or that crashes each time
+// it trains, would hold the others for ever.
+bool RoundEngine::may_return(job::Turn& turn, const PeerId& peer, Slot& slot) {
+    if (++slot.returns <= kReturnsMost) return true;
+    exclude(turn, peer, slot, ErrorCode::kUpdateStale,
+            fmt::format("its link or its transfers were lost {} times", slot.returns));
+    slot.barred = true;
+    return false;
+}
+
+// Also one that is under way: nobody wants it any more, and it holds memory and its line.
+void RoundEngine::refuse_offer(job::Turn& turn, const PeerId& peer, const Slot& slot,
+                               RefuseReason why) {
+    if (slot.stage() == Stage::asking || slot.stage() == Stage::uploading)
+        turn.refuse(peer, slot.offer, why);
 }
 
 void RoundEngine::on_offered(job::Turn& turn, const PeerId& peer, job::TransferId id,
@@ -179,8 +200,9 @@ void RoundEngine::on_upload_lost(job::Turn& turn, const PeerId& peer, job::Trans
     auto& slot = *found;
     if (slot.stage() != Stage::uploading && slot.stage() != Stage::asking) return;
     std::erase(queue_, peer);
-    slots_.move(slot, Stage::working);  // it has the update and offers it again
     slot.offer = {};
+    slots_.move(slot, Stage::working);  // it has the update and offers it again
+    if (!may_return(turn, peer, slot)) return;
     slot.since = turn.now;
     slots_.limit(slot, turn.now + limit_of(clients_[peer], kWork));
 }
@@ -194,7 +216,8 @@ void RoundEngine::on_copy_lost(job::Turn& turn, const PeerId& peer, job::Transfe
     bool link_stays =
         error.code == ErrorCode::kTransferStalled || error.code == ErrorCode::kTransferChecksum;
     auto* slot = slots_.find(peer);
-    if (link_stays && client.here && slot && slot->stage() == Stage::receiving)
+    if (link_stays && client.here && slot && slot->stage() == Stage::receiving &&
+        may_return(turn, peer, *slot))
         send_copy(turn, peer, client);
 }
 
@@ -232,7 +255,7 @@ void RoundEngine::exclude(job::Turn& turn, const PeerId& peer, Slot& slot, Error
     std::erase(queue_, peer);
     bool collecting = phase_ == Phase::collecting;
     if (collecting && clients_[peer].here) {
-        if (slot.stage() == Stage::asking) turn.refuse(peer, slot.offer, RefuseReason::stale);
+        refuse_offer(turn, peer, slot, RefuseReason::stale);
         turn.send(peer, message::RoundClosed{run_, plan_->round, code, why});
     }
     slots_.move(slot, Stage::excluded);

@@ -49,8 +49,9 @@ Status RoundEngine::restore(job::Restored restored) {
     auto stop = job::StopRule(setup_.run);
     if (!stop.load(r.stop)) return other("form");
     // When the newest checkpoint was damaged, an older model comes with a newer record.
+    for (const auto& c : r.counted)
+        if (c.round <= restored.round) uncommitted_.emplace(c.peer, c.round);
     if (r.completed == restored.round) {
-        accepted_ = std::move(r.accepted);
         if (r.plan && r.plan->base == restored.identity) plan_ = std::move(r.plan);
         evaluated_ = r.evaluated;
         run_stage_ = r.stage;
@@ -121,13 +122,18 @@ void RoundEngine::on_joined(job::Turn& turn, const PeerId& peer, const message::
     client.sample_count = join.sample_count;
     changed(peer, client);
     // A Commit that was lost with its link, or with us.
-    if (completed_ > 0 && phase_ != Phase::sealing &&
-        std::binary_search(accepted_.begin(), accepted_.end(), peer))
-        turn.send(peer, message::Commit{run_, completed_});
+    const bool unsealed = phase_ == Phase::sealing;
+    if (const auto owed = uncommitted_.find(peer); owed != uncommitted_.end()) {
+        if (join.round >= owed->second)
+            uncommitted_.erase(owed);
+        else if (!unsealed || owed->second < completed_)
+            turn.send(peer, message::Commit{run_, owed->second});
+    }
     auto* slot = slots_.find(peer);
     if (phase_ == Phase::collecting && slot) {
         auto stage = slot->stage();
-        if (stage == Stage::absent || (stage == Stage::excluded && !slot->barred))
+        if ((stage == Stage::absent || (stage == Stage::excluded && !slot->barred)) &&
+            may_return(turn, peer, *slot))
             start_client(turn, peer, *slot);
     } else if (phase_ == Phase::finishing) {
         if (!slot || slot->stage() != Stage::counted) serve_final(turn, peer);
@@ -139,6 +145,9 @@ void RoundEngine::on_joined(job::Turn& turn, const PeerId& peer, const message::
 
 void RoundEngine::on_progress(job::Turn& turn, const PeerId& peer,
                               const message::Progress& progress) {
+    if (const auto owed = uncommitted_.find(peer);
+        owed != uncommitted_.end() && progress.round >= owed->second)
+        uncommitted_.erase(owed);
     auto* slot = slots_.find(peer);
     if (phase_ == Phase::finishing && slot && progress.phase == message::Phase::finished)
         slots_.move(*slot, Stage::counted), slots_.limit(*slot, Instant::never());
@@ -284,18 +293,19 @@ std::vector<Candidate> RoundEngine::candidates() const {
 
 // Four times what is usual, over a floor; twice that for each time the round was repeated. A client
 // never measured gets twice the time of the slowest of the others, more when it has more data than
-// that one, over four floors.
+// that one, over four floors. Nobody gets more than round_max, whatever it says it has: else one
+// that answers just in time would lengthen each round fourfold.
 Duration RoundEngine::limit_of(const Client& client, Kind kind) const {
     const auto& config = setup_.config;
     auto times = std::int64_t{1} << std::min<std::uint32_t>(plan_ ? plan_->attempt : 0, 4);
     const auto own = client.times ? (*client.times)[kind].own : StageTime{};
-    if (own.known()) return times * (config.patience_min + 4 * own.usual_most());
+    if (own.known())
+        return std::min(times * (config.patience_min + 4 * own.usual_most()), config.round_max);
     const auto& others = slowest_[kind];
     if (!others.known()) return config.round_max;
     double slowest = seconds(others.usual());
     if (kind == kWork)
         slowest = std::max(slowest, others.per_sample() * static_cast<double>(client.sample_count));
-    // Whatever it says it has, nobody gets more than a round.
     auto usual =
         Duration(static_cast<std::int64_t>(std::min(slowest, seconds(config.round_max)) * 1e9));
     return std::min(4 * config.patience_min + times * 8 * usual, config.round_max);
@@ -310,7 +320,8 @@ void RoundEngine::measured(Client& client, Kind kind, Duration d) {
 RoundRecord RoundEngine::record(Instant now) const {
     RoundRecord r;
     r.run = run_, r.strategy = setup_.strategy->traits().name, r.seed = setup_.run.seed;
-    r.completed = completed_, r.identity = identity_, r.accepted = accepted_;
+    r.completed = completed_, r.identity = identity_;
+    for (const auto& [peer, round] : uncommitted_) r.counted.push_back({peer, round});
     r.evaluated = evaluated_, r.stop = stop_.save(now);
     r.plan = plan_;
     r.stage = run_stage_, r.reason = reason_, r.reached = reached_;

@@ -124,6 +124,9 @@ private:
     void send_copy(job::Turn& turn, const PeerId& peer, Client& client);
     void copy_delivered(job::Turn& turn, const PeerId& peer);
     void lose_link(job::Turn& turn, const PeerId& peer, Slot& slot);
+    // False when its limits began anew too often: it is excluded.
+    bool may_return(job::Turn& turn, const PeerId& peer, Slot& slot);
+    void refuse_offer(job::Turn& turn, const PeerId& peer, const Slot& slot, job::RefuseReason why);
     void on_offered(job::Turn& turn, const PeerId& peer, job::TransferId id,
                     const message::Manifest& manifest);
     std::optional<job::RefuseReason> unfit(job::Turn& turn, const PeerId& peer, Slot& slot,
@@ -155,7 +158,8 @@ private:
     void commit(job::Turn& turn);
     void wait_for_peers(job::Turn& turn);
     // round_finish.cpp
-    void finish(job::Turn& turn, std::string reason, bool reached, std::optional<Error> error = {});
+    void finish(job::Turn& turn, const std::string& reason, bool reached,
+                std::optional<Error> error = {});
     void serve_final(job::Turn& turn, const PeerId& peer);
     void try_finish(job::Turn& turn);
     void on_report(job::Turn& turn, const PeerId& from, const message::EvaluationReport& report);
@@ -175,7 +179,8 @@ private:
     Digest256 identity_;
     job::State state_;  // of the strategy
     std::uint64_t completed_ = 0;
-    std::vector<PeerId> accepted_;  // into model_
+    std::vector<PeerId> accepted_;                 // into model_, until the round is committed
+    std::map<PeerId, std::uint64_t> uncommitted_;  // as Counted
     bool restored_ = false;
 
     std::optional<RoundPlan> plan_;

@@ -8,13 +8,12 @@ namespace gossamer::federated {
 
 using message::MemberState;
 
-void RoundEngine::finish(job::Turn& turn, std::string reason, bool reached,
+void RoundEngine::finish(job::Turn& turn, const std::string& reason, bool reached,
                          std::optional<Error> error) {
     if (phase_ == Phase::finishing || phase_ == Phase::finished) return;
     if (error) turn.notice(message::Warning{std::move(*error)});
     for (auto& [peer, slot] : slots_) {
-        if (slot.stage() == Stage::asking)
-            turn.refuse(peer, slot.offer, job::RefuseReason::stopping);
+        refuse_offer(turn, peer, slot, job::RefuseReason::stopping);
         if (slot.stage() != Stage::excluded && phase_ == Phase::collecting && clients_[peer].here)
             turn.send(peer,
                       message::RoundClosed{run_, plan_->round, ErrorCode::kRunFinished, reason});
@@ -25,7 +24,7 @@ void RoundEngine::finish(job::Turn& turn, std::string reason, bool reached,
     plan_.reset();
     phase_ = Phase::finishing;
     run_stage_ = RunStage::finishing;
-    reason_ = std::move(reason), reached_ = reached;
+    reason_ = cut_text(reason, kReasonMost), reached_ = reached;
     if (initial_job_ || identity_ == Digest256{}) {  // there is no model to hand out
         if (identify_job_) abandoned_.insert(*identify_job_), identify_job_.reset();
         final_begun_ = final_written_ = true;

@@ -3,7 +3,7 @@
 namespace gossamer::federated {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
 
 void put_peers(ByteWriter& out, const std::vector<PeerId>& peers) {
     out.put(static_cast<std::uint32_t>(peers.size()));
@@ -17,6 +17,21 @@ std::vector<PeerId> get_peers(ByteReader& in) {
     for (std::uint32_t i = 0; i < count && in.ok(); ++i)
         peers.push_back({in.get<std::array<std::byte, 32>>()});
     return peers;
+}
+
+void put_counted(ByteWriter& out, const std::vector<Counted>& counted) {
+    out.put(static_cast<std::uint32_t>(counted.size()));
+    for (const auto& c : counted) out.put(c.peer.bytes), out.put(c.round);
+}
+
+std::vector<Counted> get_counted(ByteReader& in) {
+    std::vector<Counted> counted;
+    auto count = in.get<std::uint32_t>();
+    for (std::uint32_t i = 0; i < count && in.ok(); ++i) {
+        PeerId peer{in.get<std::array<std::byte, 32>>()};
+        counted.push_back({peer, in.get<std::uint64_t>()});
+    }
+    return counted;
 }
 
 void put_plan(ByteWriter& out, const RoundPlan& plan) {
@@ -62,7 +77,7 @@ Bytes save(const RoundRecord& record) {
     ByteWriter out;
     out.put(kVersion), out.put(record.run.value), out.put_text(record.strategy);
     out.put(record.seed.value), out.put(record.completed), out.put(record.identity.bytes);
-    put_peers(out, record.accepted);
+    put_counted(out, record.counted);
     out.put(record.evaluated), out.put_blob(record.stop);
     out.put(record.stage), out.put_text(record.reason);
     out.put(static_cast<std::uint8_t>(record.reached));
@@ -81,13 +96,13 @@ Result<RoundRecord> load_round_record(ByteView saved) {
     r.strategy = in.get_text(256);
     r.seed.value = in.get<std::uint64_t>(), r.completed = in.get<std::uint64_t>();
     r.identity.bytes = in.get<std::array<std::byte, 32>>();
-    r.accepted = get_peers(in);
+    r.counted = get_counted(in);
     r.evaluated = in.get<std::uint64_t>();
     auto stop = in.get_blob(1024);
     r.stop.assign(stop.begin(), stop.end());
     auto stage = in.get<std::uint8_t>();
     r.stage = static_cast<RunStage>(stage);
-    r.reason = in.get_text(4096);
+    r.reason = in.get_text(kReasonMost);
     r.reached = in.get<std::uint8_t>() != 0;
     r.owed = get_peers(in);
     if (in.get<std::uint8_t>() != 0) r.plan = get_plan(in);

@@ -37,10 +37,11 @@ public:
     job::TransferId offer;
     double loss = 0;
     std::uint64_t byte_count = 0;
-    bool fresh = true;        // what it hands in was made since it was asked
-    bool barred = false;      // excluded for what it sent: not again in this round
-    tensor::Payload payload;  // counted, when the strategy needs the set
-    std::string why;          // excluded
+    bool fresh = true;         // what it hands in was made since it was asked
+    bool barred = false;       // excluded for what it sent: not again in this round
+    std::uint8_t returns = 0;  // how often its limits began anew: links and uploads that were lost
+    tensor::Payload payload;   // counted, when the strategy needs the set
+    std::string why;           // excluded
 
 private:
     friend class Slots;

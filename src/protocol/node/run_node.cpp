@@ -249,7 +249,10 @@ void RunNode::tell_held(job::Turn& turn) {
 void RunNode::note_traffic(const job::Turn& turn) {
     for (const auto& offer : turn.offers) begin_transfer(offer.to, false, offer.id);
     for (const auto& grant : turn.grants)
-        if (!grant.refused) begin_transfer(grant.from, true, grant.id);
+        if (grant.refused)
+            end_transfer(grant.from, true, grant.id);  // it may have been granted before
+        else
+            begin_transfer(grant.from, true, grant.id);
     for (const auto& gone : turn.withdrawn) end_transfer(gone.to, false, gone.id);
 }
 
