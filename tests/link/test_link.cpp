@@ -181,6 +181,21 @@ TEST_CASE("a side that never reads cannot make the queues grow without end") {
     CHECK(pair.a.closed()->error.code == ErrorCode::kLinkTimeout);
 }
 
+TEST_CASE("offers made and withdrawn to a side that never reads do not grow without end either") {
+    Pair pair;
+    pair.run();
+    const auto payload = link::testing::payload_of(1000, 1, pair.pool);
+    std::uint64_t made = 0;
+    while (pair.a.link.is_up() && made < 10'000) {
+        pair.a.link.offer(pair.now, {++made}, link::testing::manifest_of(payload), payload);
+        pair.a.link.withdraw(pair.now, {made});
+    }
+    CHECK(made <= 513);
+    pair.a.drain();
+    REQUIRE(pair.a.closed());
+    CHECK(pair.a.closed()->error.code == ErrorCode::kLinkTimeout);
+}
+
 TEST_CASE("an orderly close is heard as one, and everything after it is ignored") {
     Pair pair;
     pair.run();

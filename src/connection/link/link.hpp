@@ -140,6 +140,7 @@ private:
     void queue(wire::Body body);
     void take(TransferOutput output);
     void finish(Error error, bool permanent);
+    void bound_queues();
     void fail_link(Error error);
     Duration stall_limit() const;
     const LinkLimits& limits() const { return settings_->limits; }

@@ -132,6 +132,7 @@ void Gossip::serve(job::Turn& turn, const PeerId& to, std::uint64_t has) {
     view.asked = !model_.exists();  // the step under way ends soon
     if (!model_.filled() || done_ <= has || !view.linked || stopping_) return;
     auto m = manifest(TransferKind::catch_up, done_);
+    if (outbox_.offered(to, TransferKind::catch_up, done_)) return;  // its answer is due
     m.byte_count = setup_->layout->byte_count();
     m.codec = codec::find_codec("f32").value()->traits().wire_id;  // whole: it is done once
     outbox_.post(turn, to, std::move(m), tensor::Payload::view_of(model_), true);
