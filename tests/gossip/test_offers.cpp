@@ -108,6 +108,16 @@ TEST_CASE("this step and the next are granted, later ones held, old and second o
     CHECK(p.world.model(0)[0] == doctest::Approx(4));
 }
 
+TEST_CASE("a model of no step is refused, also before the members are known") {
+    Played p;  // the first model is not there yet: still gathering
+    REQUIRE(!p.core.knows_neighbours());
+    const auto grant = p.offer(1, 1, p.manifest(0));
+    REQUIRE(grant);
+    CHECK(grant->refused == RefuseReason::stale);
+    p.world.run_for(1s);
+    CHECK(p.core.status(p.world.now()).waiting.size() <= 1);  // nobody is far ahead
+}
+
 TEST_CASE("a model asked for again and again is offered once, until there is an answer") {
     Played p;
     p.world.run_for(1ms);
