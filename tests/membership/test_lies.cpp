@@ -1,8 +1,10 @@
 // A member with a good certificate and bad intentions: what it says of others is bounded.
 #include <algorithm>
+#include <map>
 
 #include <doctest/doctest.h>
 
+#include "connection/wire/wire.hpp"
 #include "membership/lone.hpp"
 
 using namespace gossamer;
@@ -148,6 +150,44 @@ TEST_CASE("A table full of members that nobody met has room for whoever comes") 
         CHECK(changes[1].peer == honest);
     }
     CHECK(me.core.linked(liar));
+}
+
+TEST_CASE("Members with the longest addresses there can be silence nobody's heartbeats") {
+    LiedTo me;
+    std::vector<PeerId> phantoms;
+    for (std::uint64_t n = 0; n < 200; ++n) {
+        phantoms.push_back(PeerId::of_number(1000 + n));
+        std::vector<std::string> addresses;
+        for (std::size_t k = 0; k < wire::kAddressesMax; ++k) {
+            addresses.push_back(std::to_string(1000 + n) + "-" + std::to_string(k) + ":1");
+            addresses.back().insert(0, wire::kAddressMax - addresses.back().size(), 'x');
+        }
+        me.hear({{phantoms.back(), Role::peer, {}, kFirst, addresses}});
+    }
+    std::map<PeerId, std::size_t> told;
+    std::size_t beats = 0;
+    const auto listen = [&](const job::Turn& turn, const PeerId& to) {
+        for (const auto& send : turn.sends) {
+            const auto* beat = std::get_if<message::Heartbeat>(&send.message);
+            if (!beat || send.to != to) continue;
+            ++beats;
+            CHECK(wire::check(send.message));
+            for (const auto& record : beat->news) ++told[record.id];
+        }
+    };
+    const auto other = PeerId::of_number(4000);
+    listen(me.link(other, job::LinkUp{Role::peer, "f:1", false}), other);
+    while (beats < 300) {
+        me.now = me.core.next_deadline();
+        me.core.on_sign_of_life(me.now, other);
+        me.core.on_sign_of_life(me.now, liar);
+        auto t = me.turn();
+        me.core.on_deadline(t);
+        listen(t, other);
+    }
+    for (const auto& phantom : phantoms) CHECK(told[phantom] == 1);
+    CHECK(told[liar] == 1);
+    CHECK(me.core.linked(other));
 }
 
 TEST_CASE("Addresses where nobody answers do not keep a known member from being dialled") {

@@ -227,11 +227,13 @@ void Link::chunk_landed(Instant now, wire::StreamId stream, std::uint32_t length
 
 Status Link::send(Instant, message::Message message, wire::Lane lane) {
     if (state_ != State::up) return {};
-    GOSSAMER_CHECK(wire::check(message));
-    auto& lane_queue = lane == wire::Lane::control ? control_ : round_;
-    lane_queue.push_back({lane, std::move(message)});
+    auto within_bounds = wire::check(message);
+    auto* beat = std::get_if<message::Heartbeat>(&message);
+    if (!within_bounds && !beat) return within_bounds;
+    if (!within_bounds) beat->news.clear();
+    (lane == wire::Lane::control ? control_ : round_).push_back({lane, std::move(message)});
     bound_queues();
-    return {};
+    return within_bounds;
 }
 
 void Link::offer(Instant now, TransferId id, message::Manifest manifest, tensor::Payload payload) {

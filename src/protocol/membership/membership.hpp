@@ -19,8 +19,8 @@
 // the dials for members nobody has met, and places go first to who comes with a certificate.
 //
 // News travels on heartbeats: every change of a record gets the next version, every link remembers
-// up to which version it was told, at most kNewsMax records a message, never back to the teller.
-// A new link starts at nothing, so it brings the whole table across.
+// up to which version it was told, at most kNewsMax records and message::kNewsBytesMax a message,
+// never back to the teller. A new link starts at nothing, so it brings the whole table across.
 #pragma once
 
 #include <array>

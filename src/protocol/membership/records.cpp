@@ -165,14 +165,19 @@ std::vector<MemberRecord> Membership::news_for(Entry& entry) {
     for (const auto& other : members_)
         if (other.second.version > member.told) changed.emplace_back(other.second.version, &other);
     std::ranges::sort(changed);
+    std::size_t bytes = 0;
+    for (const auto& record : news) bytes += message::wire_bytes_most(record);
     for (const auto& [version, other] : changed) {
         if (news.size() >= kNewsMax) return news;
+        const bool new_there = !other || (other != &entry && other->second.teller != id.prefix() &&
+                                          other->second.incarnation != 0);  // else not heard yet
+        if (new_there) {
+            auto record = other ? record_of(*other) : self_;
+            bytes += message::wire_bytes_most(record);
+            if (bytes > message::kNewsBytesMax && !news.empty()) return news;
+            news.push_back(std::move(record));
+        }
         member.told = version;
-        if (!other)
-            news.push_back(self_);
-        else if (other != &entry && other->second.teller != id.prefix() &&
-                 other->second.incarnation != 0)  // else linked, but not heard yet
-            news.push_back(record_of(*other));
     }
     member.told = next_version_ - 1;
     return news;
