@@ -17,9 +17,15 @@ namespace {
 constexpr std::uint64_t kFirst = std::uint64_t{1} << membership::kEpochShift;
 const auto liar = PeerId::of_number(9);
 
+membership::MembershipConfig with_local_view() {
+    auto config = seeded({});
+    config.local_view = true;
+    return config;
+}
+
 // A core with one link, to the liar.
 struct LiedTo : Lone {
-    LiedTo() : Lone(seeded({})) {
+    explicit LiedTo(membership::MembershipConfig config = seeded({})) : Lone(std::move(config)) {
         start();
         link(liar, job::LinkUp{Role::peer, "from x", false});
     }
@@ -149,6 +155,32 @@ TEST_CASE("A table full of members that nobody met has room for whoever comes") 
         CHECK(changes[0].state == MemberState::dead);
         CHECK(changes[1].peer == honest);
     }
+    CHECK(me.core.linked(liar));
+}
+
+TEST_CASE("A local view, told of aggregators that nobody met, remembers few of them") {
+    LiedTo me(with_local_view());
+    std::size_t warned = 0;
+    const auto flood = [&](std::uint64_t from) {
+        for (std::uint64_t n = from; n < from + 1024; n += 32) {
+            std::vector<MemberRecord> phantoms;
+            for (std::uint64_t k = 0; k < 32; ++k)
+                phantoms.push_back({PeerId::of_number(n + k), Role::aggregator, {}, kFirst, {}});
+            warned += count_of<message::Warning>(me.hear(std::move(phantoms)));
+            me.now = me.now + 1s;
+        }
+    };
+    flood(1000);
+    CHECK(me.core.views().size() == 1 + membership::kLocalHearsayMax);
+    CHECK(warned == 1);
+    const auto honest = PeerId::of_number(100);
+    me.link(honest, job::LinkUp{Role::aggregator, "from y", false});
+    CHECK(me.core.linked(honest));
+    CHECK(me.core.views().size() == 2 + membership::kLocalHearsayMax);
+    // One of whom others spoke, and who came, leaves its place to another.
+    me.link(PeerId::of_number(1000), job::LinkUp{Role::aggregator, "from z", false});
+    flood(3000);
+    CHECK(me.core.views().size() == 3 + membership::kLocalHearsayMax);
     CHECK(me.core.linked(liar));
 }
 
