@@ -140,8 +140,8 @@ private:
     bool admit(Instant now);
     void queue(wire::Body body);
     void take(TransferOutput output);
-    void finish(Error error, bool permanent);
     void bound_queues();
+    void finish(Error error, bool permanent);
     void fail_link(Error error);
     Duration stall_limit() const;
     const LinkLimits& limits() const { return settings_->limits; }
