@@ -163,6 +163,21 @@ TEST_CASE("a file that is no TOML is refused with line and column") {
     CHECK(error_of("a = \"\xff\"\n").code == ErrorCode::kConfigSyntax);
 }
 
+TEST_CASE("comments may hold anything that can be read, a second # as well") {
+    const char* text =
+        "## Größe des Laufs\n"
+        "[run] # \"\n"
+        "limits.rounds = 5 # see issue #7: café '''\n"
+        "# \\\" #\" é ''\n"
+        "name = \"a # b é\" ### é\n"
+        "rate = 0.25 # 1.2.3\n";
+    auto config = Config::resolve(schema(), {"p", text, {}, {}});
+    REQUIRE(config);
+    CHECK(config->integer("run.limits.rounds") == 5);
+    CHECK(config->text("run.name") == "a # b é");
+    CHECK(config->real("run.rate") == 0.25);
+}
+
 TEST_CASE("size and nesting of a file are bounded") {
     CHECK(error_of(std::string(kFileBytesMax + 1, '\n')).code == ErrorCode::kConfigSyntax);
     std::string deep = "a";
@@ -174,6 +189,37 @@ TEST_CASE("size and nesting of a file are bounded") {
     for (int i = 0; i < 100; ++i) dotted += ".a";
     CHECK(error_of(dotted + " = 1\n").code == ErrorCode::kConfigSyntax);
     CHECK(Config::resolve(schema(), {"p", "# " + std::string(5000, '.') + "\n", {}, {}}));
+    // What only seems to be in a comment or a text.
+    const auto below = "\n" + deep + " = 1\n";
+    for (const std::string start : {R"(## """)",
+                                    R"(# ' ''' #)",
+                                    "#",
+                                    "##",
+                                    R"(# \)",
+                                    R"(run.name = "#")",
+                                    R"(run.name = '\')",
+                                    R"(run.name = "\"#")",
+                                    R"(run.name = "" # ")",
+                                    "run.name = '''#'''",
+                                    "run.name = \"\"\"\n#\\\"\"\"\"\"\"",
+                                    "run.name = '''''''' # '''",
+                                    R"(run.name = """""""")",
+                                    R"("#" = 1)",
+                                    "x = [ # \"\n]",
+                                    "#\r",
+                                    "# \xc0\x8a",
+                                    "# \xc2\x85",
+                                    "# \xe2\x80\xa8",
+                                    "run.name = \"\"\"\\  "}) {
+        CAPTURE(start);
+        CHECK(error_of(start + below).code == ErrorCode::kConfigSyntax);
+        CHECK(error_of(start + "\r" + below).code == ErrorCode::kConfigSyntax);
+    }
+    std::string inner = "1";
+    for (int i = 0; i < 1000; ++i) inner = "{" + dotted.substr(0, 121) + " = " + inner + "}";
+    CHECK(error_of("a = " + inner + "\n").code == ErrorCode::kConfigSyntax);
+    for (int i = 0; i < 1000; ++i) inner = "[" + inner + "]";
+    CHECK(error_of("a = " + inner + "\n").code == ErrorCode::kConfigSyntax);
     deep.resize(2000);
     std::string texts = "[run]\nname = \"\"\"" + deep + "é\\\"\"\"\"\"\npeers = ['\"', \"\", '" +
                         deep + "'] # é" + deep + "\n";

@@ -96,6 +96,42 @@ TEST_CASE("a stopped peer cancels its work, keeps its model, and answers no more
     CHECK(world.core(0).next_deadline().is_never());
 }
 
+TEST_CASE("a peer stopped when all its steps are done leaves its final model all the same") {
+    // Amid the last evaluation, and amid writing the final checkpoint.
+    for (const bool evaluating : {true, false}) {
+        CAPTURE(evaluating);
+        World world(options("complete", 3, 10));
+        add_each_step(world, 3);
+        (evaluating ? world.of(0).evaluate_time : world.of(0).checkpoint_time) = 10s;
+        world.start();
+        REQUIRE(world.run_until(
+            [&] { return world.core(1).progress().phase == message::Phase::finished; }));
+        world.run_for(100ms);
+        REQUIRE(world.core(0).progress().phase == message::Phase::finishing);
+        REQUIRE(world.told<message::RunEnded>(0).empty());
+
+        auto turn = world.turn_of(0);
+        world.core(0).on_stop(turn, "SIGTERM");
+        CHECK(turn.jobs.size() == (evaluating ? 1 : 0));
+        CHECK(turn.cancels.size() == (evaluating ? 1 : 0));
+        if (evaluating) {
+            const auto& final_checkpoint = std::get<job::CheckpointJob>(turn.jobs.at(0).job);
+            CHECK(final_checkpoint.round == 10);
+            CHECK(final_checkpoint.final_);
+            CHECK(final_checkpoint.model.filled());
+        }
+        world.carry_out(0, turn);
+        CHECK(!world.core(0).stopped());
+        REQUIRE(world.run_until([&] { return world.core(0).stopped(); }, 20s));
+        CHECK(std::ranges::count(world.finals, 10u, &job::CheckpointJob::round) == 3);
+        const auto ended = world.told<message::RunEnded>(0);
+        REQUIRE(ended.size() == 1);
+        CHECK(ended[0].second.reached);
+        CHECK(ended[0].second.round == 10);
+        CHECK(world.core(0).next_deadline().is_never());
+    }
+}
+
 TEST_CASE("a peer that comes back finds the members' roster, though one of them is dead") {
     World world(options("complete", 3, 50));
     Gossip core = world.core(0);  // as the world made it: nothing has happened yet

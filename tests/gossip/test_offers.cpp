@@ -108,6 +108,45 @@ TEST_CASE("this step and the next are granted, later ones held, old and second o
     CHECK(p.world.model(0)[0] == doctest::Approx(4));
 }
 
+TEST_CASE("a model of no step is refused, also before the members are known") {
+    Played p;  // the first model is not there yet: still gathering
+    REQUIRE(!p.core.knows_neighbours());
+    const auto grant = p.offer(1, 1, p.manifest(0));
+    REQUIRE(grant);
+    CHECK(grant->refused == RefuseReason::stale);
+    p.world.run_for(1s);
+    CHECK(p.core.status(p.world.now()).waiting.size() <= 1);  // nobody is far ahead
+}
+
+TEST_CASE("a model asked for again and again is offered once, until there is an answer") {
+    Played p;
+    p.world.run_for(1ms);
+    for (std::size_t from : {1, 2}) {
+        (void)p.offer(from, 1, p.manifest(1));
+        p.deliver(from, 1, 1, 1);
+    }
+    REQUIRE(p.world.run_until([&] { return p.core.progress().round == 1; }, 1s));
+    const auto ask = [&](int times) {
+        std::vector<job::TransferId> offered;
+        for (; times > 0; --times) {
+            auto turn = p.world.turn_of(0);
+            p.core.on_message(turn, p.world.id(1),
+                              message::ModelRequest{message::run_id("test"), 0});
+            for (const auto& offer : turn.offers)
+                if (offer.manifest.kind == message::TransferKind::catch_up)
+                    offered.push_back(offer.id);
+            CHECK(turn.withdrawn.empty());
+        }
+        return offered;
+    };
+    const auto first = ask(1000);
+    REQUIRE(first.size() == 1);
+    auto turn = p.world.turn_of(0);
+    p.core.on_transfer(turn, p.world.id(1), first[0],
+                       message::TransferRefused{RefuseReason::stale});
+    CHECK(ask(1000).size() == 1);  // it had asked another meanwhile, in vain
+}
+
 TEST_CASE("offers that come far too early are bounded") {
     Played p;
     p.world.run_for(1ms);

@@ -294,11 +294,12 @@ void World::answer(std::size_t node, const job::Grant& grant) {
 // ---- jobs ---------------------------------------------------------------------------------------
 
 void World::start_job(std::size_t node, job::JobOrder order) {
+    const auto& of = nodes_[node]->behaviour;
     Duration takes{};
     if (auto* train = std::get_if<job::TrainJob>(&order.job))
-        takes = nodes_[node]->behaviour.train_time
-                    ? nodes_[node]->behaviour.train_time(train->round)
-                    : 10ms;
+        takes = of.train_time ? of.train_time(train->round) : 10ms;
+    if (std::holds_alternative<job::EvaluateJob>(order.job)) takes = of.evaluate_time;
+    if (std::holds_alternative<job::CheckpointJob>(order.job)) takes = of.checkpoint_time;
     auto job = std::make_shared<job::Job>(std::move(order.job));
     later(node, takes, [this, node, job, takes, id = order.id](Gossip& g, job::Turn& t) {
         auto done = nodes_[node]->cancelled.contains(id.value)

@@ -23,6 +23,7 @@ struct Behaviour {  // of one node; all but `train` may stay empty
     std::function<Result<Values>(std::span<const float> start, std::uint64_t round)> train;
     std::function<Duration(std::uint64_t round)> train_time;
     std::function<Result<double>(std::span<const float> model)> accuracy;
+    Duration evaluate_time{}, checkpoint_time{};
 };
 
 class World {

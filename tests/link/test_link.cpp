@@ -121,6 +121,24 @@ TEST_CASE("a message too large for the wire is refused here and the link stays")
     CHECK(pair.a.link.is_up());
 }
 
+TEST_CASE("a heartbeat whose news is too large goes out without it") {
+    Pair pair;
+    pair.run();
+    message::Heartbeat heavy{.sequence = 5};
+    for (std::uint64_t n = 0; n < 128; ++n)
+        heavy.news.push_back({PeerId::of_number(n),
+                              Role::peer,
+                              {},
+                              1,
+                              std::vector<std::string>(8, std::string(262, 'x'))});
+    const auto status = pair.a.link.send(pair.now, heavy, wire::Lane::control);
+    REQUIRE(!status);
+    CHECK(status.error().code == ErrorCode::kFrameTooLarge);
+    pair.run();
+    REQUIRE(pair.b.all<Received>().size() == 1);
+    CHECK(pair.b.all<Received>()[0].message == beat(5));
+}
+
 TEST_CASE("frames before the link is up, or sent twice, close it") {
     Pair pair;
     pair.b.link.on_frame(pair.now, {wire::Lane::control, beat(1)});
@@ -178,6 +196,21 @@ TEST_CASE("a side that never reads cannot make the queues grow without end") {
         (void)pair.a.link.send(pair.now, message::Commit{{1}, 1}, wire::Lane::round), ++sent;
     CHECK(sent <= 1025);
     pair.a.drain();
+    CHECK(pair.a.closed()->error.code == ErrorCode::kLinkTimeout);
+}
+
+TEST_CASE("offers made and withdrawn to a side that never reads do not grow without end either") {
+    Pair pair;
+    pair.run();
+    const auto payload = link::testing::payload_of(1000, 1, pair.pool);
+    std::uint64_t made = 0;
+    while (pair.a.link.is_up() && made < 10'000) {
+        pair.a.link.offer(pair.now, {++made}, link::testing::manifest_of(payload), payload);
+        pair.a.link.withdraw(pair.now, {made});
+    }
+    CHECK(made <= 513);
+    pair.a.drain();
+    REQUIRE(pair.a.closed());
     CHECK(pair.a.closed()->error.code == ErrorCode::kLinkTimeout);
 }
 

@@ -1,8 +1,10 @@
 // A member with a good certificate and bad intentions: what it says of others is bounded.
 #include <algorithm>
+#include <map>
 
 #include <doctest/doctest.h>
 
+#include "connection/wire/wire.hpp"
 #include "membership/lone.hpp"
 
 using namespace gossamer;
@@ -15,9 +17,15 @@ namespace {
 constexpr std::uint64_t kFirst = std::uint64_t{1} << membership::kEpochShift;
 const auto liar = PeerId::of_number(9);
 
+membership::MembershipConfig with_local_view() {
+    auto config = seeded({});
+    config.local_view = true;
+    return config;
+}
+
 // A core with one link, to the liar.
 struct LiedTo : Lone {
-    LiedTo() : Lone(seeded({})) {
+    explicit LiedTo(membership::MembershipConfig config = seeded({})) : Lone(std::move(config)) {
         start();
         link(liar, job::LinkUp{Role::peer, "from x", false});
     }
@@ -148,6 +156,70 @@ TEST_CASE("A table full of members that nobody met has room for whoever comes") 
         CHECK(changes[1].peer == honest);
     }
     CHECK(me.core.linked(liar));
+}
+
+TEST_CASE("A local view, told of aggregators that nobody met, remembers few of them") {
+    LiedTo me(with_local_view());
+    std::size_t warned = 0;
+    const auto flood = [&](std::uint64_t from) {
+        for (std::uint64_t n = from; n < from + 1024; n += 32) {
+            std::vector<MemberRecord> phantoms;
+            for (std::uint64_t k = 0; k < 32; ++k)
+                phantoms.push_back({PeerId::of_number(n + k), Role::aggregator, {}, kFirst, {}});
+            warned += count_of<message::Warning>(me.hear(std::move(phantoms)));
+            me.now = me.now + 1s;
+        }
+    };
+    flood(1000);
+    CHECK(me.core.views().size() == 1 + membership::kLocalHearsayMax);
+    CHECK(warned == 1);
+    const auto honest = PeerId::of_number(100);
+    me.link(honest, job::LinkUp{Role::aggregator, "from y", false});
+    CHECK(me.core.linked(honest));
+    CHECK(me.core.views().size() == 2 + membership::kLocalHearsayMax);
+    // One of whom others spoke, and who came, leaves its place to another.
+    me.link(PeerId::of_number(1000), job::LinkUp{Role::aggregator, "from z", false});
+    flood(3000);
+    CHECK(me.core.views().size() == 3 + membership::kLocalHearsayMax);
+    CHECK(me.core.linked(liar));
+}
+
+TEST_CASE("Members with the longest addresses there can be silence nobody's heartbeats") {
+    LiedTo me;
+    std::vector<PeerId> phantoms;
+    for (std::uint64_t n = 0; n < 200; ++n) {
+        phantoms.push_back(PeerId::of_number(1000 + n));
+        std::vector<std::string> addresses;
+        for (std::size_t k = 0; k < wire::kAddressesMax; ++k) {
+            addresses.push_back(std::to_string(1000 + n) + "-" + std::to_string(k) + ":1");
+            addresses.back().insert(0, wire::kAddressMax - addresses.back().size(), 'x');
+        }
+        me.hear({{phantoms.back(), Role::peer, {}, kFirst, addresses}});
+    }
+    std::map<PeerId, std::size_t> told;
+    std::size_t beats = 0;
+    const auto listen = [&](const job::Turn& turn, const PeerId& to) {
+        for (const auto& send : turn.sends) {
+            const auto* beat = std::get_if<message::Heartbeat>(&send.message);
+            if (!beat || send.to != to) continue;
+            ++beats;
+            CHECK(wire::check(send.message));
+            for (const auto& record : beat->news) ++told[record.id];
+        }
+    };
+    const auto other = PeerId::of_number(4000);
+    listen(me.link(other, job::LinkUp{Role::peer, "f:1", false}), other);
+    while (beats < 300) {
+        me.now = me.core.next_deadline();
+        me.core.on_sign_of_life(me.now, other);
+        me.core.on_sign_of_life(me.now, liar);
+        auto t = me.turn();
+        me.core.on_deadline(t);
+        listen(t, other);
+    }
+    for (const auto& phantom : phantoms) CHECK(told[phantom] == 1);
+    CHECK(told[liar] == 1);
+    CHECK(me.core.linked(other));
 }
 
 TEST_CASE("Addresses where nobody answers do not keep a known member from being dialled") {

@@ -137,6 +137,38 @@ TEST_CASE("Who is stopping takes nothing more") {
     CHECK(answer(w, 0, w.world.id(1), 900, manifest) == message::RefuseReason::stopping);
 }
 
+TEST_CASE("A Join is answered once a link, also when it was refused") {
+    auto layout = std::make_shared<tensor::Layout>();
+    layout->add("dense.weight", {12});
+    const node::RunSlots slots(std::make_shared<node::RunIdentity>(node::RunIdentity{
+                                   "run", message::Mode::gossip, layout, {1, 1}, {}}),
+                               10);
+    const auto liar = PeerId::of_number(9);
+    message::Join odd{message::run_id("run"), "run", message::Mode::gossip, {}, {1, 1}, 10, 0, {}};
+    for (std::size_t i = 0; i < 4096; ++i)
+        odd.tensors.push_back({"odd" + std::to_string(i), {1}, i, 1});
+    job::TurnIds ids;
+    job::Turn t(Instant{1}, WallTime{0}, RunSeed{1}, ids);
+    node::RunSlot slot;
+    const auto refused = slots.on_join(t, liar, slot, odd).refused;
+    REQUIRE(refused);
+    CHECK(refused->code == ErrorCode::kModelLayout);
+    CHECK(std::ranges::count(refused->what, ';') ==
+          7);  // eight differences, however many there are
+    CHECK(t.sends.size() == 1);
+    for (int again = 0; again < 3; ++again) CHECK(!slots.on_join(t, liar, slot, odd).refused);
+    odd.tensors = layout->tensors();  // nor is it taken back
+    CHECK(!slots.on_join(t, liar, slot, odd).opened);
+    CHECK(t.sends.size() == 1);
+    CHECK(!slot.said);
+
+    slot = {};  // the next link begins anew
+    CHECK(!slots.on_join(t, liar, slot, odd).refused);
+    CHECK(slot.said);
+    CHECK(t.sends.size() == 2);
+    CHECK(slots.on_reply(slot, {slots.run(), true, {}, {}}).opened);
+}
+
 TEST_CASE("Incompatibilities are named in the order in which they matter") {
     tensor::Layout layout;
     layout.add("a", {2, 3});

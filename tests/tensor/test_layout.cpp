@@ -44,6 +44,31 @@ TEST_CASE("equal layouts have equal digests and different ones different digests
     CHECK(c.digest() != d.digest());
 }
 
+TEST_CASE("ten thousand tensors are digested once each, not all again with every one") {
+    Layout layout;
+    ByteWriter text;
+    for (std::uint32_t i = 0; i < 10'000; ++i) {
+        const auto name = "block" + std::to_string(7919 * i % 10'000) + ".weight";
+        layout.add(name, {i, 3});
+        text.put_text(name);
+        for (const std::uint32_t n : {2u, i, 3u}) text.put(n);
+        if (i == 40) CHECK(layout.digest() == digest128(text.view()));
+    }
+    CHECK(layout.digest() == digest128(text.view()));
+    CHECK(layout.digested_byte_count() == text.view().size());
+    for (std::uint32_t i = 0; i < 10'000; ++i) {
+        const auto* found = layout.find("block" + std::to_string(7919 * i % 10'000) + ".weight");
+        REQUIRE(found);
+        CHECK(found == &layout.tensors()[i]);
+    }
+    auto copy = layout;
+    CHECK(copy == layout);
+    copy.add("one more", {});
+    CHECK(copy.digest() != layout.digest());
+    CHECK(layout.digest() == digest128(text.view()));
+    CHECK(layout.find("one more") == nullptr);
+}
+
 TEST_CASE("differences are named tensor by tensor, and bounded") {
     CHECK(differences(two_layers(200), two_layers(200)).empty());
     auto lines = differences(two_layers(200), two_layers(100));
@@ -56,6 +81,22 @@ TEST_CASE("differences are named tensor by tensor, and bounded") {
     CHECK(missing[3] == "temperature: here one number, there missing");
     CHECK(differences(Layout{}, two_layers(200))[0] ==
           "dense1.weight: here missing, there 784x200");
+}
+
+TEST_CASE("lists that strangers made up are compared as they are") {
+    const auto layout = two_layers(200);
+    auto list = layout.tensors();
+    CHECK(same_tensors(layout.tensors(), list));
+    CHECK(!names_one_twice(list));
+    std::swap(list[0], list[3]);
+    CHECK(!same_tensors(layout.tensors(), list));
+    list[3] = list[0];
+    CHECK(names_one_twice(list));
+    CHECK(differences(layout.tensors(), list)[0] == "dense1.weight: here 784x200, there missing");
+    list.clear();
+    for (std::size_t i = 0; i < 4096; ++i)
+        list.push_back({"odd" + std::to_string(i), {1, 2}, i, 2});
+    CHECK(differences(layout.tensors(), list, 8).size() == 8);
 }
 
 TEST_CASE("the same tensors in another order are a difference") {

@@ -26,13 +26,15 @@ struct Federation {
     explicit Federation(unsigned char n = 1)
         : authority(security::create_federation({.name = "meadow", .now = wall_now()}, seed_of(n))
                         .value()) {}
-    security::TlsContext context(unsigned char n, Role role = Role::peer) const {
+    security::TlsContext context(unsigned char n, Role role = Role::peer,
+                                 Duration validity = 7 * security::kDay) const {
         const auto key = security::IdentityKey::from_seed(seed_of(n));
         const auto pem = security::make_request(key);
         const auto request = security::parse_request(as_bytes(pem)).value();
-        const auto leaf = security::sign_request(authority.issuing_key, authority.issuing, request,
-                                                 {.role = role, .now = wall_now()})
-                              .value();
+        const auto leaf =
+            security::sign_request(authority.issuing_key, authority.issuing, request,
+                                   {.role = role, .now = wall_now(), .validity = validity})
+                .value();
         return security::TlsContext::create(key, {leaf, authority.issuing}, authority.trust,
                                             wall_now())
             .value();

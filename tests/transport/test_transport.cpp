@@ -145,6 +145,38 @@ TEST_CASE("a ban closes the live link and refuses the next dial for good") {
     CHECK(failed.permanent);
 }
 
+TEST_CASE("a link does not outlive the certificate of its peer") {
+    Federation federation;
+    std::atomic<std::int64_t> ahead{0};
+    TransportConfig config;
+    config.look_every = 20ms;
+    config.wall_clock = [&ahead] { return wall_now() + Duration(ahead.load()); };
+    Node a(federation.context(11, Role::peer, 1h));
+    Node b(federation.context(12), config), c(federation.context(13));
+    const auto address = b.listen();
+    for (Node* node : {&a, &c}) {
+        node->transport.dial(address, b.id);
+        (void)node->next<job::LinkUp>();
+        (void)b.next<job::LinkUp>();
+    }
+    a.transport.send(b.id, beat(1), Lane::control);
+    (void)b.next<message::Message>();
+
+    ahead = Duration(61min).count();
+    const auto down = b.next<job::LinkDown>();
+    CHECK(b.last_peer == a.id);
+    CHECK(down.error.code == ErrorCode::kTlsExpired);
+    CHECK(down.error.what.find(a.id.short_string() + " expired on ") != std::string::npos);
+    CHECK(a.next<job::LinkDown>().error.code == ErrorCode::kTlsExpired);
+    a.transport.dial(address, b.id);  // nor is it let in again; later it may be, with a new one
+    const auto failed = a.next<job::DialFailed>();
+    CHECK(failed.error.code == ErrorCode::kTlsExpired);
+    CHECK(!failed.permanent);
+
+    c.transport.send(b.id, beat(2), Lane::control);  // the other's is good for days
+    CHECK(std::get<message::Heartbeat>(b.next<message::Message>()).sequence == 2);
+}
+
 TEST_CASE("a newer link of the same peer replaces the older, whose end is reported first") {
     Federation federation;
     TransportConfig threads;

@@ -78,6 +78,20 @@ TEST_CASE("scales remember what each sort of frame weighs, and are right about i
     }
 }
 
+TEST_CASE("a record takes no more of a heartbeat than cores count for it") {
+    for (const bool sparse : {true, false}) {
+        RandomFrames random(7, sparse);
+        for (int round = 0; round < 2000; ++round) {
+            message::Heartbeat beat{.sequence = 1, .news = random.news()};
+            std::size_t counted = 0;
+            for (const auto& record : beat.news) counted += message::wire_bytes_most(record);
+            const auto whole = encoded_bytes({Lane::control, message::Message(beat)});
+            beat.news.clear();
+            CHECK(whole <= encoded_bytes({Lane::control, message::Message(beat)}) + counted);
+        }
+    }
+}
+
 TEST_CASE("a truncated frame is an error, at whatever byte it ends") {
     RandomFrames random(2);
     for (std::size_t kind = 0; kind < RandomFrames::kKinds; ++kind) {

@@ -58,6 +58,11 @@ struct MemberRecord {
     Addresses addresses;  // host:port it can be dialled at; empty = only dials out
     bool operator==(const MemberRecord&) const = default;
 };
+// No less than the record takes of a frame.
+std::size_t wire_bytes_most(const MemberRecord& record);
+// News of one heartbeat weigh no more by that measure, or the whole of it would be too large to go
+// out: members choose their addresses, so a count of records bounds nothing.
+inline constexpr std::size_t kNewsBytesMax = 48 * 1024;
 
 struct Heartbeat {
     std::uint64_t sequence = 0;

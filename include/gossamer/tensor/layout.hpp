@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "gossamer/base/bytes.hpp"
+#include "gossamer/base/running_digest.hpp"
 
 namespace gossamer::tensor {
 
@@ -27,7 +27,8 @@ struct TensorSpec {
 
 class Layout {
 public:
-    // Appends a tensor; returns its offset. Names must be new.
+    // Appends a tensor; returns its offset. Names must be new. The work does not grow with what is
+    // there already: networks are written by people, files and other peers.
     std::size_t add(std::string name, std::vector<std::uint32_t> shape);
 
     const std::vector<TensorSpec>& tensors() const { return tensors_; }
@@ -36,19 +37,35 @@ public:
     std::size_t byte_count() const { return count_ * sizeof(float); }
     // XXH3-128 over names and shapes: equal digests, equal layouts.
     const Digest128& digest() const { return digest_; }
+    std::uint64_t digested_byte_count() const { return text_.byte_count(); }  // by all add() so far
 
-    bool operator==(const Layout&) const = default;
+    bool operator==(const Layout& other) const {
+        return digest_ == other.digest_ && tensors_ == other.tensors_;
+    }
 
 private:
+    // Where the name is in by_name_, or belongs.
+    std::vector<std::uint32_t>::const_iterator place_of(std::string_view name) const;
+    bool is_at(std::vector<std::uint32_t>::const_iterator place, std::string_view name) const {
+        return place != by_name_.end() && tensors_[*place].name == name;
+    }
+
     std::vector<TensorSpec> tensors_;
+    std::vector<std::uint32_t> by_name_;  // places in tensors_, in the order of the names
     std::size_t count_ = 0;
-    void take_digest();
-    Digest128 digest_;
+    RunningDigest text_;  // names and shapes
+    Digest128 digest_;    // of it, kept: a layout is read on many threads
 };
 using LayoutRef = std::shared_ptr<const Layout>;
 
 // One line per tensor that differs, "dense1.weight: here 784x200, there 784x100"; at most `max`.
+// Lists need be no layouts: of two tensors of one name either may be taken.
 std::vector<std::string> differences(const Layout& here, const Layout& there, std::size_t max = 16);
+std::vector<std::string> differences(const std::vector<TensorSpec>& here,
+                                     const std::vector<TensorSpec>& there, std::size_t max = 16);
+// The same names and shapes in the same order: equal layouts.
+bool same_tensors(const std::vector<TensorSpec>& a, const std::vector<TensorSpec>& b);
+bool names_one_twice(const std::vector<TensorSpec>& tensors);
 std::string shape_text(const std::vector<std::uint32_t>& shape);  // "784x200"
 
 }  // namespace gossamer::tensor

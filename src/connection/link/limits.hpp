@@ -11,7 +11,7 @@ namespace gossamer::link {
 struct LinkLimits {
     Duration hello_deadline = 5s;         // from start() to HELLO or WELCOME
     std::size_t offers_max = 64;          // unfinished transfers in each direction
-    std::size_t queue_frames_max = 1024;  // control and round frames waiting to go out, each
+    std::size_t queue_frames_max = 1024;  // round frames waiting to go out; of control ones twice
     std::uint64_t credit_window_bytes = 16ull << 20;  // of one transfer, sent but not acknowledged
     // Sealed, a little less than the largest segment of a loopback (65,483 bytes): one byte more
     // would be a second packet through the kernel and wake the reader a second time.

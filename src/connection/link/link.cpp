@@ -12,7 +12,7 @@ namespace gossamer::link {
 namespace {
 
 constexpr Duration kRoomRetry = 50ms;  // room may be freed by a link on another I/O thread
-constexpr std::size_t kRoomLeast = 64 * 1024, kRoomMost = 256 * 1024;
+constexpr double kRoomLeast = 64 * 1024, kRoomMost = 256 * 1024;
 
 Duration time_of_frames(const LinkLimits& limits, double count) {
     return Duration{static_cast<std::int64_t>(count / limits.frames_per_second * 1e9)};
@@ -227,12 +227,13 @@ void Link::chunk_landed(Instant now, wire::StreamId stream, std::uint32_t length
 
 Status Link::send(Instant, message::Message message, wire::Lane lane) {
     if (state_ != State::up) return {};
-    GOSSAMER_CHECK(wire::check(message));
-    auto& lane_queue = lane == wire::Lane::control ? control_ : round_;
-    lane_queue.push_back({lane, std::move(message)});
-    if (lane_queue.size() > limits().queue_frames_max)
-        fail_link({ErrorCode::kLinkTimeout, "the other side does not read", {}});
-    return {};
+    auto within_bounds = wire::check(message);
+    auto* beat = std::get_if<message::Heartbeat>(&message);
+    if (!within_bounds && !beat) return within_bounds;
+    if (!within_bounds) beat->news.clear();
+    (lane == wire::Lane::control ? control_ : round_).push_back({lane, std::move(message)});
+    bound_queues();
+    return within_bounds;
 }
 
 void Link::offer(Instant now, TransferId id, message::Manifest manifest, tensor::Payload payload) {
@@ -296,7 +297,13 @@ void Link::take(TransferOutput output) {
     }
     if (state_ == State::closed) return;
     for (auto& frame : output.frames) queue(std::move(frame));
-    if (control_.size() > 2 * limits().queue_frames_max)
+    bound_queues();
+}
+
+// Whatever put it there: a side that asks and does not read would fill our memory.
+void Link::bound_queues() {
+    const auto most = limits().queue_frames_max;
+    if (control_.size() > 2 * most || round_.size() > most)
         fail_link({ErrorCode::kLinkTimeout, "the other side does not read", {}});
 }
 
@@ -311,9 +318,7 @@ std::optional<wire::Frame> Link::next_frame(Instant now, bool room) {
         return frame;
     }
     if (!room || state_ != State::up) return std::nullopt;
-    if (!round_.empty()) {
-        return round_.pop_front();
-    }
+    if (!round_.empty()) return round_.pop_front();
     if (!transfers_) return std::nullopt;
     auto body = transfers_->outgoing.next(now, settings_->pool == nullptr);
     if (!body) {
@@ -345,9 +350,7 @@ void Link::rest() {
 }
 
 std::size_t Link::room_bytes() const {
-    const double wanted = rates().sending * 0.020;
-    return static_cast<std::size_t>(
-        std::clamp(wanted, static_cast<double>(kRoomLeast), static_cast<double>(kRoomMost)));
+    return static_cast<std::size_t>(std::clamp(rates().sending * 0.020, kRoomLeast, kRoomMost));
 }
 
 std::optional<Event> Link::next_event() {

@@ -87,7 +87,8 @@ public:
     // The connection below is gone: nothing more can be said.
     void on_broken(Instant now, Error error);
 
-    // Refused when the message breaks the bounds of the wire (a user's algorithm may).
+    // Refused when the message breaks the bounds of the wire (a user's algorithm may). Of a
+    // heartbeat only the news is: who is not heard is held dead.
     Status send(Instant now, message::Message message, wire::Lane lane);
     void offer(Instant now, TransferId id, message::Manifest manifest, tensor::Payload payload);
     void withdraw(Instant now, TransferId id);
@@ -139,6 +140,7 @@ private:
     bool admit(Instant now);
     void queue(wire::Body body);
     void take(TransferOutput output);
+    void bound_queues();
     void finish(Error error, bool permanent);
     void fail_link(Error error);
     Duration stall_limit() const;

@@ -13,12 +13,12 @@
 #include <optional>
 #include <vector>
 
-#include "connection/link/checksum.hpp"
 #include "connection/link/limits.hpp"
 #include "connection/link/rate.hpp"
 #include "connection/link/staging.hpp"
 #include "connection/wire/frame.hpp"
 #include "gossamer/base/result.hpp"
+#include "gossamer/base/running_digest.hpp"
 
 namespace gossamer::link {
 
@@ -69,7 +69,7 @@ private:
         std::uint64_t size = 0, sent = 0, credit = 0;
         bool granted = false, ended = false;
         Instant progress;
-        Checksum checksum;
+        RunningDigest checksum;
     };
     // nullptr when that stream is over; an error when it never was.
     Result<Transfer*> find(StreamId stream);
@@ -126,7 +126,7 @@ private:
         bool granted = false;
         std::uint64_t received = 0, credit = 0;
         tensor::Buffer buffer;
-        Checksum checksum;
+        RunningDigest checksum;
         Instant mark;  // of the last progress worth the name
         std::uint64_t mark_received = 0;
     };

@@ -133,7 +133,12 @@ Result<AuthenticatedPeer> verify_chain(std::span<const Certificate> chain, const
         return fail(ErrorCode::kTlsRole,
                     fmt::format("peer {} has the role {}, which is not allowed here",
                                 actual.short_string(), gossamer::to_string(holder.role)));
-    return AuthenticatedPeer{actual, holder.role, leaf.name.federation, leaf.key, leaf.not_after};
+    return AuthenticatedPeer{actual,
+                             holder.role,
+                             leaf.name.federation,
+                             leaf.key,
+                             std::max(leaf.not_before, info.issuing.not_before),
+                             std::min(leaf.not_after, info.issuing.not_after)};
 }
 
 }  // namespace gossamer::security

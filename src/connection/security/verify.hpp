@@ -39,7 +39,7 @@ struct AuthenticatedPeer {
     Role role = Role::peer;
     FederationId federation;
     PublicKey key{};
-    WallTime not_after;
+    WallTime not_before, not_after;  // of its whole chain, but for the root
     bool operator==(const AuthenticatedPeer&) const = default;
 };
 

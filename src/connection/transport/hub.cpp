@@ -13,7 +13,6 @@ namespace gossamer::transport {
 namespace {
 
 constexpr std::size_t kEvictedMax = 256;
-constexpr Duration kTick = 10s;     // between looks at what lies idle
 constexpr Duration kStopWait = 2s;  // for goodbyes to go out
 // Commands on their way to links. Offers beyond it are refused as busy; the others are bounded by
 // what links accept and are never dropped.
@@ -129,7 +128,7 @@ bool Hub::open(asio::ip::tcp::socket socket, std::string address, security::TlsS
     config.link.staging = staging_.get();
     std::lock_guard lock(mutex_);
     if (stopping_) return false;
-    config.policy = {.now = wall_now(), .expected_peer = expected, .banned = banned_};
+    config.policy = {.now = wall(), .expected_peer = expected, .banned = banned_};
     auto connection = std::make_shared<Connection>(*this, std::move(socket), std::move(address),
                                                    context_, std::move(config));
     all_[connection.get()] = connection;
@@ -329,17 +328,32 @@ void Hub::finish_if_empty() {
 }
 
 void Hub::tick() {
-    ticker_.expires_after(kTick);
+    ticker_.expires_after(config_.look_every);
     ticker_.async_wait([this](std::error_code cancelled) {
         if (cancelled) return;
-        // Buffers of a link that carried nothing but heartbeats since the last look go back.
-        on_all([](Connection& c) {
-            const auto moved = c.notes.received_bytes + c.notes.sent_bytes;
-            if (moved - c.notes.moved_at_tick < 64 * 1024) c.session().trim();
-            c.notes.moved_at_tick = moved;
-        });
+        on_all([this](Connection& c) { look_at(c); });
         tick();
     });
 }
+
+void Hub::look_at(Connection& c) const {
+    // Whom the handshake let in must be let in today, or a peer that is to go stays while it keeps
+    // its link.
+    const auto now = wall();
+    if (c.session().is_up() && c.session().peer().not_after < now) {
+        const auto& peer = c.session().peer();
+        return c.close({ErrorCode::kTlsExpired,
+                        "the certificate of " + peer.id.short_string() + " expired on " +
+                            security::format_wall_time(peer.not_after) + "; it is " +
+                            security::format_wall_time(now) + " here",
+                        {}});
+    }
+    // Buffers of a link that carried nothing but heartbeats since the last look go back.
+    const auto moved = c.notes.received_bytes + c.notes.sent_bytes;
+    if (moved - c.notes.moved_at_tick < 64 * 1024) c.session().trim();
+    c.notes.moved_at_tick = moved;
+}
+
+WallTime Hub::wall() const { return config_.wall_clock ? config_.wall_clock() : wall_now(); }
 
 }  // namespace gossamer::transport

@@ -91,7 +91,9 @@ private:
     void emit(Connection& connection, decltype(Event::what) what);
     void retry_grants();
     void try_grants(Connection& connection);
+    WallTime wall() const;
     void tick();
+    void look_at(Connection& connection) const;
     void finish_if_empty();
 
     asio::io_context& io_;

@@ -8,6 +8,8 @@
 //
 // Two links between the same peers: the one opened by the smaller PeerId stays; a peer that dials
 // again after more than five seconds has lost its old link, and the new one replaces it.
+//
+// A link lasts no longer than the certificate of its peer: soon after, it is closed (kTlsExpired).
 #pragma once
 
 #include <functional>
@@ -31,8 +33,10 @@ struct TransportConfig {
     std::size_t connections_max = 1024;       // links
     std::size_t handshakes_max = 512;         // sockets that have not shown who they are
     std::size_t handshakes_per_address_max = 64;
-    Duration handshake_deadline = 10s;  // absolute
-    Duration dial_deadline = 10s;       // name and connection, before TLS
+    Duration handshake_deadline = 10s;     // absolute
+    Duration dial_deadline = 10s;          // name and connection, before TLS
+    Duration look_every = 10s;             // at what lies idle, and at certificates that run out
+    std::function<WallTime()> wall_clock;  // null: the system's; certificates are judged by it
     link::LinkLimits link;
 };
 OptionTable transport_options();

@@ -11,6 +11,9 @@ Status within(std::size_t size, std::size_t most, const char* what) {
     return fail(ErrorCode::kFrameTooLarge, fmt::format("{}: {}, limit {}", what, size, most));
 }
 
+// A full load of news leaves room for the rest of a heartbeat: none is ever refused for its size.
+static_assert(message::kNewsBytesMax + 1024 <= kControlBytesMax);
+
 Status check_news(const std::vector<message::MemberRecord>& news) {
     GOSSAMER_CHECK(within(news.size(), kNewsMax, "member records"));
     for (const auto& record : news) {

@@ -11,7 +11,9 @@
 
 namespace gossamer::runtime {
 
-Daemon::Daemon(DaemonParts parts) : parts_(std::move(parts)) {}
+Daemon::Daemon(DaemonParts parts)
+    : parts_(std::move(parts)),
+      expiry_(parts_.tls.self().not_before, parts_.tls.self().not_after) {}
 
 Daemon::~Daemon() {
     // Producers end before the loop they post to.
@@ -57,6 +59,7 @@ Result<bool> Daemon::run() {
 void Daemon::turn(const Event& event) {
     job::Turn t(boot_time(), wall_time(), parts_.seed, ids_);
     event(t);
+    if (auto warning = expiry_.due(t.wall)) t.notice(message::Warning{*std::move(warning)});
     carry_out(t);
     check_end();
 }

@@ -13,6 +13,7 @@
 
 #include "connection/transport/transport.hpp"
 #include "drivers/runtime/core_loop.hpp"
+#include "drivers/runtime/expiry_warning.hpp"
 #include "drivers/work/executor.hpp"
 #include "gossamer/node/node.hpp"
 
@@ -72,6 +73,7 @@ private:
     Traffic traffic() const;
 
     DaemonParts parts_;
+    ExpiryWarning expiry_;
     CoreLoop loop_;
     job::TurnIds ids_;
     std::unique_ptr<transport::Transport> transport_;

@@ -74,13 +74,16 @@ void Gossip::on_checkpoint(job::Turn& turn, job::JobId id, Result<job::JobDone> 
     } else {
         turn.notice(message::Warning{done.error()});  // the run goes on
     }
-    if (stopping_ || stage_ != Stage::closing || running(Work::checkpoint) ||
-        running(Work::evaluate))
+    if (stage_ != Stage::closing || running(Work::checkpoint)) return;
+    if (running(Work::evaluate) && !stopping_) return;
+    turn.notice(message::RunEnded{done_, reason_, true});
+    if (stopping_) {  // nobody is served any more
+        stage_ = Stage::over;
         return;
+    }
     stage_ = Stage::lingering;
     since_ = turn.now;
     timer(Timer::linger) = turn.now + patience_.cap();
-    turn.notice(message::RunEnded{done_, reason_, true});
     announce(turn);
 }
 

@@ -65,11 +65,12 @@ std::optional<RefuseReason> Gossip::objection(const PeerId& from,
     if (m.byte_count > most || (exact && m.byte_count != most)) return RefuseReason::size;
     if (m.payload.size() > kPayloadBytesMax) return RefuseReason::size;
     if (m.round > step_max()) return RefuseReason::run;
-    if (m.kind == TransferKind::catch_up || !schedule_) return std::nullopt;
+    if (m.kind == TransferKind::catch_up) return std::nullopt;
+    if (m.round == 0) return RefuseReason::stale;  // no step makes it
+    if (!schedule_) return std::nullopt;
     auto place = roster_->place_of(from);
     if (!place) return RefuseReason::run;
     if (m.epoch != roster_->epoch) return RefuseReason::stale;
-    if (m.round == 0) return RefuseReason::stale;
     auto in = schedule_->in_neighbours(place_, m.round - 1);
     bool expected = std::any_of(in.begin(), in.end(), [&](auto& n) { return n.place == *place; });
     return expected ? std::nullopt : std::optional(RefuseReason::run);
@@ -131,6 +132,7 @@ void Gossip::serve(job::Turn& turn, const PeerId& to, std::uint64_t has) {
     view.rejoining = view.rejoining || has + kStepsBehindMax < done_;
     view.asked = !model_.exists();  // the step under way ends soon
     if (!model_.filled() || done_ <= has || !view.linked || stopping_) return;
+    if (outbox_.offered(to, TransferKind::catch_up, done_)) return;  // its answer is due
     auto m = manifest(TransferKind::catch_up, done_);
     m.byte_count = setup_->layout->byte_count();
     m.codec = codec::find_codec("f32").value()->traits().wire_id;  // whole: it is done once

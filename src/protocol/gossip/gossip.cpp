@@ -198,6 +198,10 @@ void Gossip::on_stop(job::Turn& turn, const std::string& reason) {
         checkpoint(turn, false);
         turn.notice(message::RunEnded{done_, reason, false});
     }
+    // All steps are done: only the last evaluation is given up. Without one to wait for, the final
+    // checkpoint is under way.
+    if (stage_ == Stage::closing && !std::exchange(evaluations_, {}).empty())
+        checkpoint(turn, true);
 }
 
 // ---- bookkeeping --------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ public:
     void on_deadline(job::Turn& turn);
     Instant next_deadline() const;
     // Ends the work here and now, whatever the others do; what runs is cancelled, the latest model
-    // goes to a checkpoint, then stopped().
+    // goes to a checkpoint, the final one when all steps are done, then stopped().
     void on_stop(job::Turn& turn, const std::string& reason);
 
     message::Progress progress() const;

@@ -111,6 +111,13 @@ std::vector<PeerId> Outbox::receivers() const {
     return out;
 }
 
+bool Outbox::offered(const PeerId& to, TransferKind kind, std::uint64_t step) const {
+    return std::ranges::any_of(entries_, [&](const Entry& e) {
+        return e.to == to && e.state == State::offered && e.manifest.kind == kind &&
+               e.manifest.round == step;
+    });
+}
+
 const Outbox::Entry* Outbox::find(const PeerId& to, job::TransferId id) const {
     for (const auto& entry : entries_)
         if (entry.to == to && entry.id == id && entry.state == State::offered) return &entry;

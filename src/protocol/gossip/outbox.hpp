@@ -36,6 +36,8 @@ public:
     void offer_waiting(job::Turn& turn);  // whose pause is over
     Instant next_offer() const;
 
+    // Such an offer is out, and neither taken nor refused yet.
+    bool offered(const PeerId& to, message::TransferKind kind, std::uint64_t step) const;
     bool mine(const PeerId& to, job::TransferId id) const { return find(to, id) != nullptr; }
     bool empty() const { return entries_.empty(); }
     std::vector<PeerId> receivers() const;  // sorted, distinct

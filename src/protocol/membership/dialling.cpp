@@ -1,6 +1,7 @@
 // Whom to dial and when. Members with an address are dialled by both sides, the smaller PeerId
 // first; seeds until somebody answers, and again when that member is gone. Failures back off.
 #include <algorithm>
+#include <utility>
 
 #include "protocol/membership/membership.hpp"
 
@@ -131,6 +132,7 @@ void Membership::on_up(job::Turn& turn, const PeerId& peer, const job::LinkUp& u
     member.dial.blocked = false;
     if (member.dial.attempt) member.dial.attempt->failures = 0;
     member.linked = member.judged = member.met = true;
+    hearsay_count_ -= std::exchange(member.hearsay, false);
     member.busy = false;
     member.told = 0;
     member.detector.reset(turn.now);

@@ -16,11 +16,12 @@
 //
 // A member is believed about itself; what it says of others is bounded, so that a liar costs
 // little: as many changes as its budget holds, incarnations that a clock can have given, half of
-// the dials for members nobody has met, and places go first to who comes with a certificate.
+// the dials for members nobody has met, places that go first to who comes with a certificate, and
+// few of them where a view is local, which has places for many but is told of aggregators alone.
 //
 // News travels on heartbeats: every change of a record gets the next version, every link remembers
-// up to which version it was told, at most kNewsMax records a message, never back to the teller.
-// A new link starts at nothing, so it brings the whole table across.
+// up to which version it was told, at most kNewsMax records and message::kNewsBytesMax a message,
+// never back to the teller. A new link starts at nothing, so it brings the whole table across.
 #pragma once
 
 #include <array>
@@ -41,6 +42,7 @@ using message::MemberState;
 inline constexpr std::size_t kNewsMax = 32;       // records a message
 inline constexpr std::size_t kMembersMax = 4096;  // more are not remembered
 inline constexpr std::size_t kLocalMembersMax = 1 << 20;
+inline constexpr std::size_t kLocalHearsayMax = 64;     // of them, in a local view, never met here
 inline constexpr std::size_t kBudgetMax = kMembersMax;  // changes one member may tell at once
 inline constexpr std::size_t kBudgetRefill = 64;        // per heartbeat interval
 inline constexpr unsigned kEpochShift = 20;     // incarnation = boot epoch, counter of so many bits
@@ -157,6 +159,7 @@ private:
         bool judged = false;     // by our own ears; false: alive on the word of others
         bool accused = false;    // others speak against it: tell it
         bool met = false;        // linked with it in this life
+        bool hearsay = false;    // known by what others say alone: neither met nor in the peer book
         bool wanted = false;     // see want()
         bool overdrawn = false;  // its budget is, and that was said
         Reason reason;
@@ -192,6 +195,8 @@ private:
     bool may_tell(job::Turn& turn, const PeerId& teller);
     void make_room();
     std::size_t places() const { return local_view() ? kLocalMembersMax : kMembersMax; }
+    std::size_t hearsay_places() const { return local_view() ? kLocalHearsayMax : kMembersMax; }
+    void warn_full(job::Turn& turn, std::size_t count, const char* of_whom);
     // judging.cpp: what silence means
     void suspect_silent(job::Turn& turn);
     void bury_overdue(job::Turn& turn);
@@ -232,6 +237,7 @@ private:
     std::uint64_t draws_ = 0;
     Instant last_beat_{};
     std::uint32_t tellings_ = 0;
+    std::size_t hearsay_count_ = 0;
     bool full_warned_ = false, stopped_ = false;
 };
 

@@ -44,10 +44,14 @@ void Membership::learn_one(job::Turn& turn, const PeerId& from, const MemberReco
     Entry* entry = find(record.id);
     if (!entry) {
         if (!may_tell(turn, from)) return;
+        if (hearsay_count_ >= hearsay_places())
+            return warn_full(turn, hearsay_count_, "members whom nobody here met");
         entry = meet(turn, record.id, record.role, record.state,
                      "heard of from " + from.short_string());
         if (!entry) return;
         Member& fresh = entry->second;
+        fresh.hearsay = true;
+        ++hearsay_count_;
         fresh.incarnation = record.incarnation;
         fresh.addresses = record.addresses;
         fresh.teller = from.prefix();
@@ -165,14 +169,19 @@ std::vector<MemberRecord> Membership::news_for(Entry& entry) {
     for (const auto& other : members_)
         if (other.second.version > member.told) changed.emplace_back(other.second.version, &other);
     std::ranges::sort(changed);
+    std::size_t bytes = 0;
+    for (const auto& record : news) bytes += message::wire_bytes_most(record);
     for (const auto& [version, other] : changed) {
         if (news.size() >= kNewsMax) return news;
+        const bool new_there = !other || (other != &entry && other->second.teller != id.prefix() &&
+                                          other->second.incarnation != 0);  // else not heard yet
+        if (new_there) {
+            auto record = other ? record_of(*other) : self_;
+            bytes += message::wire_bytes_most(record);
+            if (bytes > message::kNewsBytesMax && !news.empty()) return news;
+            news.push_back(std::move(record));
+        }
         member.told = version;
-        if (!other)
-            news.push_back(self_);
-        else if (other != &entry && other->second.teller != id.prefix() &&
-                 other->second.incarnation != 0)  // else linked, but not heard yet
-            news.push_back(record_of(*other));
     }
     member.told = next_version_ - 1;
     return news;
@@ -216,20 +225,19 @@ void Membership::make_room() {
     if (least == members_.end()) return;
     if (least->second.state < MemberState::dead)
         changes_.push_back({least->first, MemberState::dead});
+    hearsay_count_ -= least->second.hearsay;
     members_.erase(least);
+}
+
+void Membership::warn_full(job::Turn& turn, std::size_t count, const char* of_whom) {
+    if (std::exchange(full_warned_, true)) return;
+    const auto what = std::to_string(count) + " " + of_whom + " are known; more are not remembered";
+    turn.notice(message::Warning{{ErrorCode::kLinkBusy, what, {}}});
 }
 
 Membership::Entry* Membership::meet(job::Turn& turn, const PeerId& id, Role role, MemberState state,
                                     Reason how) {
-    if (members_.size() >= places()) {
-        if (!full_warned_)
-            turn.notice(message::Warning{
-                {ErrorCode::kLinkBusy,
-                 std::to_string(places()) + " members are known; more are not remembered",
-                 {}}});
-        full_warned_ = true;
-        return nullptr;
-    }
+    if (members_.size() >= places()) return warn_full(turn, places(), "members"), nullptr;
     Entry& entry = *members_.try_emplace(id).first;
     Member& member = entry.second;
     member.role = role;

@@ -7,6 +7,14 @@
 
 namespace gossamer::message {
 
+namespace {
+
+// Of a table and what points to it; of a text, its length, end and padding, and what points to it.
+// The table of a record is the largest when no field is left out.
+constexpr std::size_t kRecordBytes = 96, kTextBytes = 12;
+
+}  // namespace
+
 RunId run_id(std::string_view run_name) { return {XXH3_64bits(run_name.data(), run_name.size())}; }
 
 std::string_view to_string(MemberState state) {
@@ -17,6 +25,12 @@ std::string_view to_string(MemberState state) {
         case MemberState::left: return "left";
     }
     return "unknown";
+}
+
+std::size_t wire_bytes_most(const MemberRecord& record) {
+    std::size_t bytes = kRecordBytes;
+    for (const auto address : record.addresses) bytes += kTextBytes + address.size();
+    return bytes;
 }
 
 std::string_view to_string(RefuseReason reason) {

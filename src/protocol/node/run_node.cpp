@@ -304,7 +304,8 @@ Digest128 RunNode::digest() const {
     out.put(with_core([](const auto& core) { return core.digest(); }));
     for (const auto& [id, peer] : peers_) {
         out.put(id.bytes);
-        out.put(peer.linked), out.put(peer.slot.said), out.put(peer.slot.accepted);
+        out.put(peer.linked), out.put(peer.slot.answered);
+        out.put(peer.slot.said), out.put(peer.slot.accepted);
         out.put(peer.held), out.put(peer.joined_once), out.put(peer.refused.has_value());
         out.put(peer.bulk ? peer.bulk->size() : 0);
     }

@@ -1,6 +1,6 @@
 #include "protocol/node/run_slot.hpp"
 
-#include <algorithm>
+#include <utility>
 
 #include "gossamer/base/assert.hpp"
 
@@ -14,20 +14,23 @@ std::string mode_name(message::Mode mode) {
     return mode == message::Mode::gossip ? "gossip" : "federated";
 }
 
-// Rebuilds the other side's layout; empty when no layout can be made of it.
-std::optional<tensor::Layout> layout_of(const std::vector<tensor::TensorSpec>& tensors) {
-    tensor::Layout layout;
-    for (const auto& tensor : tensors) {
-        if (layout.find(tensor.name) != nullptr) return std::nullopt;
-        layout.add(tensor.name, tensor.shape);
-    }
-    return layout;
-}
-
 std::string joined(const std::vector<std::string>& lines, const char* separator) {
     std::string text;
     for (const auto& line : lines) text += (text.empty() ? "" : separator) + line;
     return text;
+}
+
+// Theirs is a list that they made up: it is compared, never made into a layout.
+std::optional<Error> other_layout(const std::vector<tensor::TensorSpec>& own,
+                                  const std::vector<tensor::TensorSpec>& theirs) {
+    if (tensor::same_tensors(own, theirs)) return std::nullopt;
+    const auto refuse = [](std::string what) {
+        return Error{ErrorCode::kModelLayout, std::move(what), {}};
+    };
+    if (tensor::names_one_twice(theirs)) return refuse("their list of tensors names one twice");
+    const auto different = tensor::differences(own, theirs, kDifferencesMax);
+    if (different.empty()) return refuse("the same tensors in another order");
+    return refuse(joined(different, "; "));
 }
 
 }  // namespace
@@ -43,12 +46,7 @@ std::optional<Error> incompatibility(const RunIdentity& own, const message::Join
                      "run \"" + own.name + "\" is " + mode_name(own.mode) + " here, " +
                          mode_name(theirs.mode) + " there",
                      "give both sides the same run.mode"};
-    const auto layout = layout_of(theirs.tensors);
-    if (!layout) return Error{ErrorCode::kModelLayout, "their list of tensors names one twice", {}};
-    const auto different = tensor::differences(*own.layout, *layout, kDifferencesMax);
-    if (!different.empty()) return Error{ErrorCode::kModelLayout, joined(different, "; "), {}};
-    if (layout->digest() != own.layout->digest())
-        return Error{ErrorCode::kModelLayout, "the same tensors in another order", {}};
+    if (auto refused = other_layout(own.layout->tensors(), theirs.tensors)) return refused;
     if (theirs.settings != own.settings)
         return Error{ErrorCode::kConfigConflict,
                      "settings that all members of a run must share differ",
@@ -74,7 +72,7 @@ void RunSlots::greet(job::Turn& turn, const PeerId& peer, const message::Progres
 
 RunSlots::Outcome RunSlots::on_join(job::Turn& turn, const PeerId& peer, RunSlot& slot,
                                     const message::Join& join) const {
-    if (slot.said) return {};  // twice
+    if (std::exchange(slot.answered, true)) return {};  // once a link, whatever came of it
     message::JoinReply reply{join.run, true, {}, {}};
     auto refused = incompatibility(*own_, join);
     if (refused) {

@@ -29,7 +29,8 @@ using RunIdentityRef = std::shared_ptr<const RunIdentity>;
 
 // One per linked peer.
 struct RunSlot {
-    bool said = false;      // theirs has come, and we accepted it
+    bool answered = false;  // theirs has come; another is not looked at
+    bool said = false;      // and we accepted it
     bool accepted = false;  // we, by them
     bool open = false;
     // What they said of themselves.

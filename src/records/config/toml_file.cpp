@@ -65,8 +65,12 @@ private:
     // How many characters belong together from here; at least one.
     std::size_t inside(std::string_view rest) {
         if (forbidden(rest[0])) problem = "a control character";
+        if (quote_ == '#') {  // its line alone ends a comment
+            if (rest[0] == '\n') quote_ = 0, dots_ = 0;
+            return 1;
+        }
         if (quote_ == '"' && rest[0] == '\\') return std::min<std::size_t>(2, rest.size());
-        if (quote_ == '#' || !triple_) {
+        if (!triple_) {
             if (rest[0] == '\n' || rest[0] == quote_) quote_ = 0;
             return 1;
         }
@@ -81,7 +85,7 @@ private:
         if (static_cast<unsigned char>(c) >= 0x80) problem = "a character allowed only in quotes";
         if (c == '\n' || c == '=' || c == ',' || c == '[' || c == '{') dots_ = 0;
         if (c == '.' && ++dots_ > kDotsMax) problem = "a key nested too deep";
-        if (c == '#') quote_ = c, triple_ = false;
+        if (c == '#') quote_ = c;
         if (c != '"' && c != '\'') return 1;
         triple_ = count_quotes(rest) >= 3;
         if (!triple_ && rest.size() > 1 && rest[1] == c) return 2;  // an empty text
