@@ -68,7 +68,7 @@ Result<std::shared_ptr<training::Trainer>> built_in_trainer(const OptionSource& 
                                                             const job::RunConfig& run, Role role,
                                                             Learning& learning) {
     const auto& pool = learning.pool;
-    auto config = data::data_config(options);
+    GOSSAMER_TRY(const auto config, data::data_config(options));
     GOSSAMER_TRY(auto split, data::load_dataset(config, run.seed));
     GOSSAMER_TRY(auto training, training::training_config(options));
     GOSSAMER_TRY(auto plans,
@@ -140,7 +140,7 @@ Result<std::shared_ptr<const LearningStock>> LearningStock::create(const OptionS
         stock->has_test_data_ = true;
         return std::shared_ptr<const LearningStock>(std::move(stock));
     }
-    auto config = data::data_config(options);
+    GOSSAMER_TRY(const auto config, data::data_config(options));
     GOSSAMER_TRY(stock->split_, data::load_dataset(config, run.seed));
     GOSSAMER_TRY(stock->training_, training::training_config(options));
     GOSSAMER_TRY(stock->plans_, make_plans(options, *stock->split_.train,
