@@ -7,10 +7,20 @@
 #include "gossamer/model/options.hpp"
 #include "gossamer/training/make_trainer.hpp"
 #include "gossamer/training/options.hpp"
+#include "records/config/config.hpp"
 #include "records/storage/safetensors.hpp"
 
 namespace gossamer::assembly {
 namespace {
+
+// What its file lacks is no fault of a checkpoint: another one of the folder is of no help.
+Status rest_on_base(model::Network& network, const std::string& base, const tensor::PoolRef& pool) {
+    const storage::RealDisk disk;
+    const auto loaded = storage::load_model(disk, base, pool);
+    if (!loaded) return fail(ErrorCode::kModelBase, "model.base: " + loaded.error().what);
+    return config::of_key("model.base",
+                          network.rest_on(*loaded->layout, loaded->values.floats(), *pool));
+}
 
 Result<std::shared_ptr<training::PlanStock>> make_plans(const OptionSource& options,
                                                         const data::Dataset& train,
@@ -20,13 +30,10 @@ Result<std::shared_ptr<training::PlanStock>> make_plans(const OptionSource& opti
     GOSSAMER_TRY(auto spec, model::network_spec(options, train.shape(), outputs,
                                                 train.has_labels() ? train.label_count() : 1));
     GOSSAMER_TRY(auto network, model::Network::create(std::move(spec)));
-    if (const auto& base = options.text("model.base"); base.empty()) {
+    if (const auto& base = options.text("model.base"); base.empty())
         network.rest_on_draws(seed, *pool);
-    } else {
-        const storage::RealDisk disk;
-        GOSSAMER_TRY(const auto loaded, storage::load_model(disk, base, pool));
-        GOSSAMER_CHECK(network.rest_on(*loaded.layout, loaded.values.floats(), *pool));
-    }
+    else
+        GOSSAMER_CHECK(rest_on_base(network, base, pool));
     return std::make_shared<training::PlanStock>(std::move(network), batch_size, pool);
 }
 
