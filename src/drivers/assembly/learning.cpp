@@ -37,12 +37,6 @@ Result<std::shared_ptr<training::PlanStock>> make_plans(const OptionSource& opti
     return std::make_shared<training::PlanStock>(std::move(network), batch_size, pool);
 }
 
-Result<std::shared_ptr<const codec::CodecTable>> make_codecs(const Extensions& extensions) {
-    auto codecs = std::make_shared<codec::CodecTable>();
-    for (const auto& codec : extensions.codecs) GOSSAMER_CHECK(codecs->add(codec));
-    return std::shared_ptr<const codec::CodecTable>(std::move(codecs));
-}
-
 // How many peers train at a time, at most: those of a round, or all.
 std::uint32_t peers_at_once(const OptionSource& options, const job::RunConfig& run,
                             std::size_t peers) {
@@ -105,6 +99,12 @@ Result<std::shared_ptr<training::Trainer>> built_in_trainer(const OptionSource& 
 }
 
 }  // namespace
+
+Result<std::shared_ptr<const codec::CodecTable>> make_codecs(const Extensions& extensions) {
+    auto codecs = std::make_shared<codec::CodecTable>();
+    for (const auto& codec : extensions.codecs) GOSSAMER_CHECK(codecs->add(codec));
+    return std::shared_ptr<const codec::CodecTable>(std::move(codecs));
+}
 
 Status save_whole(storage::Disk& disk, const std::string& path, const training::PlanStock* plans,
                   const tensor::Layout& layout, std::span<const float> values,
