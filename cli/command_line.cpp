@@ -7,6 +7,8 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "drivers/program/unknown_words.hpp"
+
 namespace gossamer::cli {
 namespace {
 
@@ -32,7 +34,8 @@ int parse_failed(const CLI::ParseError& problem, const CLI::App& app, Console& c
         out << app.help();  // of the subcommand named, when one is
         return static_cast<int>(ExitCode::ok);
     }
-    console.complain({ErrorCode::kUsage, problem.what(), "see --help"});
+    const auto words = program::unknown_words(app, problem);
+    console.complain({ErrorCode::kUsage, words ? words->what() : problem.what(), "see --help"});
     return static_cast<int>(ExitCode::usage);
 }
 
@@ -65,6 +68,18 @@ void Console::complain(const Error& error) {
     const nlohmann::ordered_json fields{
         {"error", {{"code", info.id}, {"what", error.what}, {"hint", hint}}}};
     err_ << as_line(fields);
+}
+
+int carry_out(const Action& action, Console& console) {
+    Result<ExitCode> result = ExitCode::internal;
+    try {  // errors are values; what is thrown all the same is our own fault
+        result = action(console);
+    } catch (const std::exception& e) {
+        result = fail(ErrorCode::kInternal, e.what());
+    }
+    if (result) return static_cast<int>(*result);
+    console.complain(result.error());
+    return static_cast<int>(program::exit_code_of(result.error().code));
 }
 
 int run_command_line(const std::vector<std::string>& arguments, std::ostream& out,
@@ -102,10 +117,7 @@ int run_command_line(const std::vector<std::string>& arguments, std::ostream& ou
         return parse_failed(problem, app, console, out);
     }
     console.json = format == "json";
-    const auto result = line.chosen(console);
-    if (result) return static_cast<int>(*result);
-    console.complain(result.error());
-    return static_cast<int>(program::exit_code_of(result.error().code));
+    return carry_out(line.chosen, console);
 }
 
 }  // namespace gossamer::cli

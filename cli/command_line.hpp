@@ -44,6 +44,9 @@ public:
     Action chosen;
 };
 
+// Runs an action and says why it failed, if it did; gives the exit code of the process.
+int carry_out(const Action& action, Console& console);
+
 // Runs one command line, without the program's name. Returns the exit code of the process.
 int run_command_line(const std::vector<std::string>& arguments, std::ostream& out,
                      std::ostream& err);

@@ -11,11 +11,7 @@
 #include "cli/command_line.hpp"
 #include "connection/transport/transport.hpp"
 #include "drivers/assembly/member.hpp"
-#include "gossamer/federated/config.hpp"
-#include "gossamer/topology/schedule.hpp"
-#include "gossamer/training/options.hpp"
-#include "protocol/gossip/config.hpp"
-#include "protocol/membership/config.hpp"
+#include "drivers/program/config_check.hpp"
 #include "records/config/config.hpp"
 #include "records/telemetry/event.hpp"
 
@@ -38,32 +34,6 @@ Result<config::Config> load(const ConfigFlags& flags, std::vector<Error>& all) {
         std::move(schema),
         {.path = flags.file, .sets = flags.sets, .environment = config::environment_of_process()},
         &all);
-}
-
-// Values that are right each, and wrong together.
-void check_together(const config::Config& config, std::vector<Error>& errors,
-                    std::vector<Error>& warnings) {
-    const auto keep = [&errors](const auto& result) {
-        if (!result) errors.push_back(result.error());
-        return result.has_value();
-    };
-    keep(membership::membership_config(config));
-    keep(training::training_config(config));
-    const auto run = job::run_config(config);
-    if (!keep(run)) return;
-    if (run->mode == message::Mode::federated) {
-        const auto federated = federated::federated_config(config);
-        keep(codec::find_codec(federated.codec));
-        keep(federated::make_strategy(federated.strategy, config, {}));
-        return;
-    }
-    const auto gossip = gossip::gossip_config(config);
-    keep(codec::find_codec(gossip.codec));
-    keep(gossip::make_algorithm(gossip.algorithm, config, {}));
-    const auto schedule = topology::make_schedule(
-        topology::topology_config(config),
-        static_cast<std::uint32_t>(std::max(run->peers, run->roster.size())), run->seed);
-    if (keep(schedule)) warnings = topology::check(*schedule);
 }
 
 // "peer.toml:12:5: ..." has its place in front: line and column.
@@ -110,11 +80,12 @@ ExitCode report(Console& console, const ConfigFlags& flags, std::vector<Error> e
 }
 
 Result<ExitCode> check(Console& console, const ConfigFlags& flags) {
-    std::vector<Error> errors, warnings;
+    std::vector<Error> errors;
     const auto config = load(flags, errors);
     if (!config && errors.empty()) return fail(config.error());
-    if (config) check_together(*config, errors, warnings);
-    if (!errors.empty()) return report(console, flags, errors);
+    if (!config) return report(console, flags, errors);
+    const auto [wrong, warnings] = program::check_config(*config, std::nullopt, Extensions{});
+    if (!wrong.empty()) return report(console, flags, wrong);
     std::size_t set_count = 0;
     for (const auto& option : config->schema().options()) set_count += config->is_set(option.key);
     const auto all_count = config->schema().options().size();

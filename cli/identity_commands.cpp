@@ -166,7 +166,8 @@ Result<std::vector<Shown>> show_file(const std::string& path, WallTime now) {
 }
 
 Result<ExitCode> show_identity(Console& console, const std::string& path) {
-    const bool folder = std::filesystem::is_directory(path);
+    std::error_code error;  // told by the file, which then cannot be read either
+    const bool folder = std::filesystem::is_directory(path, error);
     GOSSAMER_TRY(const auto all,
                  show_file(folder ? path + "/certificate.pem" : path, console.now()));
     auto fields = Json::array();

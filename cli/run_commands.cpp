@@ -93,9 +93,13 @@ std::string started(const RunOverview& run) {
 
 Result<ExitCode> list(Console& console, const std::string& folder) {
     const storage::RealDisk disk;
-    if (!std::filesystem::is_directory(folder))
-        return fail(ErrorCode::kRunFolder, "there is no folder " + folder,
+    std::error_code error;
+    if (!std::filesystem::is_directory(folder, error)) {
+        const bool plain = !error || error == std::errc::no_such_file_or_directory;
+        return fail(ErrorCode::kRunFolder,
+                    "there is no folder " + folder + (plain ? "" : ": " + error.message()),
                     "name the folder that holds the runs with --folder");
+    }
     GOSSAMER_TRY(const auto runs, storage::list_runs(disk, folder));
     Json json = Json::array();
     std::vector<Row> rows{{"run", "state", "mode", "rounds", "accuracy", "sent", "received",
@@ -129,7 +133,8 @@ struct Recorded {
 
 Recorded read_history(const storage::RunFolder& folder) {
     Recorded recorded;
-    if (!std::filesystem::exists(folder.history())) {
+    std::error_code error;
+    if (!std::filesystem::exists(folder.history(), error)) {
         recorded.missing =
             "history.sqlite is missing; records.history was off, or nothing was "
             "written";

@@ -17,6 +17,7 @@
 #include <nlohmann/json.hpp>
 
 #include "drivers/runtime/control.hpp"
+#include "records/storage/disk.hpp"
 
 namespace gossamer::cli {
 namespace {
@@ -34,16 +35,22 @@ double number(const nlohmann::json& value) {
     return value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN();
 }
 
+std::string temporary_folder() {
+    std::error_code error;
+    const auto folder = fs::temp_directory_path(error);
+    return error ? "/tmp" : folder.string();
+}
+
 }  // namespace
 
 Result<std::string> run_command(const std::vector<std::string>& arguments) {
-    auto output =
-        (fs::temp_directory_path() / fmt::format("gossamer-demo-{}", ::getpid())).string();
-    fs::remove(output);
+    const auto output = fmt::format("{}/gossamer-demo-{}", temporary_folder(), ::getpid());
+    std::error_code ignored;
+    fs::remove(output, ignored);
     GOSSAMER_TRY(auto process, Process::start({arguments, output, {}}));
     auto code = process.wait(30s);
     auto text = slurp(output);
-    fs::remove(output);
+    fs::remove(output, ignored);
     if (code == 0) return text;
     return fail(ErrorCode::kInternal,
                 fmt::format("{} failed: {}", fmt::join(arguments, " "), text));
@@ -71,7 +78,8 @@ std::string toml_text(std::string_view text) { return nlohmann::json(text).dump(
 
 std::string program_in(const std::string& programs, const std::string& path) {
     auto built = programs + "/" + path;
-    return fs::exists(built) ? built : programs + "/bin" + path.substr(path.rfind('/'));
+    std::error_code ignored;
+    return fs::exists(built, ignored) ? built : programs + "/bin" + path.substr(path.rfind('/'));
 }
 
 Result<PeerId> make_identity(const std::string& programs, const std::string& federation,
@@ -92,7 +100,7 @@ Result<World> World::create(const WorldPlan& plan) {
     world.mode = plan.mode;
     world.folder = plan.folder;
     world.programs = plan.programs;
-    fs::create_directories(world.folder);
+    GOSSAMER_CHECK(storage::RealDisk().make_folders(world.folder));
     bool federated = plan.mode == "federated";
     GOSSAMER_CHECK(run_command({program_in(plan.programs, "cli/gossamer"), "federation", "create",
                                 world.folder + "/federation", "--name", "demo"}));
@@ -110,8 +118,7 @@ Result<World> World::create(const WorldPlan& plan) {
         daemon.config = daemon.folder + "/config.toml";
         // Short: a Unix socket's path has at most 107 bytes.
         static unsigned number = 0;
-        daemon.socket = fmt::format("{}/gossamer-{}-{}", fs::temp_directory_path().string(),
-                                    ::getpid(), number++);
+        daemon.socket = fmt::format("{}/gossamer-{}-{}", temporary_folder(), ::getpid(), number++);
         daemon.log = daemon.folder + "/log";
         GOSSAMER_TRY(daemon.id, make_identity(plan.programs, world.folder + "/federation",
                                               daemon.folder + "/identity",

@@ -10,6 +10,7 @@
 
 #include "cli/demo/baseline.hpp"
 #include "cli/demo/story.hpp"
+#include "records/storage/disk.hpp"
 
 namespace gossamer::cli::demo {
 namespace {
@@ -22,9 +23,10 @@ constexpr std::uint32_t kEpochs = 31, kGossipSteps = 18, kFederatedSteps = 60;
 constexpr Duration kModePatience = 60s;
 
 std::string new_folder(const std::string& root) {
+    std::error_code error;  // told when the folder is made
     for (int n = 1;; ++n) {
         auto path = fmt::format("{}/demo-{}", root, n);
-        if (!fs::exists(path)) return path;
+        if (!fs::exists(path, error)) return path;
     }
 }
 
@@ -115,7 +117,7 @@ Result<int> run_demo(const DemoOptions& options) {
     plan.gossip_steps = plan.batches(60000) / (plan.peer_count * kGossipSteps);
     plan.federated_rounds = plan.batches(60000) / (plan.peer_count * kFederatedSteps);
     GOSSAMER_TRY(auto baseline, Baseline::create(plan));
-    fs::create_directories(plan.folder);
+    GOSSAMER_CHECK(storage::RealDisk().make_folders(plan.folder));
     Screen screen(options.json);
     screen.say(fmt::format("{} peers with parts of Fashion-MNIST (Dirichlet {}), results in {}\n",
                            plan.peer_count, plan.alpha, plan.folder));

@@ -83,6 +83,74 @@ TEST_CASE("values that are right alone and wrong together are found") {
     CHECK(code_of("membership.seeds=nowhere") == "NET-08");
 }
 
+TEST_CASE("what is wrong together is told all at once, each with line and column") {
+    const Folder f;
+    const auto file = f.write("peer.toml",
+                              "[run]\n"
+                              "mode = \"gossip\"\n"
+                              "peers = 6\n"
+                              "[gossip]\n"
+                              "algorithm = \"telepathy\"\n"
+                              "codec = \"int8\"\n"
+                              "[topology]\n"
+                              "  graph = \"hypercube\"\n"
+                              "[listen]\n"
+                              "address = \"nonsense\"\n"
+                              "[membership]\n"
+                              "seeds = [\"10.0.0.1:7400\", \"nowhere\", \"[ab]c:1\"]\n"
+                              "[data]\n"
+                              "csv_separator = \";;\"\n"
+                              "[training]\n"
+                              "optimizer = \"adam\"\n"
+                              "momentum = 0.9\n");
+    const auto answer = as_json({"config", "check", file});
+    CHECK(answer.code == 2);
+    std::string told;
+    const auto errors = answer.json()["errors"];
+    for (const auto& error : errors)
+        told += error["code"].get<std::string>() + " " + error["line"].dump() + ":" +
+                error["column"].dump() + "\n";
+    CHECK(told ==
+          "ALG-01 5:1\nCFG-06 6:1\nTOP-01 8:3\nNET-08 10:1\nNET-08 12:1\nNET-08 12:1\n"
+          "CFG-03 14:1\nCFG-06 17:1\n");
+    const auto text = gossamer_command({"config", "check", file});
+    for (const auto& part :
+         {"NET-08: " + file + ":10:1: listen.address: \"nonsense\"",
+          "NET-08: " + file + ":12:1: membership.seeds: \"nowhere\"",
+          "ALG-01: " + file + ":5:1: gossip.algorithm: gossip algorithm \"telepathy\"",
+          "TOP-01: " + file + ":8:3: topology.graph: hypercube: 6 peers",
+          "(training.optimizer: " + file + ":16:1)"})
+        CHECK_MESSAGE(text.err.find(part) != std::string::npos, part, " in ", text.err);
+}
+
+TEST_CASE("a file without a role has to be right for peer and aggregator") {
+    const Folder f;
+    const auto file =
+        f.write("any.toml", "[federated]\nstrategy = \"fed_best\"\ncodec = \"zip\"\n");
+    const auto answer = as_json({"config", "check", file});
+    CHECK(answer.code == 2);
+    REQUIRE(answer.json()["errors"].size() == 2);
+    CHECK(answer.json()["errors"][0]["code"] == "ALG-01");
+    CHECK(answer.json()["errors"][0]["line"] == 2);
+    CHECK(answer.json()["errors"][1]["code"] == "UPD-06");
+    CHECK(answer.json()["errors"][1]["line"] == 3);
+    CHECK(gossamer_command({"config", "check", file, "--set", "federated.strategy=fed_avg", "--set",
+                            "federated.codec=int8"})
+              .code == 0);
+}
+
+TEST_CASE("a section that nobody knows is an error, also without a key in it") {
+    const Folder f;
+    const auto answer = as_json({"config", "check", f.write("a.toml", "[run]\n[runn]\n")});
+    CHECK(answer.code == 2);
+    const auto errors = answer.json()["errors"];
+    REQUIRE(errors.size() == 1);
+    CHECK(errors[0]["code"] == "CFG-02");
+    CHECK(errors[0]["line"] == 2);
+    CHECK(errors[0]["what"].get<std::string>().ends_with("unknown section \"runn\""));
+    CHECK(errors[0]["hint"] == "did you mean \"run\"?");
+}
+
 TEST_CASE("show tells every value with its source and reason") {
     const Folder f;
     const auto file = f.write("peer.toml", "[run]\nname = \"meadow\"\nrounds = 7\n");

@@ -122,7 +122,7 @@ TEST_CASE("what cannot be signed is refused with its reason") {
     REQUIRE(sign(request, federation).code == 0);  // a renewal
     const auto moved = sign(request, other);
     CHECK(moved.error_code() == "TLS-05");
-    CHECK(moved.code == 3);
+    CHECK(moved.code == 2);
     CHECK(as_json({"identity", "sign", request, "--federation", federation, "--days", "0"})
               .error_code() == "USE-01");
     CHECK(

@@ -121,6 +121,55 @@ TEST_CASE("an unknown key is named with line, column and the key that was probab
     CHECK(Config::resolve(schema(), {.environment = {{"GOSSAMER_SOMETHING_OF_OTHERS", "1"}}}));
 }
 
+TEST_CASE("an empty section is known or named, with its place and the one probably meant") {
+    for (auto text : {"[run]\n", "[run.limits]\n", "[gossip]\n[run]\nrate = 1\n", "run = {}\n"}) {
+        CAPTURE(text);
+        CHECK(Config::resolve(schema(), {"peer.toml", text, {}, {}}));
+    }
+    const auto error = error_of("[gossip]\n\n  [gosip]\n");
+    CHECK(error.code == ErrorCode::kConfigUnknownKey);
+    CHECK(error.what == "peer.toml:3:4: unknown section \"gosip\"");
+    CHECK(error.hint == "did you mean \"gossip\"?");
+    CHECK(error_of("[run.limit]\n").hint == "did you mean \"run.limits\"?");
+    CHECK(error_of("elsewhere = {}\n").code == ErrorCode::kConfigUnknownKey);
+    CHECK(error_of("[run]\nrate = {}\n").what ==
+          "peer.toml:2:1: run.rate is a section, not a number");
+}
+
+TEST_CASE("an error that speaks of keys gets the places where they are set") {
+    const auto config = *Config::resolve(
+        schema(), {.file_name = "peer.toml",
+                   .file_text = "[run]\n  name = \"a\"\nrate = 1\n[gossip]\nlocal_steps = 2\n",
+                   .environment = {{"GOSSAMER_RUN_STAGING", "1"}},
+                   .sets = {"run.resume=true"}});
+    CHECK(config.place_of("run.name") == "peer.toml:2:3");
+    CHECK(config.place_of("run.staging") == "environment GOSSAMER_RUN_STAGING");
+    CHECK(config.place_of("run.resume") == "--set");
+    CHECK(config.place_of("run.peers").empty());
+    const auto located = [&](std::string what) {
+        return config.located({ErrorCode::kConfigConflict, std::move(what), "hint"}).what;
+    };
+    CHECK(located("run.rate is 1, but gossip.local_steps is 2") ==
+          "peer.toml:3:1: run.rate is 1, but gossip.local_steps is 2 "
+          "(gossip.local_steps: peer.toml:5:1)");
+    CHECK(located("run.resume without run.peers.") == "--set: run.resume without run.peers.");
+    // Keys by default, longer keys and paths are none of them.
+    for (const std::string what : {"run.peers is empty", "run.rates", "run.rate.x", "my-run.rate-2",
+                                   "my.run.rate", "/tmp/run.rate: not found", "nothing"})
+        CHECK(located(what) == what);
+    CHECK(config.located({ErrorCode::kConfigConflict, "run.rate", "hint"}).hint == "hint");
+}
+
+TEST_CASE("the error of what an option names begins with its key, once") {
+    const auto named = [](const char* what) {
+        return of_key("run.name", Result<int>(fail(ErrorCode::kUsage, what, "hint"))).error();
+    };
+    CHECK(named("no such run").what == "run.name: no such run");
+    CHECK(named("no such run").hint == "hint");
+    CHECK(named("run.name is empty").what == "run.name is empty");
+    CHECK(of_key("run.name", Result<int>(7)) == 7);
+}
+
 TEST_CASE("an ill-typed value is named with line, column and the form wanted") {
     auto error = error_of("[gossip]\npatience = 5\n");
     CHECK(error.code == ErrorCode::kConfigType);

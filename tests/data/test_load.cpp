@@ -57,7 +57,7 @@ std::string idx_text(std::initializer_list<unsigned char> header, std::size_t da
 
 TEST_CASE("the options have defaults that fill the configuration") {
     Defaults source;
-    auto config = data_config(source);
+    auto config = *data_config(source);
     CHECK(config.format == DataFormat::fashion_mnist);
     CHECK(config.task == Task::classes);
     CHECK(config.partition.kind == PartitionKind::iid);
@@ -72,12 +72,25 @@ TEST_CASE("the options have defaults that fill the configuration") {
     source.set("data.csv_separator", std::string("\\t"));
     source.set("data.task", std::string("values"));
     source.set("data.csv_header", std::string("absent"));
-    config = data_config(source);
+    config = *data_config(source);
     CHECK(config.format == DataFormat::csv);
     CHECK(config.partition.kind == PartitionKind::dirichlet);
     CHECK(config.csv.separator == '\t');
     CHECK(config.csv.header == CsvOptions::Header::absent);
     CHECK(config.task == Task::values);
+}
+
+TEST_CASE("a separator of columns is one character, and nothing of a longer one is made use of") {
+    Defaults source;
+    for (const char* text : {";;", "", "\\n", "ä"}) {
+        CAPTURE(text);
+        source.set("data.csv_separator", std::string(text));
+        const auto config = data_config(source);
+        REQUIRE_FALSE(config);
+        CHECK(config.error().code == ErrorCode::kConfigType);
+        CHECK(config.error().what ==
+              "data.csv_separator is \"" + std::string(text) + "\", not one character");
+    }
 }
 
 TEST_CASE("synthetic data is the same for one seed and clustered by label") {

@@ -41,9 +41,10 @@ struct Answer {
     nlohmann::json json() const { return nlohmann::json::parse(out, nullptr, false); }
 };
 
-inline Answer sim(const Folder& folder, const std::string& arguments) {
+inline Answer sim(const Folder& folder, const std::string& arguments,
+                  const std::string& program = GOSSAMER_SIM) {
     const auto out = folder / "out.txt", err = folder / "err.txt";
-    const auto command = "cd '" + folder.path.string() + "' && '" GOSSAMER_SIM "' " + arguments +
+    const auto command = "cd '" + folder.path.string() + "' && '" + program + "' " + arguments +
                          " > '" + out + "' 2> '" + err + "'";
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : 128, text_of(out), text_of(err)};

@@ -89,6 +89,7 @@ TEST_CASE("a base that is not there or does not suit stops a run before it start
     const auto missing = Scenario::load("test.toml", run_of(kPlain, 1),
                                         {"model.base=/nowhere/base.safetensors"}, no_extensions());
     REQUIRE_FALSE(missing);
+    CHECK(missing.error().code == ErrorCode::kModelBase);
     CHECK(missing.error().what.find("/nowhere/base.safetensors") != std::string::npos);
     const auto nothing = Scenario::load("test.toml", run_of(kPlain, 1),
                                         {"model.trainable=[\"conv*\"]"}, no_extensions());

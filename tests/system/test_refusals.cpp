@@ -33,6 +33,16 @@ Ended start_in_vain(cli::World& world, cli::Daemon& daemon) {
     return {code, text_of(daemon.log)};
 }
 
+// What a program says that does its work and ends.
+Ended ask(const cli::World& world, const std::vector<std::string>& words) {
+    const auto log = world.folder + "/answer";
+    fs::remove(log);
+    auto process = cli::Process::start({words, log, {}});
+    REQUIRE(process);
+    const auto code = process->wait(30s);
+    return {code, text_of(log)};
+}
+
 // One line says: the stable code, what is wrong, and what to do about it.
 void check_refused(const Ended& ended, int code, ErrorCode error, std::string_view what,
                    std::string_view hint = {}) {
@@ -175,7 +185,7 @@ TEST_CASE("an identity that is missing, readable by others, or not its own") {
 
     good.key = security::IdentityKey::generate();  // not the one the certificate was signed for
     write_identity(folder, good, forger.trust());
-    check_refused(start_in_vain(world, peer), 3, ErrorCode::kTlsKeyMismatch, "");
+    check_refused(start_in_vain(world, peer), 2, ErrorCode::kTlsKeyMismatch, "");
 
     fs::remove_all(folder);
     check_refused(start_in_vain(world, peer), 2, ErrorCode::kKeyMissing, "key.pem");
@@ -194,15 +204,15 @@ TEST_CASE("an own certificate that is of no use is refused at the start, not on 
                       f.not_before = wall_now() + -3 * security::kDay;
                       f.not_after = wall_now() + -2 * security::kDay;
                   })),
-                  3, ErrorCode::kTlsExpired, "");
+                  2, ErrorCode::kTlsExpired, "");
     check_refused(start_with(forger.claim([](auto& f) {
                       f.not_before = wall_now() + 2 * security::kDay;
                       f.not_after = wall_now() + 3 * security::kDay;
                   })),
-                  3, ErrorCode::kTlsNotYetValid, "");
+                  3, ErrorCode::kTlsNotYetValid, "");  // time mends it
 
     const Forger elsewhere(*security::create_federation({.name = "elsewhere", .now = wall_now()}));
-    check_refused(start_with(elsewhere.honest()), 3, ErrorCode::kTlsFederation, "");
+    check_refused(start_with(elsewhere.honest()), 2, ErrorCode::kTlsFederation, "");
     const auto own_name = [&](auto& f) {
         auto name = *security::CertificateName::parse(f.uri);
         name.federation = forger.trust().federation();
@@ -211,12 +221,12 @@ TEST_CASE("an own certificate that is of no use is refused at the start, not on 
     // It names this federation, but another authority signed it.
     auto impostor = elsewhere.claim(own_name);
     impostor.chain.back() = forger.honest().chain.back();
-    check_refused(start_with(impostor), 3, ErrorCode::kTlsUntrusted, "");
+    check_refused(start_with(impostor), 2, ErrorCode::kTlsUntrusted, "");
 
-    check_refused(start_with(forger.honest(Role::aggregator)), 3, ErrorCode::kTlsRole,
+    check_refused(start_with(forger.honest(Role::aggregator)), 2, ErrorCode::kTlsRole,
                   "role aggregator, and this program needs peer", "--role peer");
     write_identity(aggregator.folder + "/identity", forger.honest(), forger.trust());
-    check_refused(start_in_vain(world, aggregator), 3, ErrorCode::kTlsRole,
+    check_refused(start_in_vain(world, aggregator), 2, ErrorCode::kTlsRole,
                   "role peer, and this program needs aggregator", "--role aggregator");
 }
 
@@ -236,8 +246,64 @@ TEST_CASE("a port in use and an address of another machine") {
 
     peer.options["listen.address"] = "\"192.0.2.1:7400\"";
     check_refused(start_in_vain(world, peer), 1, ErrorCode::kNetListen, "192.0.2.1");
-    peer.options["listen.address"] = "\"here\"";
-    auto ended = start_in_vain(world, peer);
-    CHECK(ended.code != 0);
-    CHECK(ended.said.find("NET-08: ") != std::string::npos);
+}
+
+TEST_CASE("config check, --check and a start refuse the same, with code 2 and the place") {
+    auto world = lone_peer("refused-together");
+    auto& peer = world.daemons.front();
+    const auto good = peer.options;
+    const auto all_refuse = [&](const std::string& key, const std::string& value, ErrorCode error,
+                                std::string_view what, std::string_view hint = {}) {
+        peer.options = good;
+        peer.options[key] = value;
+        const auto started = start_in_vain(world, peer);
+        const auto place = "config.toml:" + place_of(peer, key);
+        for (const auto& ended :
+             {started, ask(world, {peer.program, "--config", peer.config, "--check"}),
+              ask(world,
+                  {GOSSAMER_BUILD_FOLDER "/cli/gossamer", "config", "check", peer.config})}) {
+            check_refused(ended, 2, error, what, hint);
+            CHECK(ended.said.find(place) != std::string::npos);
+        }
+    };
+    all_refuse("listen.address", "\"here\"", ErrorCode::kNetAddress, "listen.address: \"here\"");
+    all_refuse("membership.seeds", "[\"there\"]", ErrorCode::kNetAddress,
+               "membership.seeds: \"there\"");
+    all_refuse("gossip.algorithm", "\"telepathy\"", ErrorCode::kAlgorithmUnknown, "telepathy");
+    all_refuse("gossip.codec", "\"int8\"", ErrorCode::kConfigConflict, "gossip.codec: codec int8",
+               "set gossip.codec to f32, f16 or bf16");
+    all_refuse("topology.graph", "\"torus\"", ErrorCode::kTopology,
+               "topology.graph: torus: 1 peers", "use ring");
+}
+
+TEST_CASE("an aggregator of a gossip run is refused by --check as by its start") {
+    auto world = make_world("refused-role", "federated", 1, {{"run.rounds", "1000000"}});
+    auto& aggregator = world.daemons.at(0);
+    aggregator.options["run.mode"] = "\"gossip\"";
+    check_refused(start_in_vain(world, aggregator), 2, ErrorCode::kConfigConflict,
+                  "a gossip run has no aggregator", "start gossamer-peer");
+    check_refused(ask(world, {aggregator.program, "--config", aggregator.config, "--check"}), 2,
+                  ErrorCode::kConfigConflict, "a gossip run has no aggregator",
+                  "start gossamer-peer");
+}
+
+TEST_CASE("a base model that is missing or damaged is one of the configuration's faults") {
+    auto world = lone_peer("refused-base");
+    auto& peer = world.daemons.front();
+    const auto base = world.folder + "/base.safetensors";
+    peer.options["model.base"] = cli::toml_text(base);
+    const auto refused = [&](std::string_view what) {
+        const auto ended = start_in_vain(world, peer);
+        check_refused(ended, 2, ErrorCode::kModelBase, what);
+        CHECK(ended.said.find("config.toml:" + place_of(peer, "model.base")) != std::string::npos);
+        CHECK(ended.said.find("model.base: ") != std::string::npos);
+        check_refused(ask(world, {peer.program, "--config", peer.config, "--check"}), 2,
+                      ErrorCode::kModelBase, what);
+    };
+    refused("base.safetensors: No such file or directory");
+    write(base, "no safetensors at all");
+    refused("base.safetensors: safetensors: ");
+    fs::remove(base);
+    fs::create_directory(base);
+    refused("base.safetensors is not a regular file");
 }

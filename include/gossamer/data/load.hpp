@@ -5,6 +5,7 @@
 #include <string>
 
 #include "gossamer/base/options.hpp"
+#include "gossamer/base/result.hpp"
 #include "gossamer/base/rng.hpp"
 #include "gossamer/data/partition.hpp"
 #include "gossamer/data/readers.hpp"
@@ -50,7 +51,7 @@ struct DataConfig {
     std::int64_t part = -1;  // which part is this peer's; -1: its place among the peers
 };
 OptionTable data_options();
-DataConfig data_config(const OptionSource& source);
+Result<DataConfig> data_config(const OptionSource& source);  // kConfigType: csv_separator
 
 struct Split {
     DatasetRef train, test;

@@ -7,10 +7,20 @@
 #include "gossamer/model/options.hpp"
 #include "gossamer/training/make_trainer.hpp"
 #include "gossamer/training/options.hpp"
+#include "records/config/config.hpp"
 #include "records/storage/safetensors.hpp"
 
 namespace gossamer::assembly {
 namespace {
+
+// What its file lacks is no fault of a checkpoint: another one of the folder is of no help.
+Status rest_on_base(model::Network& network, const std::string& base, const tensor::PoolRef& pool) {
+    const storage::RealDisk disk;
+    const auto loaded = storage::load_model(disk, base, pool);
+    if (!loaded) return fail(ErrorCode::kModelBase, "model.base: " + loaded.error().what);
+    return config::of_key("model.base",
+                          network.rest_on(*loaded->layout, loaded->values.floats(), *pool));
+}
 
 Result<std::shared_ptr<training::PlanStock>> make_plans(const OptionSource& options,
                                                         const data::Dataset& train,
@@ -20,20 +30,11 @@ Result<std::shared_ptr<training::PlanStock>> make_plans(const OptionSource& opti
     GOSSAMER_TRY(auto spec, model::network_spec(options, train.shape(), outputs,
                                                 train.has_labels() ? train.label_count() : 1));
     GOSSAMER_TRY(auto network, model::Network::create(std::move(spec)));
-    if (const auto& base = options.text("model.base"); base.empty()) {
+    if (const auto& base = options.text("model.base"); base.empty())
         network.rest_on_draws(seed, *pool);
-    } else {
-        const storage::RealDisk disk;
-        GOSSAMER_TRY(const auto loaded, storage::load_model(disk, base, pool));
-        GOSSAMER_CHECK(network.rest_on(*loaded.layout, loaded.values.floats(), *pool));
-    }
+    else
+        GOSSAMER_CHECK(rest_on_base(network, base, pool));
     return std::make_shared<training::PlanStock>(std::move(network), batch_size, pool);
-}
-
-Result<std::shared_ptr<const codec::CodecTable>> make_codecs(const Extensions& extensions) {
-    auto codecs = std::make_shared<codec::CodecTable>();
-    for (const auto& codec : extensions.codecs) GOSSAMER_CHECK(codecs->add(codec));
-    return std::shared_ptr<const codec::CodecTable>(std::move(codecs));
 }
 
 // How many peers train at a time, at most: those of a round, or all.
@@ -68,7 +69,7 @@ Result<std::shared_ptr<training::Trainer>> built_in_trainer(const OptionSource& 
                                                             const job::RunConfig& run, Role role,
                                                             Learning& learning) {
     const auto& pool = learning.pool;
-    auto config = data::data_config(options);
+    GOSSAMER_TRY(const auto config, data::data_config(options));
     GOSSAMER_TRY(auto split, data::load_dataset(config, run.seed));
     GOSSAMER_TRY(auto training, training::training_config(options));
     GOSSAMER_TRY(auto plans,
@@ -98,6 +99,12 @@ Result<std::shared_ptr<training::Trainer>> built_in_trainer(const OptionSource& 
 }
 
 }  // namespace
+
+Result<std::shared_ptr<const codec::CodecTable>> make_codecs(const Extensions& extensions) {
+    auto codecs = std::make_shared<codec::CodecTable>();
+    for (const auto& codec : extensions.codecs) GOSSAMER_CHECK(codecs->add(codec));
+    return std::shared_ptr<const codec::CodecTable>(std::move(codecs));
+}
 
 Status save_whole(storage::Disk& disk, const std::string& path, const training::PlanStock* plans,
                   const tensor::Layout& layout, std::span<const float> values,
@@ -140,7 +147,7 @@ Result<std::shared_ptr<const LearningStock>> LearningStock::create(const OptionS
         stock->has_test_data_ = true;
         return std::shared_ptr<const LearningStock>(std::move(stock));
     }
-    auto config = data::data_config(options);
+    GOSSAMER_TRY(const auto config, data::data_config(options));
     GOSSAMER_TRY(stock->split_, data::load_dataset(config, run.seed));
     GOSSAMER_TRY(stock->training_, training::training_config(options));
     GOSSAMER_TRY(stock->plans_, make_plans(options, *stock->split_.train,

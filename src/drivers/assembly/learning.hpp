@@ -22,6 +22,9 @@ struct Learning {
     std::shared_ptr<const training::PlanStock> plans;  // null under a trainer of the user's own
 };
 
+// The built-in codecs and those of the program.
+Result<std::shared_ptr<const codec::CodecTable>> make_codecs(const Extensions& extensions);
+
 // Saves a model with all its tensors, also those that are not exchanged (model.trainable).
 Status save_whole(storage::Disk& disk, const std::string& path, const training::PlanStock* plans,
                   const tensor::Layout& layout, std::span<const float> values,

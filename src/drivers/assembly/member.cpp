@@ -69,50 +69,87 @@ Result<config::SchemaRef> schema_for(Role role, const Extensions& extensions, Op
     return std::make_shared<const config::Schema>(std::move(schema));
 }
 
-Result<NodeMould> NodeMould::create(const Parts& parts) {
-    const auto& config = parts.config;
-    const auto& run = parts.run;
-    const bool gossips = run.mode == message::Mode::gossip;
-    NodeMould mould;
-    job::SharedSettings shared(run, parts.layout->digest());
-    if (gossips) {
-        if (parts.role != Role::peer)
-            return fail(ErrorCode::kConfigConflict, "a gossip run has no aggregator",
-                        "set run.mode = \"federated\", or start gossamer-peer");
+// What the configuration names, looked up; every name that nobody knows is kept.
+class NodeMould::Findings {
+public:
+    explicit Findings(const Parts& parts) : parts_(parts) {}
+
+    gossip::GossipSetup gossip() {
+        if (parts_.role != Role::peer)
+            errors_.push_back({ErrorCode::kConfigConflict,
+                               "run.mode is gossip, and a gossip run has no aggregator",
+                               "set run.mode = \"federated\", or start gossamer-peer"});
         gossip::GossipSetup core;
-        core.run = run;
-        core.config = gossip::gossip_config(config);
-        core.topology = topology::topology_config(config);
-        core.layout = parts.layout;
-        GOSSAMER_TRY(core.codec, parts.codecs.find(core.config.codec));
-        if (core.codec->traits().needs_base)
-            return fail(ErrorCode::kConfigConflict,
-                        "codec " + core.config.codec +
-                            " is for differences to a model that both sides have, and gossip sends "
-                            "whole models",
-                        "set gossip.codec to f32, f16 or bf16");
-        GOSSAMER_TRY(core.algorithm, gossip::make_algorithm(core.config.algorithm, config,
-                                                            parts.extensions.algorithms));
-        core.roster = parts.roster;
-        core.schedule = parts.schedule;
+        core.run = parts_.run;
+        core.config = gossip::gossip_config(parts_.config);
+        core.topology = topology::topology_config(parts_.config);
+        core.layout = parts_.layout;
+        take(core.codec, "gossip.codec", whole_model_codec(core.config.codec));
+        take(core.algorithm, "gossip.algorithm",
+             gossip::make_algorithm(core.config.algorithm, parts_.config,
+                                    parts_.extensions.algorithms));
+        core.roster = parts_.roster;
+        core.schedule = parts_.schedule;
+        return core;
+    }
+
+    federated::EngineSetup engine() {
+        federated::EngineSetup core;
+        core.run = parts_.run;
+        core.config = federated::federated_config(parts_.config);
+        core.layout = parts_.layout;
+        take(core.codec, "federated.codec", parts_.codecs.find(core.config.codec));
+        take(core.strategy, "federated.strategy",
+             federated::make_strategy(core.config.strategy, parts_.config,
+                                      parts_.extensions.strategies));
+        core.has_test_data = parts_.has_test_data;
+        return core;
+    }
+
+    const std::vector<Error>& errors() const { return errors_; }
+
+private:
+    template <class T>
+    void take(T& into, std::string_view key, Result<T> found) {
+        auto named = config::of_key(key, std::move(found));
+        if (named)
+            into = std::move(*named);
+        else
+            errors_.push_back(std::move(named).error());
+    }
+
+    Result<codec::CodecRef> whole_model_codec(const std::string& name) const {
+        GOSSAMER_TRY(auto codec, parts_.codecs.find(name));
+        if (!codec->traits().needs_base) return codec;
+        return fail(ErrorCode::kConfigConflict,
+                    "codec " + name +
+                        " is for differences to a model that both sides have, and gossip sends "
+                        "whole models",
+                    "set gossip.codec to f32, f16 or bf16");
+    }
+
+    const Parts& parts_;
+    std::vector<Error> errors_;
+};
+
+Result<NodeMould> NodeMould::create(const Parts& parts, std::vector<Error>* all) {
+    NodeMould mould;
+    Findings findings(parts);
+    job::SharedSettings shared(parts.run, parts.layout->digest());
+    if (parts.run.mode == message::Mode::gossip) {
+        auto core = findings.gossip();
         gossip::add_shared(shared, core.config, core.topology);
         mould.core_ = std::make_shared<const gossip::GossipSetup>(std::move(core));
     } else if (parts.role == Role::peer) {
-        mould.core_ = std::make_shared<const federated::ClientSetup>(
-            federated::ClientSetup{run, federated::federated_config(config), parts.layout});
+        mould.core_ = std::make_shared<const federated::ClientSetup>(federated::ClientSetup{
+            parts.run, federated::federated_config(parts.config), parts.layout});
     } else {
-        federated::EngineSetup core;
-        core.run = run;
-        core.config = federated::federated_config(config);
-        core.layout = parts.layout;
-        GOSSAMER_TRY(core.codec, parts.codecs.find(core.config.codec));
-        GOSSAMER_TRY(core.strategy, federated::make_strategy(core.config.strategy, config,
-                                                             parts.extensions.strategies));
-        core.has_test_data = parts.has_test_data;
-        mould.core_ = std::make_shared<const federated::EngineSetup>(std::move(core));
+        mould.core_ = std::make_shared<const federated::EngineSetup>(findings.engine());
     }
-    mould.identity_ = std::make_shared<const node::RunIdentity>(
-        node::RunIdentity{run.name, run.mode, parts.layout, shared.digest(), shared.lines()});
+    if (all) *all = findings.errors();
+    if (!findings.errors().empty()) return fail(findings.errors().front());
+    mould.identity_ = std::make_shared<const node::RunIdentity>(node::RunIdentity{
+        parts.run.name, parts.run.mode, parts.layout, shared.digest(), shared.lines()});
     return mould;
 }
 

@@ -34,14 +34,15 @@ public:
         std::shared_ptr<const topology::Roster> roster;
         std::shared_ptr<const topology::Schedule> schedule;
     };
-    // Errors are those of the configuration.
-    static Result<NodeMould> create(const Parts& parts);
+    // Errors are those of the configuration; the first is returned, `all` gets every one.
+    static Result<NodeMould> create(const Parts& parts, std::vector<Error>* all = nullptr);
 
     // `own.run` is filled in. Errors are those of what was restored.
     Result<std::unique_ptr<node::Node>> cast(node::NodeSetup own,
                                              std::optional<job::Restored> restored) const;
 
 private:
+    class Findings;
     using Engine = std::shared_ptr<const federated::EngineSetup>;
     node::RunIdentityRef identity_;
     std::variant<gossip::GossipSetupRef, federated::ClientSetupRef, Engine> core_;

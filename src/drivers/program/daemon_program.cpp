@@ -10,6 +10,7 @@
 
 #include "drivers/assembly/member.hpp"
 #include "drivers/assembly/records.hpp"
+#include "drivers/program/config_check.hpp"
 #include "drivers/program/daemon_flags.hpp"
 #include "drivers/program/exit_code.hpp"
 #include "drivers/program/version.hpp"
@@ -38,6 +39,13 @@ std::vector<std::string> dialable(const std::string& listen) {
     return {listen};
 }
 
+// Tells all of them: the last one by returning it.
+tl::unexpected<Error> fail_with(const std::vector<Error>& errors) {
+    for (std::size_t i = 0; i + 1 < errors.size(); ++i)
+        fmt::print(stderr, "{}\n", telemetry::harmless(errors[i].to_string()));
+    return fail(errors.back());
+}
+
 class Program {
 public:
     Program(Role role, const Extensions& extensions) : role_(role), extensions_(extensions) {}
@@ -46,14 +54,22 @@ public:
 
 private:
     Status configure(const DaemonFlags& flags);
+    Status check_only();
     Status open_records();
     Result<runtime::DaemonParts> parts();
+    // What data and model find wrong with a key says where it is set.
+    template <class T>
+    Result<T> located(Result<T> result) const {
+        if (!result) return fail(config_->located(std::move(result).error()));
+        return result;
+    }
     Result<std::unique_ptr<runtime::ControlSocket>> open_control(runtime::Daemon& daemon);
 
     const Role role_;
     const Extensions& extensions_;
     storage::RealDisk disk_;
     std::optional<config::Config> config_;
+    ConfigFindings findings_;
     std::optional<assembly::Identity> identity_;
     std::optional<storage::RunFolder> folder_;
     std::optional<assembly::Member> member_;
@@ -70,12 +86,10 @@ Status Program::configure(const DaemonFlags& flags) {
         std::move(schema),
         {.path = flags.config, .sets = flags.sets, .environment = config::environment_of_process()},
         &all);
-    if (!config) {
-        for (std::size_t i = 0; i + 1 < all.size(); ++i)
-            fmt::print(stderr, "{}\n", all[i].to_string());
-        return fail(all.empty() ? config.error() : all.back());
-    }
+    if (!config) return fail_with(all.empty() ? std::vector{config.error()} : all);
     config_ = std::move(*config);
+    findings_ = check_config(*config_, role_, extensions_);
+    if (!findings_.errors.empty()) return fail_with(findings_.errors);
     GOSSAMER_TRY(identity_,
                  assembly::load_identity(config_->text("identity.folder"), role_, wall_time()));
     return {};
@@ -173,18 +187,26 @@ Result<std::unique_ptr<runtime::ControlSocket>> Program::open_control(runtime::D
     });
 }
 
+Status Program::check_only() {
+    GOSSAMER_TRY(const auto run, job::run_config(*config_));
+    GOSSAMER_TRY(const auto learning,
+                 located(assembly::make_learning(*config_, run, role_, extensions_)));
+    fmt::print("{}: {} parameters, {} training samples; all is well\n",
+               identity_->self().id.short_string(), learning.trainer->layout()->parameter_count(),
+               learning.trainer->sample_count());
+    for (const auto& warning : findings_.warnings)
+        fmt::print("  warning: {}\n", telemetry::harmless(warning.to_string()));
+    return {};
+}
+
 Result<ExitCode> Program::run(const DaemonFlags& flags) {
     GOSSAMER_CHECK(configure(flags));
     if (flags.check) {
-        GOSSAMER_TRY(auto run, job::run_config(*config_));
-        GOSSAMER_TRY(auto learning, assembly::make_learning(*config_, run, role_, extensions_));
-        fmt::print("{}: {} parameters, {} training samples; all is well\n",
-                   identity_->self().id.short_string(),
-                   learning.trainer->layout()->parameter_count(), learning.trainer->sample_count());
+        GOSSAMER_CHECK(check_only());
         return ExitCode::ok;
     }
     GOSSAMER_CHECK(open_records());
-    GOSSAMER_TRY(auto daemon_parts, parts());
+    GOSSAMER_TRY(auto daemon_parts, located(parts()));
     for (const auto& remark : member_->remarks)
         records_->log().say(wall_time(), telemetry::Level::info, "restored", remark);
     runtime::Daemon daemon(std::move(daemon_parts));

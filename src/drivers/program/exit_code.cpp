@@ -9,7 +9,18 @@ ExitCode exit_code_of(ErrorCode code) {
         case ErrorCode::kQuorum:
         case ErrorCode::kNoPeers: return ExitCode::timed_out;
         case ErrorCode::kInternal: return ExitCode::internal;
-        case ErrorCode::kCodecUnknown: return ExitCode::usage;  // a configuration's name for it
+        case ErrorCode::kCodecUnknown:  // a configuration's name for it
+        case ErrorCode::kNetAddress:    // likewise: nobody was dialled yet
+        case ErrorCode::kGpuPlugin:
+        case ErrorCode::kGpuModel:
+        // What ends a program is its own certificate: that of others is logged, and they are
+        // dialled again. One that is not yet valid becomes so by waiting, and is not listed.
+        case ErrorCode::kTlsUntrusted:
+        case ErrorCode::kTlsFederation:
+        case ErrorCode::kTlsExpired:
+        case ErrorCode::kTlsRole:
+        case ErrorCode::kTlsKeyMismatch:
+        case ErrorCode::kTlsCertificateForm: return ExitCode::usage;
         case ErrorCode::kNetAddressInUse:
         case ErrorCode::kNetListen:
         case ErrorCode::kTrainingFailed:

@@ -55,7 +55,8 @@ std::string FinishedRun::fact(const std::string& key) const {
 Result<Settings> settings_of(const std::string& toml, const std::string& file_name) {
     GOSSAMER_TRY(const auto values, config::read_toml(as_bytes(toml), file_name));
     Settings settings;
-    for (const auto& value : values) settings[value.key] = text_of(value);
+    for (const auto& value : values)
+        if (!value.section) settings[value.key] = text_of(value);
     return settings;
 }
 

@@ -30,7 +30,7 @@ void add_export_command(CLI::App& app, SimulationLine& line);
 struct ScenarioText {
     std::string name, text;
 };
-// A file where there is one, else a scenario that ships. Errors: kUsage.
+// A plain file where there is one, else a scenario that ships. Errors: kUsage, kConfigUnreadable.
 Result<ScenarioText> find_scenario(const std::string& name);
 
 // Whether Ctrl-C was pressed, or SIGTERM came; a second one ends the program at once.

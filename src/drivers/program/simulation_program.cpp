@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cmath>
+#include <cstdio>
 
 #include <fmt/format.h>
 #include <sodium.h>
@@ -13,6 +14,7 @@
 #include "drivers/program/campaign_command.hpp"
 #include "drivers/program/examples_first.hpp"
 #include "drivers/program/simulation_commands.hpp"
+#include "drivers/program/unknown_words.hpp"
 #include "drivers/program/version.hpp"
 #include "gossamer/program.hpp"
 #include "records/telemetry/event.hpp"
@@ -53,19 +55,13 @@ void add_campaign_command(CLI::App& app, SimulationLine& line) {
     });
 }
 
-}  // namespace
-
-bool interrupted() { return was_interrupted; }
-void watch_for_interrupts() {
-    signal(SIGINT, on_interrupt);
-    signal(SIGTERM, on_interrupt);
+int refuse(const CLI::App& app, const CLI::ParseError& problem) {
+    const auto words = unknown_words(app, problem);
+    const int code = words ? app.exit(*words) : app.exit(problem);
+    return static_cast<int>(code == 0 ? ExitCode::ok : ExitCode::usage);
 }
 
-std::string number_text(double value, int decimals) {
-    return std::isnan(value) ? "-" : fmt::format("{:.{}f}", value, decimals);
-}
-
-int run_simulation(int argc, char** argv, const Extensions& extensions) {
+int run_line(int argc, char** argv, const Extensions& extensions) {
     CLI::App app{"Simulates many peers on this host with the code that ships."};
     app.formatter(std::make_shared<ExamplesFirst>(kExamples));
     app.set_version_flag("--version", version_text());
@@ -80,8 +76,8 @@ int run_simulation(int argc, char** argv, const Extensions& extensions) {
     add_campaign_command(app, line);
     try {
         app.parse(argc, argv);
-    } catch (const CLI::ParseError& e) {
-        return static_cast<int>(app.exit(e) == 0 ? ExitCode::ok : ExitCode::usage);
+    } catch (const CLI::ParseError& problem) {
+        return refuse(app, problem);
     }
     if (sodium_init() < 0) return static_cast<int>(ExitCode::internal);
     watch_for_interrupts();
@@ -89,6 +85,27 @@ int run_simulation(int argc, char** argv, const Extensions& extensions) {
     if (code) return static_cast<int>(*code);
     fmt::print(stderr, "{}\n", telemetry::harmless(code.error().to_string()));
     return static_cast<int>(exit_code_of(code.error().code));
+}
+
+}  // namespace
+
+bool interrupted() { return was_interrupted; }
+void watch_for_interrupts() {
+    signal(SIGINT, on_interrupt);
+    signal(SIGTERM, on_interrupt);
+}
+
+std::string number_text(double value, int decimals) {
+    return std::isnan(value) ? "-" : fmt::format("{:.{}f}", value, decimals);
+}
+
+// Errors are values; what is thrown all the same, such as by a want of memory, is our own fault.
+int run_simulation(int argc, char** argv, const Extensions& extensions) try {
+    return run_line(argc, argv, extensions);
+} catch (const std::exception& e) {
+    const Error error{ErrorCode::kInternal, e.what(), {}};
+    std::fprintf(stderr, "%s\n", telemetry::harmless(error.to_string()).c_str());
+    return static_cast<int>(ExitCode::internal);
 }
 
 }  // namespace gossamer::program

@@ -72,7 +72,7 @@ Result<ExitCode> replay(const ReplayFlags& flags, const Extensions& extensions) 
                    recorded.fact("end"), outcome.end);
     if (flags.format != "json")
         for (const auto& broken : outcome.broken) fmt::print("  BROKEN  {}\n", broken);
-    return same ? ExitCode::ok : ExitCode::failed;
+    return same && outcome.broken.empty() ? ExitCode::ok : ExitCode::failed;
 }
 
 }  // namespace

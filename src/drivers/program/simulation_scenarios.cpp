@@ -1,5 +1,4 @@
-#include <fstream>
-#include <iterator>
+#include <filesystem>
 #include <memory>
 
 #include <fmt/format.h>
@@ -8,14 +7,16 @@
 #include "drivers/program/shipped_scenarios.hpp"
 #include "drivers/program/simulation_commands.hpp"
 #include "drivers/simulation/faults.hpp"
+#include "records/config/config.hpp"
 #include "records/telemetry/summary.hpp"
 
 namespace gossamer::program {
 
-// A file where there is one, else a scenario that ships.
+// A folder may have the name of a scenario that ships, such as the one of its results.
 Result<ScenarioText> find_scenario(const std::string& name) {
-    if (std::ifstream file(name); file) {
-        std::string text{std::istreambuf_iterator<char>(file), {}};
+    std::error_code error;
+    if (std::filesystem::is_regular_file(name, error)) {
+        GOSSAMER_TRY(auto text, config::read_text(name));
         return ScenarioText{name, std::move(text)};
     }
     std::string known;

@@ -13,28 +13,6 @@
 
 namespace gossamer::simulation {
 
-namespace {
-
-// An error that speaks of keys says where they are set: "run.peers is 4, ... (run.peers: file
-// mine.toml:3)".
-Error with_places(Error error, const config::Config& config) {
-    std::string places;
-    for (const auto& option : config.schema().options()) {
-        const auto at = error.what.find(option.key);
-        if (at == error.what.npos || !config.is_set(option.key)) continue;
-        const auto after = at + option.key.size();  // not as the beginning of another key
-        if (after < error.what.size() &&
-            (std::isalnum(static_cast<unsigned char>(error.what[after])) ||
-             error.what[after] == '_'))
-            continue;
-        places += (places.empty() ? "" : ", ") + option.key + ": " + config.source_of(option.key);
-    }
-    if (!places.empty()) error.what += " (" + places + ")";
-    return error;
-}
-
-}  // namespace
-
 Result<config::Config> Scenario::resolve(const std::string& name, std::string text,
                                          std::vector<std::string> sets,
                                          const Extensions& extensions) {
@@ -57,7 +35,7 @@ Result<std::shared_ptr<const Scenario>> Scenario::load(std::string name, std::st
     s.name_ = std::move(name);
     GOSSAMER_TRY(s.config_, resolve(s.name_, std::move(text), std::move(sets), s.extensions_));
     if (auto status = s.set_up(); !status)
-        return fail(with_places(std::move(status).error(), *s.config_));
+        return fail(s.config_->located(std::move(status).error()));
     return std::shared_ptr<const Scenario>(std::move(scenario));
 }
 
@@ -109,7 +87,8 @@ Status Scenario::set_up() {
 
 Status Scenario::draw_graph() {
     const auto config = topology::topology_config(*config_);
-    GOSSAMER_TRY(auto graph, topology::make_graph(config.graph, peers_, run_.seed));
+    GOSSAMER_TRY(auto graph, config::of_key("topology.graph",
+                                            topology::make_graph(config.graph, peers_, run_.seed)));
     if (!topology::is_connected(graph))
         return fail(ErrorCode::kTopologyDisconnected,
                     fmt::format("topology.graph: the graph of the {} peers is in several parts: it "

@@ -78,17 +78,18 @@ Result<std::unique_ptr<Simulation>> Simulation::create(std::shared_ptr<const Sce
     };
     for (const auto role : {Role::peer, Role::aggregator}) {
         if (role == Role::aggregator && !s.federated()) continue;
-        GOSSAMER_TRY(auto mould, assembly::NodeMould::create(
-                                     {.config = s.config(),
-                                      .extensions = s.extensions(),
-                                      .codecs = *s.learning().codecs(),
-                                      .role = role,
-                                      .run = s.run(),
-                                      .layout = s.learning().layout(),
-                                      .has_test_data = s.learning().has_test_data(),
-                                      .roster = s.local_view() ? s.roster() : nullptr,
-                                      .schedule = s.local_view() ? s.schedule() : nullptr}));
-        sim.moulds_.emplace(role, std::move(mould));
+        auto mould =
+            assembly::NodeMould::create({.config = s.config(),
+                                         .extensions = s.extensions(),
+                                         .codecs = *s.learning().codecs(),
+                                         .role = role,
+                                         .run = s.run(),
+                                         .layout = s.learning().layout(),
+                                         .has_test_data = s.learning().has_test_data(),
+                                         .roster = s.local_view() ? s.roster() : nullptr,
+                                         .schedule = s.local_view() ? s.schedule() : nullptr});
+        if (!mould) return fail(s.config().located(std::move(mould).error()));
+        sim.moulds_.emplace(role, std::move(*mould));
     }
     sim.world_ = std::make_unique<World>(std::move(setup), sim.invariants_);
     sim.invariants_.attach(*sim.world_);

@@ -71,7 +71,7 @@ void add_files(OptionTable& table) {
 }
 
 void add_csv(OptionTable& table) {
-    table.push_back(text("data.csv_separator", "One character between columns.", ","));
+    table.push_back(text("data.csv_separator", "One character between columns; \\t: a tab.", ","));
     table.push_back(choice("data.csv_header", {"automatic", "present", "absent"},
                            "Whether the first line names the columns; automatic: it does when one "
                            "of its fields is no number."));
@@ -136,6 +136,14 @@ T as(const OptionSource& source, std::string_view key) {
     return static_cast<T>(source.integer(key));
 }
 
+// A tab may be written out: --set and the environment hold it badly.
+Result<char> separator_of(const std::string& text) {
+    if (text == "\\t") return '\t';
+    if (text.size() == 1) return text.front();
+    return fail(ErrorCode::kConfigType, "data.csv_separator is \"" + text + "\", not one character",
+                "write one such as \";\", or '\\t' for a tab");
+}
+
 }  // namespace
 
 OptionTable data_options() {
@@ -148,7 +156,7 @@ OptionTable data_options() {
     return table;
 }
 
-DataConfig data_config(const OptionSource& source) {
+Result<DataConfig> data_config(const OptionSource& source) {
     DataConfig config;
     auto pick = [&](std::string_view key, const auto& names, auto& into) {
         std::size_t i = 0;
@@ -174,8 +182,7 @@ DataConfig data_config(const OptionSource& source) {
     config.train_max = as<std::size_t>(source, "data.train_max");
     config.test_max = as<std::size_t>(source, "data.test_max");
 
-    const auto& separator = source.text("data.csv_separator");
-    config.csv.separator = separator.empty() ? ',' : separator == "\\t" ? '\t' : separator.front();
+    GOSSAMER_TRY(config.csv.separator, separator_of(source.text("data.csv_separator")));
     pick("data.csv_header", Names{"automatic", "present", "absent"}, config.csv.header);
     config.csv.label_column = source.text("data.csv_label");
     config.csv.task = config.task;

@@ -85,8 +85,13 @@ Result<MembershipConfig> membership_config(const OptionSource& source) {
     for (std::size_t i = 0; i < kProfileNames.size(); ++i)
         if (profile == kProfileNames[i]) config.profile = static_cast<Profile>(i);
     for (const std::string& text : source.text_list("membership.seeds")) {
-        GOSSAMER_TRY(Seed seed, parse_seed(text));
-        config.seeds.push_back(std::move(seed));
+        auto seed = parse_seed(text);
+        if (!seed) {
+            auto error = std::move(seed).error();
+            error.what.insert(0, "membership.seeds: ");
+            return fail(std::move(error));
+        }
+        config.seeds.push_back(std::move(*seed));
     }
     config.mesh_max = static_cast<std::uint32_t>(source.integer("membership.mesh_max"));
     return config;

@@ -1,7 +1,9 @@
 #include "records/config/config.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -53,7 +55,23 @@ Result<OptionValue> convert(const Option& option, const FileValue& given) {
         if (option.kind != OptionKind::real_list || !finite) return wrong("a list of numbers");
         return *reals;
     }
-    return wrong("something else");
+    return wrong(given.section ? "a section" : "something else");
+}
+
+bool in_name(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
+
+// Where a text speaks of a key: a whole one, not a part of a longer one or of a path.
+std::optional<std::size_t> place_in(std::string_view text, std::string_view key) {
+    for (auto at = text.find(key); at != text.npos; at = text.find(key, at + 1)) {
+        const auto rest = text.substr(at + key.size());
+        const bool begins =
+            at == 0 || (!in_name(text[at - 1]) && text[at - 1] != '.' && text[at - 1] != '/');
+        const bool goes_on =
+            !rest.empty() && (in_name(rest[0]) || rest[0] == '-' ||
+                              (rest[0] == '.' && rest.size() > 1 && in_name(rest[1])));
+        if (begins && !goes_on) return at;
+    }
+    return std::nullopt;
 }
 
 }  // namespace
@@ -65,7 +83,7 @@ public:
 
     void defaults() {
         for (const auto& option : config_.schema().options())
-            config_.entries_.push_back({option.fallback, "default"});
+            config_.entries_.push_back({option.fallback, "default", {}});
     }
 
     void file(const Layers& layers) {
@@ -74,14 +92,16 @@ public:
             errors_.push_back(values.error());
             return;
         }
+        const auto& schema = config_.schema();
         for (const auto& given : *values) {
-            auto where = fmt::format("{}:{}:{}: ", layers.file_name, given.line, given.column);
-            const Option* option = config_.schema().find(given.key);
-            if (!option)
-                unknown(where, given.key, config_.schema().nearest(given.key));
-            else
-                take(*option, convert(*option, given), where,
+            auto place = fmt::format("{}:{}:{}", layers.file_name, given.line, given.column);
+            if (const Option* option = schema.find(given.key))
+                take(*option, convert(*option, given), std::move(place),
                      fmt::format("file {}:{}", layers.file_name, given.line));
+            else if (!given.section)
+                unknown(place + ": unknown key", given.key, schema.nearest(given.key));
+            else if (!schema.has_section(given.key))
+                unknown(place + ": unknown section", given.key, schema.nearest_section(given.key));
         }
     }
 
@@ -90,13 +110,13 @@ public:
             if (!name.starts_with("GOSSAMER_")) continue;
             const Option* option = config_.schema().find_environment(name);
             if (option) {
-                take(*option, value_from_text(*option, text), "environment " + name + ": ",
+                take(*option, value_from_text(*option, text), "environment " + name,
                      "environment " + name);
                 continue;
             }
             // Others may have variables of this prefix too: only what looks misspelt is an error.
             auto near = config_.schema().nearest_environment(name);
-            if (!near.empty()) unknown("environment ", name, near);
+            if (!near.empty()) unknown("environment unknown key", name, near);
         }
     }
 
@@ -112,32 +132,31 @@ public:
             auto key = text.substr(0, equals);
             const Option* option = config_.schema().find(key);
             if (!option)
-                unknown("--set ", key, config_.schema().nearest(key));
+                unknown("--set unknown key", key, config_.schema().nearest(key));
             else
-                take(*option, value_from_text(*option, text.substr(equals + 1)),
-                     "--set: ", "--set");
+                take(*option, value_from_text(*option, text.substr(equals + 1)), "--set", "--set");
         }
     }
 
 private:
-    void unknown(std::string_view where, std::string_view key, const std::string& near) {
+    void unknown(std::string_view what, std::string_view key, const std::string& near) {
         errors_.push_back({ErrorCode::kConfigUnknownKey,
-                           fmt::format("{}unknown key {}", where, toml_string(key)),
-                           suggestion(near)});
+                           fmt::format("{} {}", what, toml_string(key)), suggestion(near)});
     }
 
-    void take(const Option& option, Result<OptionValue> value, std::string_view where,
+    void take(const Option& option, Result<OptionValue> value, std::string place,
               std::string source) {
         if (!value) {
             auto error = std::move(value).error();
-            error.what.insert(0, where);
+            error.what.insert(0, place + ": ");
             errors_.push_back(std::move(error));
         } else if (auto problem = out_of_bounds(option, *value); !problem.empty()) {
-            errors_.push_back(
-                {ErrorCode::kConfigRange, fmt::format("{}{} {}", where, option.key, problem), {}});
+            errors_.push_back({ErrorCode::kConfigRange,
+                               fmt::format("{}: {} {}", place, option.key, problem),
+                               {}});
         } else {
-            config_.entries_[config_.schema().index_of(option.key)] = {std::move(*value),
-                                                                       std::move(source)};
+            config_.entries_[config_.schema().index_of(option.key)] = {
+                std::move(*value), std::move(source), std::move(place)};
         }
     }
 
@@ -159,18 +178,30 @@ Result<Config> Config::resolve(SchemaRef schema, const Layers& layers, std::vect
     return config;
 }
 
-const OptionValue& Config::get(std::string_view key) const {
+const Config::Entry& Config::entry(std::string_view key) const {
     auto index = schema_->index_of(key);
     if (index >= entries_.size())
         assertion_failed("schema has the key", std::string(key).c_str(), __FILE__, __LINE__);
-    return entries_[index].value;
+    return entries_[index];
 }
 
-const std::string& Config::source_of(std::string_view key) const {
-    auto index = schema_->index_of(key);
-    if (index >= entries_.size())
-        assertion_failed("schema has the key", std::string(key).c_str(), __FILE__, __LINE__);
-    return entries_[index].source;
+const OptionValue& Config::get(std::string_view key) const { return entry(key).value; }
+const std::string& Config::source_of(std::string_view key) const { return entry(key).source; }
+const std::string& Config::place_of(std::string_view key) const { return entry(key).place; }
+
+Error Config::located(Error error) const {
+    std::map<std::size_t, std::string_view> keys;  // by where the error speaks of them
+    for (const auto& option : schema_->options())
+        if (const auto at = place_in(error.what, option.key); at && is_set(option.key))
+            keys.emplace(*at, option.key);
+    if (keys.empty()) return error;
+    const auto first = keys.extract(keys.begin());
+    std::string others;
+    for (const auto& [at, key] : keys)
+        others += fmt::format("{}{}: {}", others.empty() ? "" : ", ", key, place_of(key));
+    error.what = place_of(first.mapped()) + ": " + error.what;
+    if (!others.empty()) error.what += " (" + others + ")";
+    return error;
 }
 
 Status Config::set(std::string_view key, OptionValue value, std::string source) {
@@ -183,7 +214,7 @@ Status Config::set(std::string_view key, OptionValue value, std::string source) 
                     fmt::format("{} is not {}", key, form_of(option->kind)));
     if (auto problem = out_of_bounds(*option, value); !problem.empty())
         return fail(ErrorCode::kConfigRange, fmt::format("{} {}", key, problem));
-    entries_[schema_->index_of(key)] = {std::move(value), std::move(source)};
+    entries_[schema_->index_of(key)] = {std::move(value), source, source};
     return {};
 }
 

@@ -41,6 +41,11 @@ public:
     const OptionValue& get(std::string_view key) const override;
     // "default", "file peer.toml:12", "environment GOSSAMER_RUN_SEED", "--set".
     const std::string& source_of(std::string_view key) const;
+    // As errors name it: "peer.toml:12:5", "environment GOSSAMER_RUN_SEED", "--set"; "" by default.
+    const std::string& place_of(std::string_view key) const;
+    // What is wrong with values that were right each, with the places of the keys it speaks of: the
+    // first in front, as those of Config::resolve have it, the others behind in brackets.
+    Error located(Error error) const;
     bool is_set(std::string_view key) const { return source_of(key) != "default"; }
     const Schema& schema() const { return *schema_; }
     // For programs that fill in what they found out (a free port): source is named like a layer.
@@ -55,14 +60,27 @@ public:
 private:
     struct Entry {
         OptionValue value;
-        std::string source;
+        std::string source, place;
     };
     friend class Resolver;
+    const Entry& entry(std::string_view key) const;  // REQUIRES that the schema has it
     SchemaRef schema_;
     std::vector<Entry> entries_;  // beside schema().options()
 };
 
-// Errors: kConfigUnreadable, or those of Config::resolve.
+// The text of a file of at most kFileBytesMax. Errors: kConfigUnreadable.
+Result<std::string> read_text(const std::string& path);
+
+// The error of what an option names begins with its key, so that Config::located finds the place.
+template <class T>
+Result<T> of_key(std::string_view key, Result<T> result) {
+    if (result || result.error().what.find(key) != std::string::npos) return result;
+    auto error = std::move(result).error();
+    error.what = std::string(key) + ": " + error.what;
+    return fail(std::move(error));
+}
+
+// Errors: those of read_text and of Config::resolve.
 struct LoadOptions {
     std::string path;  // empty = no file
     std::vector<std::string> sets;
@@ -72,13 +90,15 @@ Result<Config> load_config(SchemaRef schema, const LoadOptions& options,
                            std::vector<Error>* all = nullptr);
 Environment environment_of_process();  // the GOSSAMER_ variables
 
-// One value of a TOML file, flattened: "section.name", and where it stands.
+// One value of a TOML file, flattened: "section.name", and where it stands; or a table that is
+// empty, as a section by itself.
 struct FileValue {
     std::string key;
     std::variant<bool, std::int64_t, double, std::string, std::vector<std::string>,
                  std::vector<double>, std::monostate>
         value;  // monostate: no form we use
     std::uint32_t line = 0, column = 0;
+    bool section = false;
 };
 // Bounded in size and nesting. Errors: kConfigSyntax with line and column.
 Result<std::vector<FileValue>> read_toml(ByteView bytes, std::string_view file_name);

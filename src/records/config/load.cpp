@@ -9,23 +9,26 @@
 
 namespace gossamer::config {
 
+Result<std::string> read_text(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    std::string text(kFileBytesMax + 1, '\0');
+    if (file) file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    if (!file && !file.eof())
+        return fail(ErrorCode::kConfigUnreadable, path + ": " + std::strerror(errno ? errno : EIO));
+    text.resize(static_cast<std::size_t>(file.gcount()));
+    if (text.size() > kFileBytesMax)
+        return fail(ErrorCode::kConfigUnreadable, path + " is longer than 1 MiB",
+                    "a configuration has at most 1 MiB; is this the file?");
+    return text;
+}
+
 Result<Config> load_config(SchemaRef schema, const LoadOptions& options, std::vector<Error>* all) {
     Layers layers{.environment = options.environment, .sets = options.sets};
     if (!options.path.empty()) {
-        std::ifstream file(options.path, std::ios::binary);
-        // One byte more than allowed, so that the reader refuses it by size.
-        std::string text(kFileBytesMax + 1, '\0');
-        if (file) file.read(text.data(), static_cast<std::streamsize>(text.size()));
-        if (!file && !file.eof()) {
-            Error error{ErrorCode::kConfigUnreadable,
-                        options.path + ": " + std::strerror(errno ? errno : EIO),
-                        {}};
-            if (all) *all = {error};
-            return fail(std::move(error));
-        }
-        text.resize(static_cast<std::size_t>(file.gcount()));
+        auto text = read_text(options.path);
+        if (!text && all) *all = {text.error()};
+        GOSSAMER_TRY(layers.file_text, std::move(text));
         layers.file_name = options.path;
-        layers.file_text = std::move(text);
     }
     return Config::resolve(std::move(schema), layers, all);
 }

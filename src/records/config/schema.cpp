@@ -89,9 +89,11 @@ Result<Schema> Schema::merge(std::span<const OptionTable> tables) {
                         "two options share the name " + environment_name(option.key));
     }
     for (const auto& [section, r] : rank)
-        for (auto part = section; !part.empty(); part = section_of(part))
+        for (auto part = section; !part.empty(); part = section_of(part)) {
             if (schema.by_key_.contains(part))
                 return fail(ErrorCode::kInternal, part + " is both an option and a section");
+            schema.sections_.emplace(part, r);
+        }
     return schema;
 }
 
@@ -112,6 +114,12 @@ std::string Schema::nearest(std::string_view key) const {
     for (const auto& [candidate, index] : by_key_)
         if (name_in_section(candidate) == name_in_section(key)) return candidate;
     return {};
+}
+
+bool Schema::has_section(std::string_view name) const { return sections_.contains(name); }
+
+std::string Schema::nearest_section(std::string_view name) const {
+    return closest(name, sections_);
 }
 
 const Option* Schema::find_environment(std::string_view name) const {

@@ -22,8 +22,10 @@ public:
     const OptionTable& options() const { return options_; }  // sections together, as declared
     const Option* find(std::string_view key) const;          // nullptr when absent
     std::size_t index_of(std::string_view key) const;        // options().size() when absent
+    bool has_section(std::string_view name) const;
     // The closest key for "did you mean", empty when nothing is close.
     std::string nearest(std::string_view key) const;
+    std::string nearest_section(std::string_view name) const;
     // By environment name: nullptr when absent.
     const Option* find_environment(std::string_view name) const;
     // Whether a misspelt variable was probably meant for us: its section exists, or it is close.
@@ -31,7 +33,7 @@ public:
 
 private:
     OptionTable options_;
-    std::map<std::string, std::size_t, std::less<>> by_key_, by_environment_;
+    std::map<std::string, std::size_t, std::less<>> by_key_, by_environment_, sections_;
 };
 using SchemaRef = std::shared_ptr<const Schema>;
 

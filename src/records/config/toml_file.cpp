@@ -146,12 +146,16 @@ bool flatten(const toml::table& table, const std::string& prefix, std::size_t de
     if (depth > kKeyPartsMax) return false;
     for (const auto& [key, node] : table) {
         std::string name = prefix + std::string(key.str());
-        if (const auto* inner = node.as_table()) {
+        const auto* inner = node.as_table();
+        if (inner && !inner->empty()) {
             if (!flatten(*inner, name + ".", depth + 1, out)) return false;
             continue;
         }
         auto at = key.source().begin;
-        FileValue value{.key = std::move(name), .line = at.line, .column = at.column};
+        FileValue value{.key = std::move(name),
+                        .line = at.line,
+                        .column = at.column,
+                        .section = inner != nullptr};
         fill(node, value);
         out.push_back(std::move(value));
     }
