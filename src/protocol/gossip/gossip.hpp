@@ -259,8 +259,8 @@ private:
     Instant since_;  // of the present wait
     Instant quiet_until_;
     message::Progress announced_;  // what all were told last
-    std::string told_;              // what the last Waiting notice said,
-    std::vector<PeerId> told_of_;   // and of whom
+    std::string told_;             // what the last Waiting notice said,
+    std::vector<PeerId> told_of_;  // and of whom
 };
 
 }  // namespace gossamer::gossip

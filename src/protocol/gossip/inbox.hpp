@@ -35,7 +35,7 @@ public:
 
     // Step `step` is being done now: forgets older ones, grants what was held for it and the next.
     void open(job::Turn& turn, std::uint64_t step);
-    // f(peer) for those of `in`, which is in PeerId order, whose model of that step has not arrived.
+    // f(peer) for those of `in` whose model of that step has not arrived; `in` is in PeerId order.
     template <class F>
     void each_missing(std::uint64_t step, const std::vector<Edge>& in, F&& f) const {
         auto it =
