@@ -21,7 +21,8 @@ OptionTable assembly_options() {
          .kind = OptionKind::text,
          .fallback = std::string(),
          .reason = "Unix socket at which `gossamer status` asks this daemon; empty: "
-                   "gossamer-<role>.sock in run.folder. At most 107 bytes."},
+                   "gossamer-<role>.sock in run.folder. At most 107 bytes. A socket left there "
+                   "is replaced, a file is not."},
         {.key = "work.threads",
          .kind = OptionKind::integer,
          .fallback = std::int64_t{0},
