@@ -35,7 +35,7 @@ Records::Records(storage::Disk& disk, Setup setup) : disk_(disk), now_(std::move
 
 Records::~Records() { finish("stopped"); }
 
-// Lines for people on the terminal, structured ones in the run's folder.
+// Lines for people on the terminal, as many as they want; all, and structured, in the run's folder.
 void Records::open_log(const telemetry::TelemetryConfig& config,
                        const telemetry::RecordedRun& run) {
     auto suitable = telemetry::suitable_style(console_->is_terminal(), [](const char* name) {
@@ -47,7 +47,7 @@ void Records::open_log(const telemetry::TelemetryConfig& config,
     if (!log_file_) return;
     telemetry::LogStyle plain;
     plain.who = style.who;
-    plain.least = config.log_level;
+    plain.least = telemetry::Level::debug;
     log_.add_sink(plain, [this](std::string_view line) { log_file_->append_line(line); });
 }
 

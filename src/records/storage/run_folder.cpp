@@ -149,7 +149,7 @@ void RecordFile::append_line(std::string_view line) {
         GOSSAMER_CHECK(open());
         if (torn_) GOSSAMER_CHECK(file_->append(as_bytes("\n")));
         torn_ = true;
-        GOSSAMER_CHECK(file_->append(as_bytes(line)));
+        GOSSAMER_CHECK(file_->append(as_bytes(std::string(line) + '\n')));
         torn_ = false;
         return {};
     }());

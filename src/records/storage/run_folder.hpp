@@ -67,7 +67,7 @@ std::string file_name_of(std::string_view name);
 class RecordFile {
 public:
     RecordFile(Disk& disk, std::string path) : disk_(&disk), path_(std::move(path)) {}
-    // With its line break. What a crash or a full disk left of a line is ended first.
+    // `line` is without its line break. What a crash or a full disk left of a line is ended first.
     void append_line(std::string_view line);
     void append(ByteView record);
     // A write of append() was cut short: what follows in this file cannot be told apart.
