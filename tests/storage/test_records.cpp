@@ -19,6 +19,11 @@ TEST_CASE("runs of one name are numbered, and the newest is found again") {
     CHECK(first->path() == "runs/de-mo-..-1");
     for (int i = 2; i <= 11; ++i) REQUIRE(RunFolder::create(disk, "runs", "gossip"));
     CHECK(RunFolder::newest(disk, "runs", "gossip")->name() == "gossip-10");
+    const auto all = RunFolder::all(disk, "runs", "gossip");
+    REQUIRE(all.size() == 10);
+    CHECK(all.front().path() == "runs/gossip-10");
+    CHECK(all.back().path() == "runs/gossip-1");
+    CHECK(RunFolder::all(disk, "nowhere", "gossip").empty());
     CHECK(RunFolder::create(disk, "runs", "gossip")->name() == "gossip-11");
     CHECK(RunFolder::newest(disk, "runs", "other").error().code == ErrorCode::kRunFolder);
     CHECK(RunFolder::open(disk, "runs/gossip-1").error().code == ErrorCode::kRunFolder);

@@ -4,14 +4,6 @@
 
 namespace gossamer::assembly {
 
-Result<storage::RunFolder> run_folder_for(storage::Disk& disk, const std::string& root,
-                                          const std::string& run, bool resume) {
-    if (resume)
-        if (auto newest = storage::RunFolder::newest(disk, root, run))
-            if (storage::overview(disk, *newest).state != "finished") return newest;
-    return storage::RunFolder::create(disk, root, run);
-}
-
 Records::Records(storage::Disk& disk, Setup setup) : disk_(disk), now_(std::move(setup.now)) {
     console_ = std::make_unique<telemetry::Console>(telemetry::Console::to_stderr(),
                                                     telemetry::Console::stderr_is_terminal());

@@ -17,11 +17,6 @@
 
 namespace gossamer::assembly {
 
-// The folder a run's start writes into: the newest one of this name when that run is not over and
-// `resume` is set, else a new one.
-Result<storage::RunFolder> run_folder_for(storage::Disk& disk, const std::string& root,
-                                          const std::string& run, bool resume);
-
 class Records {
 public:
     static constexpr std::size_t kQueueMax = 16384;

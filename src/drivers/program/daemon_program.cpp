@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <sodium.h>
 
+#include "drivers/assembly/claimed_folder.hpp"
 #include "drivers/assembly/member.hpp"
 #include "drivers/assembly/records.hpp"
 #include "drivers/program/daemon_flags.hpp"
@@ -55,7 +56,7 @@ private:
     storage::RealDisk disk_;
     std::optional<config::Config> config_;
     std::optional<assembly::Identity> identity_;
-    std::optional<storage::RunFolder> folder_;
+    std::optional<assembly::ClaimedFolder> claimed_;  // locked until this process ends
     std::optional<assembly::Member> member_;
     std::unique_ptr<assembly::Records> records_;
     telemetry::ServiceNotifier notifier_ = telemetry::ServiceNotifier::from_environment();
@@ -84,8 +85,10 @@ Status Program::configure(const DaemonFlags& flags) {
 // A folder that cannot be made does not stop the run; it is reported as records lost.
 Status Program::open_records() {
     GOSSAMER_TRY(auto run, job::run_config(*config_));
-    auto folder = assembly::run_folder_for(disk_, run.folder, run.name, run.resume);
-    if (folder) folder_ = *folder;
+    auto claimed =
+        assembly::claim_folder(disk_, {run.folder, run.name, identity_->self().id, run.resume});
+    auto folder = claimed.map([](const assembly::ClaimedFolder& c) { return c.folder; });
+    if (claimed) claimed_ = std::move(*claimed);
     records_ = std::make_unique<assembly::Records>(
         disk_, assembly::Records::Setup{
                    .run = {.name = run.name,
@@ -97,6 +100,8 @@ Status Program::open_records() {
                    .folder = std::move(folder),
                    .resolved_config = config_->to_toml(),
                    .now = wall_time});
+    if (claimed_ && !claimed_->remark.empty())
+        records_->log().say(wall_time(), telemetry::Level::info, "run_folder", claimed_->remark);
     return {};
 }
 
@@ -111,7 +116,7 @@ Result<runtime::DaemonParts> Program::parts() {
                                         .extensions = extensions_,
                                         .disk = disk_,
                                         .now = wall_time(),
-                                        .folder = folder_ ? &*folder_ : nullptr}));
+                                        .folder = claimed_ ? &claimed_->folder : nullptr}));
     parts.node = std::move(member_->node);
     parts.seed = member_->run.seed;
     parts.perform =

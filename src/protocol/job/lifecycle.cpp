@@ -71,7 +71,9 @@ OptionTable run_options() {
         {"run.folder", K::text, std::string("runs"), "",
          "Where run folders are made, one a run, with its records and checkpoints."},
         {"run.resume", K::boolean, true, "",
-         "Go on from the last checkpoint of a run of this name when there is one."},
+         "Go on in the newest run folder of this name that this peer made itself, where its run is "
+         "not over and no other process writes there: from its last checkpoint when there is one. "
+         "Otherwise a new folder is begun."},
     };
 }
 
