@@ -17,6 +17,7 @@ assembly::Records::Setup setup(storage::Disk& disk, const std::string& root,
             .config = {.log_level = least, .tensorboard = false, .history = false},
             .folder = storage::RunFolder::create(disk, root, "demo"),
             .resolved_config = "",
+            .peer_book = storage::join(root, "peers.book"),
             .now = [] { return kNoon; }};
 }
 
@@ -40,4 +41,18 @@ TEST_CASE("each event is a line of the folder's log, whatever standard error sho
         for (const auto* level : {"level=debug", "level=info", "level=warning"})
             CHECK(text.find(level) != std::string::npos);
     }
+}
+
+TEST_CASE("an orderly end leaves whom the daemon knew") {
+    TemporaryFolder runs;
+    storage::RealDisk disk;
+    {
+        assembly::Records records(disk, setup(disk, runs.path, telemetry::Level::error));
+        records.know({3, {{PeerId::of_number(1), Role::peer, {"host:1"}, kNoon}}});
+        records.finish("stopped");
+    }
+    auto book = storage::PeerBook::load(disk, storage::join(runs.path, "peers.book"));
+    REQUIRE(book);
+    CHECK(book->boot_epoch == 3);
+    CHECK(book->peers.size() == 1);
 }

@@ -1,4 +1,4 @@
-// Daemons that share a folder, or come back: each finds its own records.
+// Daemons that share a folder, or come back: each finds its own records, and its federation.
 #include <signal.h>
 
 #include <filesystem>
@@ -28,6 +28,18 @@ bool all_lines_by(const std::string& run, const PeerId& who) {
     for (std::string line; std::getline(log, line); ++count)
         if (line.find(" me=" + who.short_string()) == line.npos) return false;
     return count > 1;
+}
+
+std::string state_of(const cli::Daemon& asked, const cli::Daemon& about) {
+    for (const auto& [id, state] : asked.report.members)
+        if (id == about.id) return state;
+    return {};
+}
+
+void leave(cli::Daemon& daemon) {
+    daemon.process.signal(SIGTERM);
+    REQUIRE_MESSAGE(daemon.process.wait(10s) == 0, log_of(daemon));
+    daemon.report = {};
 }
 
 }  // namespace
@@ -62,4 +74,31 @@ TEST_CASE("daemons that share a run folder write into folders of their own, also
     CHECK(all_lines_by(first, aggregator.id));
     CHECK(all_lines_by(second, peer.id));
     CHECK_FALSE(fs::exists(runs + "/demo-3"));
+}
+
+TEST_CASE("a peer that comes back while its only seed is down finds the members it knew") {
+    auto world = make_world("book", "gossip", 3,
+                            {{"run.rounds", "1000000"}, {"topology.graph", "\"complete\""}});
+    auto &seed = world.daemons[0], &other = world.daemons[1], &back = world.daemons[2];
+    seed.options["membership.seeds"] = "[]";
+    for (auto* daemon : {&other, &back})
+        daemon->options["membership.seeds"] = "[" + seed.options["listen.address"] + "]";
+    for (auto& daemon : world.daemons) REQUIRE(world.start(daemon));
+    REQUIRE_MESSAGE(eventually(world, 30s,
+                               [&] {
+                                   return back.report.round >= 1 &&
+                                          state_of(back, other) == "alive" &&
+                                          state_of(other, back) == "alive";
+                               }),
+                    log_of(back));
+    leave(seed);
+    leave(back);  // with a goodbye, so that nobody seeks it
+    REQUIRE(eventually(world, 20s, [&] { return state_of(other, back) == "left"; }));
+    REQUIRE(world.start(back));
+    CHECK_MESSAGE(
+        eventually(
+            world, 30s,
+            [&] { return state_of(back, other) == "alive" && state_of(other, back) == "alive"; }),
+        log_of(back));
+    world.stop_all();
 }

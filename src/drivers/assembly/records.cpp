@@ -1,10 +1,11 @@
 #include "drivers/assembly/records.hpp"
 
-#include <chrono>
+#include <utility>
 
 namespace gossamer::assembly {
 
-Records::Records(storage::Disk& disk, Setup setup) : disk_(disk), now_(std::move(setup.now)) {
+Records::Records(storage::Disk& disk, Setup setup)
+    : disk_(disk), now_(std::move(setup.now)), book_(disk, setup.peer_book, Clock::now()) {
     console_ = std::make_unique<telemetry::Console>(telemetry::Console::to_stderr(),
                                                     telemetry::Console::stderr_is_terminal());
     if (setup.folder) {
@@ -56,7 +57,6 @@ void Records::on_traffic(std::uint64_t sent_bytes, std::uint64_t received_bytes)
 }
 
 void Records::run() {
-    using Clock = std::chrono::steady_clock;
     auto flush_at = Clock::now() + std::chrono::seconds(1);
     for (;;) {
         auto noted = queue_.pop_until(flush_at);
@@ -71,10 +71,18 @@ void Records::run() {
                      std::to_string(lost) +
                          " events came faster than the disk takes them and "
                          "were not recorded");
+        write_book(Clock::now(), ended);
         if (ended) break;
         recorder_->flush(wall);
     }
     recorder_->finish(now_(), final_state_);
+}
+
+void Records::write_book(Clock::time_point now, bool last) {
+    auto written = book_.write(now, last);
+    if (written || std::exchange(book_failed_, true)) return;
+    log_.say(now_(), telemetry::Level::warning, "peer_book",
+             "the peer book cannot be written: " + written.error().to_string());
 }
 
 void Records::finish(const std::string& state) {

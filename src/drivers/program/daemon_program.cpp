@@ -99,6 +99,7 @@ Status Program::open_records() {
                    .config = telemetry::telemetry_config(*config_),
                    .folder = std::move(folder),
                    .resolved_config = config_->to_toml(),
+                   .peer_book = assembly::peer_book_path(run.folder, identity_->self().id),
                    .now = wall_time});
     if (claimed_ && !claimed_->remark.empty())
         records_->log().say(wall_time(), telemetry::Level::info, "run_folder", claimed_->remark);
@@ -139,6 +140,10 @@ Result<runtime::DaemonParts> Program::parts() {
         if (refused.unreported) text += fmt::format(" (and {} more since)", refused.unreported);
         records->log().say(wall, telemetry::Level::warning, "incoming_refused", std::move(text),
                            {{"code", std::string(describe(refused.error.code).id)}});
+    };
+    parts.on_members = [records, epoch = member_->boot_epoch](
+                           WallTime wall, const std::vector<node::MemberView>& members) {
+        records->know({epoch, assembly::worth_knowing(members, wall)});
     };
     parts.on_traffic = [records](runtime::Traffic t) {
         records->on_traffic(t.sent_bytes, t.received_bytes);
