@@ -191,6 +191,7 @@ job::CheckpointDone StarWorld::write(std::size_t who, job::CheckpointJob& j) {
     for (const auto& state : j.states) kept.states.emplace_back(state.name, state.state->save());
     models[j.round].assign(j.model.values().begin(), j.model.values().end());
     identities[j.round] = j.identity;
+    scores[j.round] = j.score;
     disk_.checkpoint = std::move(kept);
     disk_.begun.reset();
     return {"round-" + std::to_string(j.round)};

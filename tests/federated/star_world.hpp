@@ -62,6 +62,7 @@ public:
     std::map<std::size_t, std::vector<message::Notice>> client_notices;
     std::map<std::uint64_t, std::vector<float>> models;      // by round, as checkpointed
     std::map<std::uint64_t, Digest256> identities;           // likewise
+    std::map<std::uint64_t, double> scores;                  // likewise
     std::map<std::uint64_t, RoundPlan> plans;                // by round, the newest on disk
     std::map<std::uint64_t, std::vector<PeerId>> accepted;   // by round, of the notices
     std::map<std::size_t, std::set<std::uint64_t>> trained;  // rounds each client really trained

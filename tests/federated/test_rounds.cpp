@@ -47,6 +47,17 @@ TEST_CASE("a run ends with the final model at every client and says so once") {
     CHECK(world.train_jobs == 6);
 }
 
+TEST_CASE("a checkpoint's score is the training loss behind it; the untrained model has none") {
+    StarWorld world(star(3, 3));
+    world.start();
+    world.run();
+    REQUIRE(world.finished());
+    REQUIRE(world.scores.size() == 4);
+    CHECK(std::isnan(world.scores.at(0)));  // ranks below all others
+    for (const auto& finished : world.noticed<message::RoundFinished>())
+        CHECK(world.scores.at(finished.round) == -finished.loss);
+}
+
 TEST_CASE("the same bits come out for every order of arrival") {
     std::optional<Digest256> first;
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {

@@ -68,6 +68,21 @@ TEST_CASE("the end: the last model is evaluated, written as final, and then the 
     CHECK(world.told<message::RunEnded>(2)[0].second.reason == "10 rounds are complete");
 }
 
+TEST_CASE("a checkpoint's score is the last accuracy; before one is measured it has none") {
+    auto o = options("ring", 3, 10);
+    o.gossip.evaluate_every = 5;
+    o.gossip.checkpoint_every = 3;
+    World world(o);
+    world.of(1).accuracy = [](std::span<const float>) { return Result<double>(0.5); };
+    world.start();
+    REQUIRE(world.run_to_end());
+    const auto& scores = world.scores.at(1);
+    REQUIRE(scores.size() == 4);  // 3, 6, 9 and the last
+    CHECK(std::isnan(scores[0]));
+    CHECK(scores[1] == 0.5);
+    CHECK(scores[3] == 0.5);
+}
+
 TEST_CASE("peers wait for the members of the run and say so") {
     auto o = options("ring", 4, 5);
     World world(o);

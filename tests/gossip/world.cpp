@@ -390,6 +390,7 @@ Result<job::JobDone> World::perform(std::size_t node, job::Job& job) {
         checkpoint_of = job::Restored{j->round, j->model, {}, j->record, {}};
         for (const auto& s : j->states) checkpoint_of->states.emplace_back(s.name, s.state->save());
         checkpoint_node = node;
+        scores[node].push_back(j->score);
         if (j->final_) finals.push_back(*j);
         return job::CheckpointDone{"checkpoint"};
     }

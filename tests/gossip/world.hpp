@@ -87,6 +87,7 @@ public:
     std::optional<job::Restored> checkpoint_of;  // the last checkpoint written by any node
     std::size_t checkpoint_node = 0;
     std::vector<job::CheckpointJob> finals;
+    std::map<std::size_t, std::vector<double>> scores;  // of a node's checkpoints, in order
     std::vector<std::string> hidden;  // trace of refused offers: "3 refuses 1: stale"
 
     // One event on one node; for tests that play the other side themselves.

@@ -129,3 +129,6 @@ TEST_CASE("Story: others speak against a member that we hear") {
 TEST_CASE("Story: a member from the peer book that is gone, and one that left") {
     run_story("membership_gone", Story{});
 }
+TEST_CASE("Story: members of an earlier life, of whom nothing was heard in this one") {
+    run_story("membership_book", Story{});
+}

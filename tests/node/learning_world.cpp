@@ -110,6 +110,11 @@ std::unique_ptr<node::Node> LearningWorld::make(std::size_t place, std::uint64_t
     for (std::size_t i : {std::size_t{0}, aggregator()})
         membership.seeds.push_back({"h" + std::to_string(i) + ":1", std::nullopt});
     if (!options.aggregator) membership.seeds.pop_back();
+    if (options.by_book) membership.seeds.clear();
+    for (std::size_t i = 0; options.by_book && i < options.peers; ++i)
+        setup.known.push_back({.id = PeerId::of_number(i + 1),
+                               .state = message::MemberState::dead,
+                               .addresses = {"h" + std::to_string(i) + ":1"}});
     setup.membership = std::make_shared<const membership::MembershipConfig>(membership);
     job::RunConfig run;
     run.name = options.odd_run.contains(place) ? options.odd_run.at(place) : "test";

@@ -24,6 +24,7 @@ struct LearningOptions {
     std::map<std::size_t, std::uint32_t> odd_layout;  // place -> another number of parameters
     std::map<std::size_t, std::string> odd_run;       // place -> another run
     std::map<std::size_t, std::string> odd_codec;     // place -> another codec, in gossip
+    bool by_book = false;  // no seeds: peers are in each other's peer books
 };
 
 class LearningWorld {

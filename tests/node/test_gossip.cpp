@@ -44,6 +44,18 @@ TEST_CASE("Peers may start in any order, and say whom they wait for") {
     CHECK(w.run_to_end());
 }
 
+TEST_CASE("Who is known from the peer book alone is found, and not counted before") {
+    LearningWorld w({.peers = 3, .rounds = 5, .by_book = true});
+    w.world.start(2);
+    w.world.run_for(5s);
+    CHECK(w.noted<message::RunStarted>(2).empty());
+    const auto waiting = w.noted<message::Waiting>(2);
+    REQUIRE(!waiting.empty());
+    CHECK(waiting.back().second.what.find("here: 1") != std::string::npos);
+    for (std::size_t i : {0, 1}) w.world.start(i);
+    CHECK(w.run_to_end());
+}
+
 TEST_CASE("When one is killed the others go on within one detection time, and it catches up") {
     LearningWorld w({.peers = 6, .rounds = 100});
     w.start_all();

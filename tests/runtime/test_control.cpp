@@ -1,11 +1,16 @@
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include <doctest/doctest.h>
 
@@ -22,6 +27,44 @@ std::string fresh_path() {
             ("gossamer-test-" + std::to_string(::getpid()) + "-" + std::to_string(n++)))
         .string();
 }
+
+sockaddr_un address_of(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.data(), path.size());
+    return address;
+}
+
+// What a daemon that crashed leaves: a socket at which nobody listens.
+void leave_socket(const std::string& path) {
+    const auto address = address_of(path);
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    REQUIRE(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    ::close(fd);
+}
+
+Duration cpu_time() {
+    timespec t{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return Duration(std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec);
+}
+
+// While it lives this process can open no further descriptor.
+class NoDescriptors {
+public:
+    NoDescriptors() {
+        ::getrlimit(RLIMIT_NOFILE, &before_);
+        const int next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+        ::close(next);
+        rlimit none = before_;
+        none.rlim_cur = static_cast<rlim_t>(next);
+        ::setrlimit(RLIMIT_NOFILE, &none);
+    }
+    ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+private:
+    rlimit before_{};
+};
 
 }  // namespace
 
@@ -45,12 +88,60 @@ TEST_CASE("a daemon's socket answers one line for one line, and only its user ma
 
 TEST_CASE("a stale socket is replaced, a path that is too long is refused") {
     auto path = fresh_path();
-    std::ofstream(path) << "left over";
+    leave_socket(path);
     auto socket = runtime::ControlSocket::open(path, [](std::string_view) { return "yes"; });
     REQUIRE(socket);
     CHECK(*runtime::ask_daemon(path, "there?", 5s) == "yes");
     auto long_one = runtime::ControlSocket::open(std::string(200, 'x'), {});
     CHECK(long_one.error().code == ErrorCode::kNetAddress);
+}
+
+TEST_CASE("what is no socket stays where it is, and is named") {
+    const auto path = fresh_path(), link = fresh_path(), folder = fresh_path();
+    std::ofstream(path) << "notes";
+    std::filesystem::create_symlink(path, link);
+    std::filesystem::create_directory(folder);
+    for (const auto& [taken, what] : {std::pair{path, "a file, not a socket"},
+                                      {link, "a symbolic link, not a socket"},
+                                      {folder, "a folder, not a socket"}}) {
+        auto socket = runtime::ControlSocket::open(taken, [](std::string_view) { return ""; });
+        REQUIRE_FALSE(socket);
+        CHECK(socket.error().code == ErrorCode::kNetListen);
+        CHECK(socket.error().what.find(taken) != std::string::npos);
+        CHECK(socket.error().what.find(what) != std::string::npos);
+        CHECK(socket.error().hint.find("control.socket") != std::string::npos);
+    }
+    std::ifstream file(path);
+    CHECK(std::string(std::istreambuf_iterator<char>(file), {}) == "notes");
+    CHECK(std::filesystem::is_symlink(link));
+    // A file that took the socket's place while the daemon ran is not the daemon's to remove.
+    const auto moved = fresh_path();
+    auto socket = runtime::ControlSocket::open(moved, [](std::string_view) { return ""; });
+    REQUIRE(socket);
+    std::filesystem::rename(path, moved);
+    socket->reset();
+    CHECK(std::filesystem::is_regular_file(moved));
+    for (const auto& left : {link, folder, moved}) std::filesystem::remove(left);
+}
+
+TEST_CASE("without a free descriptor a client waits, and the daemon does not spin") {
+    const auto path = fresh_path();
+    auto socket = runtime::ControlSocket::open(path, [](std::string_view) { return "yes"; });
+    REQUIRE(socket);
+    const auto address = address_of(path);
+    const int client = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    pollfd answered{client, POLLIN, 0};
+    {
+        NoDescriptors none;
+        REQUIRE(::connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
+                0);
+        REQUIRE(::send(client, "there?\n", 7, MSG_NOSIGNAL) == 7);
+        const auto before = cpu_time();
+        CHECK(::poll(&answered, 1, 500) == 0);
+        CHECK(cpu_time() - before < 100ms);
+    }
+    CHECK(::poll(&answered, 1, 10'000) == 1);
+    ::close(client);
 }
 
 TEST_CASE("a question that is too long is not answered, and the next one is") {

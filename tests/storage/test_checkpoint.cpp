@@ -103,6 +103,16 @@ TEST_CASE("the last three and the best are kept") {
     CHECK(latest(disk).checkpoint->round == 9);
 }
 
+TEST_CASE("a checkpoint that nobody has judged is never the best") {
+    const auto unknown = std::numeric_limits<double>::quiet_NaN();
+    MemoryDisk disk;
+    auto store = open(disk, {.keep_last = 1});
+    std::uint64_t round = 0;
+    for (double score : {unknown, -0.5, -0.2, unknown, -0.4}) REQUIRE(save(store, round++, score));
+    CHECK(files(disk) ==
+          std::vector<std::string>{"round-00000002.safetensors", "round-00000004.safetensors"});
+}
+
 TEST_CASE("a round begun is found again until the next checkpoint, at the cost of one sync") {
     MemoryDisk disk;
     auto store = open(disk);

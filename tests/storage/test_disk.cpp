@@ -3,7 +3,10 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "records/storage/memory_disk.hpp"
 #include "temporary_folder.hpp"
@@ -54,6 +57,28 @@ void behaves(Disk& disk, const std::string& root) {
     CHECK_FALSE(disk.create(join(root, "no/such/file"), Create::replace));
 }
 
+bool can_lock(Disk& disk, const std::string& path) {
+    auto lock = disk.lock(path);
+    REQUIRE(lock);
+    return *lock != nullptr;
+}
+
+// Held by one at a time, for as long as the lock lives; the file may be read and written by all.
+void locks(Disk& disk, const std::string& folder) {
+    const auto path = join(folder, "lock");
+    {
+        auto mine = disk.lock(path);
+        REQUIRE(mine);
+        CHECK(*mine != nullptr);
+        CHECK_FALSE(can_lock(disk, path));
+        CHECK(can_lock(disk, join(folder, "another")));
+        CHECK(disk.create(path, Create::append));
+        CHECK(disk.size_of(path).value_or(1) == 0);
+    }
+    CHECK(can_lock(disk, path));
+    CHECK_FALSE(disk.lock(join(folder, "no/such/lock")));
+}
+
 }  // namespace
 
 TEST_CASE("the real disk and the one in memory behave alike") {
@@ -68,6 +93,37 @@ TEST_CASE("the real disk and the one in memory behave alike") {
     struct stat info {};
     REQUIRE(::stat(private_file.c_str(), &info) == 0);
     CHECK((info.st_mode & 0777) == 0600);
+}
+
+TEST_CASE("a lock is one holder's, and no crash leaves one behind") {
+    TemporaryFolder folder;
+    RealDisk real;
+    locks(real, folder.path);
+    MemoryDisk memory;
+    locks(memory, ".");
+
+    const auto path = join(folder.path, "lock");
+    int held[2];
+    REQUIRE(::pipe(held) == 0);
+    const auto holder = ::fork();
+    if (holder == 0) {  // takes the lock, says so, and is killed
+        auto lock = real.lock(path);
+        const char ok = lock && *lock ? 'y' : 'n';
+        (void)!::write(held[1], &ok, 1);
+        for (;;) ::pause();
+    }
+    char ok = 0;
+    CHECK(::read(held[0], &ok, 1) == 1);
+    CHECK(ok == 'y');
+    CHECK_FALSE(can_lock(real, path));
+    ::kill(holder, SIGKILL);
+    ::waitpid(holder, nullptr, 0);
+    CHECK(can_lock(real, path));
+    for (int end : held) ::close(end);
+
+    auto lock = memory.lock("kept");
+    memory.restart({1});
+    CHECK(can_lock(memory, "kept"));
 }
 
 TEST_CASE("a full disk says so and keeps what was there") {

@@ -19,6 +19,11 @@ TEST_CASE("runs of one name are numbered, and the newest is found again") {
     CHECK(first->path() == "runs/de-mo-..-1");
     for (int i = 2; i <= 11; ++i) REQUIRE(RunFolder::create(disk, "runs", "gossip"));
     CHECK(RunFolder::newest(disk, "runs", "gossip")->name() == "gossip-10");
+    const auto all = RunFolder::all(disk, "runs", "gossip");
+    REQUIRE(all.size() == 10);
+    CHECK(all.front().path() == "runs/gossip-10");
+    CHECK(all.back().path() == "runs/gossip-1");
+    CHECK(RunFolder::all(disk, "nowhere", "gossip").empty());
     CHECK(RunFolder::create(disk, "runs", "gossip")->name() == "gossip-11");
     CHECK(RunFolder::newest(disk, "runs", "other").error().code == ErrorCode::kRunFolder);
     CHECK(RunFolder::open(disk, "runs/gossip-1").error().code == ErrorCode::kRunFolder);
@@ -62,21 +67,21 @@ TEST_CASE("records that cannot be written are counted, and lines stay whole afte
     MemoryDisk disk;
     {
         RecordFile file(disk, "metrics.jsonl");
-        file.append_line("{\"a\":1}\n");
+        file.append_line("{\"a\":1}");
         disk.room_bytes = 12;
-        file.append_line("{\"a\":2}\n");
-        file.append_line("{\"a\":3}\n");
+        file.append_line("{\"a\":2}");
+        file.append_line("{\"a\":3}");
         CHECK(file.lost_count() == 2);
         CHECK(file.first_error().code == ErrorCode::kDiskFull);
         disk.room_bytes.reset();
-        file.append_line("{\"a\":4}\n");
+        file.append_line("{\"a\":4}");
         CHECK(file.lost_count() == 2);
     }
     CHECK(as_text(*disk.read("metrics.jsonl", 1000)).ends_with("\n{\"a\":4}\n"));
     ByteView torn[] = {as_bytes("{\"a\":1}\n{\"a\"")};
     REQUIRE(disk.replace_file("torn", torn));
     RecordFile again(disk, "torn");
-    again.append_line("{\"a\":2}\n");
+    again.append_line("{\"a\":2}");
     CHECK(as_text(*disk.read("torn", 1000)) == "{\"a\":1}\n{\"a\"\n{\"a\":2}\n");
 }
 

@@ -217,7 +217,7 @@ struct CheckpointJob {
     Digest256 identity;
     Bytes record;  // the core's own state, opaque to the disk
     std::vector<NamedState> states;
-    double score = 0;     // higher is better; the best is kept
+    double score = 0;     // higher is better; the best is kept; NaN: not known, never the best
     bool final_ = false;  // write final.safetensors too
 };
 struct CheckpointDone {

@@ -3,13 +3,13 @@
 #include <map>
 
 #include "connection/security/identity.hpp"
+#include "drivers/assembly/known_peers.hpp"
 #include "gossamer/data/load.hpp"
 #include "gossamer/federated/config.hpp"
 #include "gossamer/model/options.hpp"
 #include "gossamer/topology/schedule.hpp"
 #include "gossamer/training/options.hpp"
 #include "protocol/node/make_node.hpp"
-#include "records/storage/peer_book.hpp"
 #include "records/telemetry/recorder.hpp"
 
 namespace gossamer::assembly {
@@ -21,7 +21,8 @@ OptionTable assembly_options() {
          .kind = OptionKind::text,
          .fallback = std::string(),
          .reason = "Unix socket at which `gossamer status` asks this daemon; empty: "
-                   "gossamer-<role>.sock in run.folder. At most 107 bytes."},
+                   "gossamer-<role>.sock in run.folder. At most 107 bytes. A socket left there "
+                   "is replaced, a file is not."},
         {.key = "work.threads",
          .kind = OptionKind::integer,
          .fallback = std::int64_t{0},
@@ -192,18 +193,19 @@ Result<Member> make_member(const MemberSetup& setup) {
         member.run.mode == message::Mode::federated && member.run.peers >= membership.mesh_max;
     base.membership = std::make_shared<const membership::MembershipConfig>(std::move(membership));
     base.sample_count = member.learning.trainer->sample_count();
-    auto book = storage::join(member.run.folder, "peers.book");
+    auto book = peer_book_path(member.run.folder, setup.self);
     if (auto known = storage::PeerBook::load(setup.disk, book))
-        for (auto& peer : known->peers)
-            base.known.push_back(
-                {.id = peer.id, .role = peer.role, .addresses = std::move(peer.addresses)});
+        base.known = to_be_found(std::move(known->peers));
+    else
+        member.remarks.push_back("nobody is known from before: " + known.error().to_string());
     if (auto epoch = storage::PeerBook::begin_epoch(setup.disk, book, setup.now)) {
-        base.boot_epoch = *epoch;
+        member.boot_epoch = *epoch;
     } else {
         // Without a disk the clock still gives a number larger than in earlier lives.
-        base.boot_epoch = static_cast<std::uint64_t>(setup.now.ns / 1'000'000'000);
+        member.boot_epoch = static_cast<std::uint64_t>(setup.now.ns / 1'000'000'000);
         member.remarks.push_back("the peer book cannot be written: " + epoch.error().to_string());
     }
+    base.boot_epoch = member.boot_epoch;
     GOSSAMER_TRY(auto mould, NodeMould::create({.config = setup.config,
                                                 .extensions = setup.extensions,
                                                 .codecs = *member.learning.codecs,

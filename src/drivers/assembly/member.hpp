@@ -65,6 +65,7 @@ struct Member {
     Learning learning;
     std::unique_ptr<Checkpoints> checkpoints;  // null without a folder
     std::unique_ptr<node::Node> node;
+    std::uint64_t boot_epoch = 0;      // of this start
     std::vector<std::string> remarks;  // for the log: what was restored, what was damaged
 };
 

@@ -1,18 +1,11 @@
 #include "drivers/assembly/records.hpp"
 
-#include <chrono>
+#include <utility>
 
 namespace gossamer::assembly {
 
-Result<storage::RunFolder> run_folder_for(storage::Disk& disk, const std::string& root,
-                                          const std::string& run, bool resume) {
-    if (resume)
-        if (auto newest = storage::RunFolder::newest(disk, root, run))
-            if (storage::overview(disk, *newest).state != "finished") return newest;
-    return storage::RunFolder::create(disk, root, run);
-}
-
-Records::Records(storage::Disk& disk, Setup setup) : disk_(disk), now_(std::move(setup.now)) {
+Records::Records(storage::Disk& disk, Setup setup)
+    : disk_(disk), now_(std::move(setup.now)), book_(disk, setup.peer_book, Clock::now()) {
     console_ = std::make_unique<telemetry::Console>(telemetry::Console::to_stderr(),
                                                     telemetry::Console::stderr_is_terminal());
     if (setup.folder) {
@@ -35,7 +28,7 @@ Records::Records(storage::Disk& disk, Setup setup) : disk_(disk), now_(std::move
 
 Records::~Records() { finish("stopped"); }
 
-// Lines for people on the terminal, structured ones in the run's folder.
+// Lines for people on the terminal, as many as they want; all, and structured, in the run's folder.
 void Records::open_log(const telemetry::TelemetryConfig& config,
                        const telemetry::RecordedRun& run) {
     auto suitable = telemetry::suitable_style(console_->is_terminal(), [](const char* name) {
@@ -47,7 +40,7 @@ void Records::open_log(const telemetry::TelemetryConfig& config,
     if (!log_file_) return;
     telemetry::LogStyle plain;
     plain.who = style.who;
-    plain.least = config.log_level;
+    plain.least = telemetry::Level::debug;
     log_.add_sink(plain, [this](std::string_view line) { log_file_->append_line(line); });
 }
 
@@ -64,7 +57,6 @@ void Records::on_traffic(std::uint64_t sent_bytes, std::uint64_t received_bytes)
 }
 
 void Records::run() {
-    using Clock = std::chrono::steady_clock;
     auto flush_at = Clock::now() + std::chrono::seconds(1);
     for (;;) {
         auto noted = queue_.pop_until(flush_at);
@@ -79,10 +71,18 @@ void Records::run() {
                      std::to_string(lost) +
                          " events came faster than the disk takes them and "
                          "were not recorded");
+        write_book(Clock::now(), ended);
         if (ended) break;
         recorder_->flush(wall);
     }
     recorder_->finish(now_(), final_state_);
+}
+
+void Records::write_book(Clock::time_point now, bool last) {
+    auto written = book_.write(now, last);
+    if (written || std::exchange(book_failed_, true)) return;
+    log_.say(now_(), telemetry::Level::warning, "peer_book",
+             "the peer book cannot be written: " + written.error().to_string());
 }
 
 void Records::finish(const std::string& state) {

@@ -1,11 +1,12 @@
-// The records of one daemon: a thread that feeds log, metrics, history and summary from notices, so
-// that the core thread never waits for a disk.
+// The records of one daemon: a thread that feeds log, metrics, history and summary from notices,
+// and writes the peer book, so that the core thread never waits for a disk.
 //
 // The queue holds kQueueMax notices; when the disk cannot keep up, what does not fit is counted and
 // reported, the run goes on.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -13,14 +14,10 @@
 #include <variant>
 
 #include "base/thread/bounded_queue.hpp"
+#include "drivers/assembly/known_peers.hpp"
 #include "records/telemetry/recorder.hpp"
 
 namespace gossamer::assembly {
-
-// The folder a run's start writes into: the newest one of this name when that run is not over and
-// `resume` is set, else a new one.
-Result<storage::RunFolder> run_folder_for(storage::Disk& disk, const std::string& root,
-                                          const std::string& run, bool resume);
 
 class Records {
 public:
@@ -31,6 +28,7 @@ public:
         telemetry::TelemetryConfig config;
         Result<storage::RunFolder> folder;
         std::string resolved_config;  // written to config.toml
+        std::string peer_book;        // its path
         std::function<WallTime()> now;
     };
     Records(storage::Disk& disk, Setup setup);
@@ -38,10 +36,13 @@ public:
     Records(const Records&) = delete;
     Records& operator=(const Records&) = delete;
 
-    void take(WallTime wall, message::Notice notice);  // from the core thread; never blocks
+    // From the core thread; these never wait for a disk.
+    void take(WallTime wall, message::Notice notice);
     void on_traffic(std::uint64_t sent_bytes, std::uint64_t received_bytes);
+    void know(storage::PeerBook book) { book_.know(std::move(book)); }
     telemetry::Log& log() { return log_; }
-    // Writes what is left, the summary, and ends the thread. state: "finished" or "stopped".
+    // Writes what is left, the book, the summary, and ends the thread.
+    // state: "finished" or "stopped".
     void finish(const std::string& state);
     std::string folder_path() const { return folder_path_; }
 
@@ -50,7 +51,9 @@ private:
         WallTime wall;
         message::Notice notice;
     };
+    using Clock = std::chrono::steady_clock;
     void run();
+    void write_book(Clock::time_point now, bool last);
     void open_log(const telemetry::TelemetryConfig& config, const telemetry::RecordedRun& run);
 
     storage::Disk& disk_;
@@ -60,6 +63,8 @@ private:
     std::unique_ptr<telemetry::Console> console_;
     std::string folder_path_;
     std::unique_ptr<telemetry::Recorder> recorder_;
+    PeerBookWriter book_;
+    bool book_failed_ = false;  // said once
     thread::BoundedQueue<Noted> queue_{kQueueMax};
     std::atomic<std::uint64_t> sent_bytes_{0}, received_bytes_{0}, overflow_{0};
     std::string final_state_;

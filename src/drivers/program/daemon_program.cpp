@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <sodium.h>
 
+#include "drivers/assembly/claimed_folder.hpp"
 #include "drivers/assembly/member.hpp"
 #include "drivers/assembly/records.hpp"
 #include "drivers/program/config_check.hpp"
@@ -71,7 +72,7 @@ private:
     std::optional<config::Config> config_;
     ConfigFindings findings_;
     std::optional<assembly::Identity> identity_;
-    std::optional<storage::RunFolder> folder_;
+    std::optional<assembly::ClaimedFolder> claimed_;  // locked until this process ends
     std::optional<assembly::Member> member_;
     std::unique_ptr<assembly::Records> records_;
     telemetry::ServiceNotifier notifier_ = telemetry::ServiceNotifier::from_environment();
@@ -98,8 +99,10 @@ Status Program::configure(const DaemonFlags& flags) {
 // A folder that cannot be made does not stop the run; it is reported as records lost.
 Status Program::open_records() {
     GOSSAMER_TRY(auto run, job::run_config(*config_));
-    auto folder = assembly::run_folder_for(disk_, run.folder, run.name, run.resume);
-    if (folder) folder_ = *folder;
+    auto claimed =
+        assembly::claim_folder(disk_, {run.folder, run.name, identity_->self().id, run.resume});
+    auto folder = claimed.map([](const assembly::ClaimedFolder& c) { return c.folder; });
+    if (claimed) claimed_ = std::move(*claimed);
     records_ = std::make_unique<assembly::Records>(
         disk_, assembly::Records::Setup{
                    .run = {.name = run.name,
@@ -110,7 +113,10 @@ Status Program::open_records() {
                    .config = telemetry::telemetry_config(*config_),
                    .folder = std::move(folder),
                    .resolved_config = config_->to_toml(),
+                   .peer_book = assembly::peer_book_path(run.folder, identity_->self().id),
                    .now = wall_time});
+    if (claimed_ && !claimed_->remark.empty())
+        records_->log().say(wall_time(), telemetry::Level::info, "run_folder", claimed_->remark);
     return {};
 }
 
@@ -125,7 +131,7 @@ Result<runtime::DaemonParts> Program::parts() {
                                         .extensions = extensions_,
                                         .disk = disk_,
                                         .now = wall_time(),
-                                        .folder = folder_ ? &*folder_ : nullptr}));
+                                        .folder = claimed_ ? &claimed_->folder : nullptr}));
     parts.node = std::move(member_->node);
     parts.seed = member_->run.seed;
     parts.perform =
@@ -148,6 +154,10 @@ Result<runtime::DaemonParts> Program::parts() {
         if (refused.unreported) text += fmt::format(" (and {} more since)", refused.unreported);
         records->log().say(wall, telemetry::Level::warning, "incoming_refused", std::move(text),
                            {{"code", std::string(describe(refused.error.code).id)}});
+    };
+    parts.on_members = [records, epoch = member_->boot_epoch](
+                           WallTime wall, const std::vector<node::MemberView>& members) {
+        records->know({epoch, assembly::worth_knowing(members, wall)});
     };
     parts.on_traffic = [records](runtime::Traffic t) {
         records->on_traffic(t.sent_bytes, t.received_bytes);

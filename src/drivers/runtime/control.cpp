@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t kQuestionMax = 4096, kAnswerMax = 4 << 20;
 constexpr Duration kClientPatience = 2s;
+constexpr Duration kAcceptPause = 100ms;
 
 bool address_of(const std::string& path, sockaddr_un& address) {
     address = {};
@@ -71,6 +72,27 @@ bool write_all(int fd, std::string_view text, Instant until) {
     return true;
 }
 
+std::string_view kind_of(mode_t mode) {
+    if (S_ISREG(mode)) return "a file";
+    if (S_ISDIR(mode)) return "a folder";
+    if (S_ISLNK(mode)) return "a symbolic link";
+    return "something else";
+}
+
+// Only what a daemon can have left there goes: the path may be a slip of the pen.
+Status remove_stale(const std::string& path) {
+    struct stat info {};
+    if (::lstat(path.c_str(), &info) != 0) return {};  // bind says what is wrong, if anything
+    if (S_ISSOCK(info.st_mode)) {
+        ::unlink(path.c_str());
+        return {};
+    }
+    return fail(ErrorCode::kNetListen,
+                "control socket " + path + ": there is " + std::string(kind_of(info.st_mode)) +
+                    ", not a socket",
+                "choose another path with control.socket, or move what is there away");
+}
+
 }  // namespace
 
 Result<std::unique_ptr<ControlSocket>> ControlSocket::open(const std::string& path, Answer answer) {
@@ -83,7 +105,7 @@ Result<std::unique_ptr<ControlSocket>> ControlSocket::open(const std::string& pa
         return fail(ErrorCode::kNetAddressInUse, "another daemon answers at " + path,
                     "choose another path with control.socket, or stop that daemon");
     }
-    ::unlink(path.c_str());
+    GOSSAMER_CHECK(remove_stale(path));
     int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     auto old_mask = ::umask(0177);
     bool bound = listener >= 0 &&
@@ -111,7 +133,12 @@ ControlSocket::~ControlSocket() {
     thread_.join();
     ::close(listener_);
     ::close(wake_);
-    ::unlink(path_.c_str());
+    (void)remove_stale(path_);
+}
+
+// Waits; true as soon as the destructor wants the thread to end.
+bool ControlSocket::told_to_end(Duration wait) const {
+    return wait_for(wake_, POLLIN, boot_time() + wait);
 }
 
 void ControlSocket::serve() {
@@ -121,7 +148,11 @@ void ControlSocket::serve() {
         if (fds[1].revents) return;
         if (!(fds[0].revents & POLLIN)) continue;
         int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-        if (client < 0) continue;
+        if (client < 0) {
+            // Without a free descriptor the client stays in the queue and would wake us at once.
+            if (told_to_end(kAcceptPause)) return;
+            continue;
+        }
         serve_one(client);
         ::close(client);
     }

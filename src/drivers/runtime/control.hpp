@@ -20,7 +20,9 @@ public:
     // Called on the socket's own thread; returns one line without its end.
     using Answer = std::function<std::string(std::string_view question)>;
 
-    // Replaces a stale socket; kNetAddressInUse when a live daemon answers there.
+    // Replaces a stale socket, and nothing but a socket. Errors: kNetAddress when the path is too
+    // long, kNetAddressInUse when a live daemon answers there, kNetListen when something else lies
+    // there or the socket cannot be made.
     static Result<std::unique_ptr<ControlSocket>> open(const std::string& path, Answer answer);
     ~ControlSocket();
     ControlSocket(const ControlSocket&) = delete;
@@ -29,6 +31,7 @@ public:
 private:
     ControlSocket(std::string path, int listener, int wake, Answer answer);
     void serve();
+    bool told_to_end(Duration wait) const;
     void serve_one(int client);
 
     std::string path_;

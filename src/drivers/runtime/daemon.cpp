@@ -139,6 +139,8 @@ void Daemon::begin_stop(const std::string& reason) {
     if (stopping_) return;
     stopping_ = true;
     stop_until_ = boot_time() + parts_.leave_patience;
+    if (parts_.on_members)  // now, since whoever else leaves meanwhile is worth knowing too
+        parts_.on_members(wall_time(), parts_.node->status(boot_time()).members);
     turn([&](job::Turn& t) { parts_.node->on_stop(t, reason); });
 }
 
@@ -158,8 +160,13 @@ void Daemon::tell_status() {
     if (now - status_told_ < 200ms) return;
     status_told_ = now;
     if (parts_.on_traffic) parts_.on_traffic(traffic());
+    const auto status = parts_.node->status(now);
+    if (parts_.on_members && now - members_told_ >= 1s) {
+        members_told_ = now;
+        parts_.on_members(wall_time(), status.members);
+    }
     if (!parts_.on_status) return;
-    auto line = status_line(parts_.node->status(now));
+    auto line = status_line(status);
     if (line != last_status_) parts_.on_status(last_status_ = line);
 }
 

@@ -36,6 +36,8 @@ struct DaemonParts {
     std::function<void(WallTime, const transport::IncomingRefused&)> on_refused;
     // The bytes of all links so far; about once a second.
     std::function<void(Traffic)> on_traffic;
+    // Whom the node knows, and how they are; about once a second, and before it leaves.
+    std::function<void(WallTime, const std::vector<node::MemberView>&)> on_members;
     // One human line whenever it may have changed: for systemd.
     std::function<void(const std::string&)> on_status;
     std::function<void(const std::string& address)> on_ready;
@@ -82,7 +84,7 @@ private:
     bool stopping_ = false, finished_ = false;
     Instant stop_until_ = Instant::never();
     std::string last_status_;
-    Instant status_told_;
+    Instant status_told_, members_told_;
 };
 
 std::string status_line(const node::NodeStatus& status);  // "round 12/50, 7 peers, waiting for 1"

@@ -15,7 +15,7 @@ RunRecords::RunRecords(storage::Disk& disk, const std::string& root, Simulation&
     if (folder) {
         path_ = folder->path();
         log_file_ = std::make_unique<storage::RecordFile>(disk, folder->log());
-        log_.add_sink({.who = "run=" + s.run().name},
+        log_.add_sink({.least = telemetry::Level::debug, .who = "run=" + s.run().name},
                       [this](std::string_view line) { log_file_->append_line(line); });
         const auto text = s.config().to_toml();
         if (auto written = disk.replace_file(folder->config(), {{as_bytes(text)}}); !written)

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <array>
+#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -191,7 +192,7 @@ private:
     std::map<PeerId, message::EvaluationReport> reports_;
     std::uint32_t late_ = 0, refused_ = 0, failures_ = 0;
     std::uint64_t received_bytes_ = 0;
-    double round_loss_ = 0;
+    double round_loss_ = std::numeric_limits<double>::quiet_NaN();  // until a round was aggregated
     Instant round_begun_, waiting_since_;
     std::optional<std::size_t> told_;  // how many peers were here in the last Waiting notice
 

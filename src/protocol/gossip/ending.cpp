@@ -1,5 +1,6 @@
 // Evaluation, checkpoints, and how a run ends.
 #include <algorithm>
+#include <limits>
 
 #include "protocol/gossip/gossip.hpp"
 
@@ -60,7 +61,7 @@ void Gossip::checkpoint(job::Turn& turn, bool last) {
     job.record = record(turn.now);
     if (optimiser_) job.states.push_back({"optimiser", optimiser_});
     if (state_) job.states.push_back({"algorithm", state_});
-    job.score = accuracy_.value_or(0);
+    job.score = accuracy_.value_or(std::numeric_limits<double>::quiet_NaN());
     job.final_ = last;
     auto id = start(turn, Work::checkpoint, std::move(job), job::JobClass::background);
     checkpoints_[id] = done_;

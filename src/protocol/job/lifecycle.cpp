@@ -69,9 +69,12 @@ OptionTable run_options() {
          "The PeerIds (64 hex digits) that take part; empty = whoever has a certificate of the "
          "federation and joins."},
         {"run.folder", K::text, std::string("runs"), "",
-         "Where run folders are made, one a run, with its records and checkpoints."},
+         "Where run folders are made, one a run and daemon, with its records and checkpoints. The "
+         "peer book, of whom this peer knows, lies beside them."},
         {"run.resume", K::boolean, true, "",
-         "Go on from the last checkpoint of a run of this name when there is one."},
+         "Go on in the newest run folder of this name that this peer made itself, where its run is "
+         "not over and no other process writes there: from its last checkpoint when there is one. "
+         "Otherwise a new folder is begun."},
     };
 }
 

@@ -18,7 +18,7 @@ Membership::Membership(MembershipConfigRef config, MemberRecord self, std::uint6
         member.state = record.state;
         member.incarnation = record.incarnation;
         member.addresses = std::move(record.addresses);
-        member.reason = "from the peer book";
+        member.reason = "from the peer book, not heard of yet";
         member.judged = true;
         touch(entry, 0);
     }
@@ -34,7 +34,7 @@ void Membership::on_start(job::Turn& turn) {
     for (auto& [id, member] : members_) {
         member.detector.reset(turn.now);
         member.dial.next = turn.now;
-        changes_.push_back({id, member.state});
+        if (member.state < MemberState::dead) changes_.push_back({id, member.state});
         if (member.state == MemberState::suspect) {
             member.bury_at = turn.now + times().limit_cap;
             arm(Timer::bury, member.bury_at);

@@ -76,7 +76,8 @@ struct View {
 class Membership {
 public:
     // `self.incarnation` is ignored: it starts at boot_epoch << 20, and boot_epoch must be larger
-    // than in every earlier life. `known` comes from the peer book; it may be empty.
+    // than in every earlier life. `known` comes from the peer book; it may be empty. Who is dead in
+    // it is dialled all the same, and nobody counts on it before it is heard of.
     Membership(MembershipConfigRef config, MemberRecord self, std::uint64_t boot_epoch,
                std::vector<MemberRecord> known);
 

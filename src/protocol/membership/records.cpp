@@ -98,13 +98,17 @@ void Membership::learn_one(job::Turn& turn, const PeerId& from, const MemberReco
             change(turn, *entry, MemberState::alive, teller + " says it is back", from.prefix());
             return;
         case MemberState::suspect:
-        case MemberState::dead:
+        case MemberState::dead: {
+            auto why = teller + " says it is " + std::string(message::to_string(record.state));
             if (known.state == MemberState::suspect) return touch(*entry, from.prefix());
             if (!newer && known.state > MemberState::suspect) return;
-            suspect(turn, *entry,
-                    teller + " says it is " + std::string(message::to_string(record.state)),
-                    times().suspicion);
+            if (known.state == record.state) {  // dead to us before, and again to others
+                known.reason = std::move(why);
+                return touch(*entry, from.prefix());
+            }
+            suspect(turn, *entry, std::move(why), times().suspicion);
             return;
+        }
         case MemberState::left:
             change(turn, *entry, MemberState::left, teller + " says it left", from.prefix());
             return;

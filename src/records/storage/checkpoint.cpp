@@ -1,8 +1,10 @@
 #include "records/storage/checkpoint.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <set>
 
 #include <xxhash.h>
@@ -88,6 +90,11 @@ std::string file_name(std::uint64_t round, std::span<const CheckpointStore::Entr
     }
 }
 
+// Of a model that nobody has judged the score is NaN: it ranks below all that have been.
+double rank(const CheckpointStore::Entry& entry) {
+    return std::isnan(entry.score) ? -std::numeric_limits<double>::infinity() : entry.score;
+}
+
 bool is_checkpoint_name(std::string_view name) {
     return name.starts_with("round-") && name.ends_with(".safetensors");
 }
@@ -149,8 +156,11 @@ OptionTable checkpoint_options() {
         {.key = "checkpoint.keep_best",
          .kind = OptionKind::boolean,
          .fallback = true,
-         .reason = "Keep the checkpoint with the best evaluation too, however old; costs the room "
-                   "of one model."},
+         .reason = "Keep the best checkpoint too, however old; costs the room of one model. In a "
+                   "federated run the best is the one with the least mean training loss of the "
+                   "clients, weighted by samples: it is written before the model is evaluated. In "
+                   "gossip it is the one written at the highest accuracy last measured, so not "
+                   "before the first evaluation."},
     };
 }
 
@@ -309,8 +319,8 @@ void CheckpointStore::prune() {
         if (entries_[i].is_checkpoint) checkpoints.push_back(i);
     if (checkpoints.size() <= config_.keep_last) return;
     auto best = checkpoints.front();
-    for (auto i : checkpoints)  // of equals the newest; NaN never wins
-        if (!(entries_[i].score < entries_[best].score)) best = i;
+    for (auto i : checkpoints)  // of equals the newest
+        if (rank(entries_[i]) >= rank(entries_[best])) best = i;
     std::set<std::size_t> gone;
     for (std::size_t k = 0; k + config_.keep_last < checkpoints.size(); ++k)
         if (!config_.keep_best || checkpoints[k] != best) gone.insert(checkpoints[k]);

@@ -29,7 +29,7 @@ struct CheckpointContent {  // views: nothing is copied but what fits a header
     const tensor::Layout* layout = nullptr;
     std::span<const float> values;
     Digest256 identity;  // of the model; computed when zero
-    double score = 0;    // higher is better
+    double score = 0;    // higher is better; NaN: not known, never the best
     Bytes record;
     std::vector<NamedBlob> states;
 };

@@ -27,6 +27,14 @@ public:
 };
 using DiskFileRef = std::unique_ptr<DiskFile>;
 
+// Held for as long as this lives. It ends with the process too, however that ends: no crash leaves
+// one behind.
+class FileLock {
+public:
+    virtual ~FileLock() = default;
+};
+using FileLockRef = std::unique_ptr<FileLock>;
+
 enum class Create : std::uint8_t {
     fresh,    // refuse when it exists
     replace,  // empty it when it exists
@@ -50,6 +58,9 @@ public:
     virtual Status read_at(const std::string& path, std::uint64_t offset,
                            std::span<std::byte> into) const = 0;
     virtual Result<std::vector<std::string>> list(const std::string& folder) const = 0;  // sorted
+    // Locks this file, made empty when it is missing, against all who ask for its lock; reading and
+    // writing it is not hindered. Never waits: null when another holds the lock.
+    virtual Result<FileLockRef> lock(const std::string& path) = 0;
 
     // Composed of the above.
     Result<Bytes> read(const std::string& path, std::uint64_t bytes_max) const;
@@ -70,6 +81,7 @@ public:
     Result<std::uint64_t> size_of(const std::string& path) const override;
     Status read_at(const std::string&, std::uint64_t, std::span<std::byte>) const override;
     Result<std::vector<std::string>> list(const std::string& folder) const override;
+    Result<FileLockRef> lock(const std::string& path) override;
 };
 
 std::string folder_of(std::string_view path);  // "." when it has none

@@ -69,7 +69,18 @@ private:
     std::string path_;
 };
 
-MemoryDisk::MemoryDisk() {
+class MemoryDisk::Lock final : public FileLock {
+public:
+    Lock(std::shared_ptr<std::set<std::string>> all, std::string path)
+        : all_(std::move(all)), path_(std::move(path)) {}
+    ~Lock() override { all_->erase(path_); }
+
+private:
+    std::shared_ptr<std::set<std::string>> all_;
+    std::string path_;
+};
+
+MemoryDisk::MemoryDisk() : locked_(std::make_shared<std::set<std::string>>()) {
     for (auto root : {".", "/"})
         names_[root] = durable_names_[root] = std::make_shared<Node>(Node{.folder = true});
 }
@@ -113,6 +124,7 @@ void MemoryDisk::restart(RunSeed seed) {
         used_bytes_ += node->live.size();
     }
     crash_in_.reset();
+    locked_ = std::make_shared<std::set<std::string>>();  // whoever held one is gone
 }
 
 void MemoryDisk::damage(const std::string& path, std::uint64_t byte) {
@@ -203,6 +215,12 @@ Result<std::vector<std::string>> MemoryDisk::list(const std::string& folder) con
             names.push_back(path.substr(path.rfind('/') + 1));
     std::ranges::sort(names);
     return names;
+}
+
+Result<FileLockRef> MemoryDisk::lock(const std::string& path) {
+    GOSSAMER_TRY(auto file, create(path, Create::append, kPublicMode));
+    if (!locked_->insert(path).second) return FileLockRef();
+    return std::make_unique<Lock>(locked_, path);
 }
 
 unsigned MemoryDisk::mode_of(const std::string& path) const {

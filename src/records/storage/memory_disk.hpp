@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "gossamer/base/rng.hpp"
 #include "records/storage/disk.hpp"
@@ -41,10 +42,12 @@ public:
     Result<std::uint64_t> size_of(const std::string& path) const override;
     Status read_at(const std::string&, std::uint64_t, std::span<std::byte>) const override;
     Result<std::vector<std::string>> list(const std::string& folder) const override;
+    Result<FileLockRef> lock(const std::string& path) override;
     unsigned mode_of(const std::string& path) const;
 
 private:
     class File;
+    class Lock;
     struct Node {  // a file's content, or a folder
         bool folder = false;
         unsigned mode = 0;
@@ -61,6 +64,7 @@ private:
 
     std::map<std::string, NodeRef> names_, durable_names_;
     std::vector<NameChange> pending_;
+    std::shared_ptr<std::set<std::string>> locked_;  // paths; another set after each restart
     std::optional<std::uint64_t> crash_in_;
     std::uint64_t operations_ = 0, syncs_ = 0, used_bytes_ = 0;
 };

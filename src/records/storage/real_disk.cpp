@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -74,6 +75,18 @@ public:
 private:
     Descriptor fd_;
     std::string path_;
+};
+
+// flock belongs to the open file: it is let go when the last descriptor of that is closed.
+class RealLock final : public FileLock {
+public:
+    explicit RealLock(int fd) : fd_(fd) {}
+    bool take() {
+        return retried([this] { return ::flock(fd_.get(), LOCK_EX | LOCK_NB); }) == 0;
+    }
+
+private:
+    Descriptor fd_;
 };
 
 }  // namespace
@@ -149,6 +162,15 @@ Result<std::vector<std::string>> RealDisk::list(const std::string& folder) const
     }
     std::ranges::sort(names);
     return names;
+}
+
+Result<FileLockRef> RealDisk::lock(const std::string& path) {
+    int fd = retried([&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644); });
+    if (fd < 0) return system_error("open", path);
+    auto lock = std::make_unique<RealLock>(fd);
+    if (lock->take()) return lock;
+    if (errno == EWOULDBLOCK) return FileLockRef();
+    return system_error("lock", path);
 }
 
 }  // namespace gossamer::storage

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
 #include <optional>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -75,6 +77,19 @@ Result<RunFolder> RunFolder::newest(const Disk& disk, const std::string& root,
     return RunFolder(join(root, plain + "-" + std::to_string(number)));
 }
 
+std::vector<RunFolder> RunFolder::all(const Disk& disk, const std::string& root,
+                                      std::string_view name) {
+    auto plain = file_name_of(name);
+    std::vector<std::pair<std::uint64_t, std::string>> found;
+    if (auto folders = disk.list(root))
+        for (auto& folder : *folders)
+            if (auto number = number_of(folder, plain)) found.emplace_back(*number, folder);
+    std::ranges::sort(found, std::greater());
+    std::vector<RunFolder> all;
+    for (const auto& [number, folder] : found) all.push_back(RunFolder(join(root, folder)));
+    return all;
+}
+
 Result<RunFolder> RunFolder::open(const Disk& disk, const std::string& path) {
     RunFolder folder(path);
     if (disk.exists(folder.config()) || disk.exists(folder.summary()) ||
@@ -92,6 +107,11 @@ std::string RunFolder::name() const {
 std::string RunFolder::events(WallTime start, std::string_view host) const {
     return join(path_, "events.out.tfevents." + std::to_string(start.ns / 1'000'000'000) + "." +
                            file_name_of(host));
+}
+
+std::string RunOverview::fact(const std::string& name) const {
+    auto found = facts.find(name);
+    return found == facts.end() ? std::string() : found->second;
 }
 
 RunOverview overview(const Disk& disk, const RunFolder& folder) {
@@ -149,7 +169,7 @@ void RecordFile::append_line(std::string_view line) {
         GOSSAMER_CHECK(open());
         if (torn_) GOSSAMER_CHECK(file_->append(as_bytes("\n")));
         torn_ = true;
-        GOSSAMER_CHECK(file_->append(as_bytes(line)));
+        GOSSAMER_CHECK(file_->append(as_bytes(std::string(line) + '\n')));
         torn_ = false;
         return {};
     }());

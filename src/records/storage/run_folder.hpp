@@ -6,6 +6,7 @@
 //   events.out.tfevents.*   for TensorBoard
 //   checkpoints/       safetensors files and `commits`
 //   log                what was logged
+//   lock               locked by the daemon that writes here; who only reads need not ask
 //   summary.json       the run in one object; written at its end and now and then before
 //   final.safetensors  the last model
 //   report.html        the run in charts; made at its end or by `gossamer run show --html`
@@ -27,9 +28,12 @@ public:
     // Makes <root>/<name>-<n> with n one above the largest there. Errors: those of the disk, with a
     // hint at run.folder.
     static Result<RunFolder> create(Disk& disk, const std::string& root, std::string_view name);
-    // The newest folder of this name, to go on in. Errors: kRunFolder when there is none.
+    // The newest folder of this name. Errors: kRunFolder when there is none.
     static Result<RunFolder> newest(const Disk& disk, const std::string& root,
                                     std::string_view name);
+    // All folders of this name, the newest first; none when `root` cannot be read.
+    static std::vector<RunFolder> all(const Disk& disk, const std::string& root,
+                                      std::string_view name);
     // An existing one, by path. Errors: kRunFolder.
     static Result<RunFolder> open(const Disk& disk, const std::string& path);
 
@@ -41,6 +45,7 @@ public:
     std::string events(WallTime start, std::string_view host) const;
     std::string checkpoints() const { return join(path_, "checkpoints"); }
     std::string log() const { return join(path_, "log"); }
+    std::string lock() const { return join(path_, "lock"); }
     std::string summary() const { return join(path_, "summary.json"); }
     std::string report() const { return join(path_, "report.html"); }
     std::string final_model() const { return join(path_, "final.safetensors"); }
@@ -54,7 +59,8 @@ private:
 struct RunOverview {
     std::string name, path;
     std::string state;  // "running", "finished", "stopped", or "unknown" without a summary
-    std::map<std::string, std::string> facts;  // the plain values of summary.json, as text
+    std::map<std::string, std::string> facts;         // the plain values of summary.json, as text
+    std::string fact(const std::string& name) const;  // empty when there is no such
 };
 // Folders that are no run folders are passed over. Oldest first.
 Result<std::vector<RunOverview>> list_runs(const Disk& disk, const std::string& root);
@@ -67,7 +73,7 @@ std::string file_name_of(std::string_view name);
 class RecordFile {
 public:
     RecordFile(Disk& disk, std::string path) : disk_(&disk), path_(std::move(path)) {}
-    // With its line break. What a crash or a full disk left of a line is ended first.
+    // `line` is without its line break. What a crash or a full disk left of a line is ended first.
     void append_line(std::string_view line);
     void append(ByteView record);
     // A write of append() was cut short: what follows in this file cannot be told apart.

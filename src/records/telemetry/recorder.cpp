@@ -23,7 +23,8 @@ OptionTable telemetry_options() {
         {.key = "log.level",
          .kind = OptionKind::choice,
          .fallback = std::string("info"),
-         .reason = "What standard error shows; the run folder's log has everything.",
+         .reason =
+             "What standard error shows; the run folder's log has everything, a line an event.",
          .choices = {"debug", "info", "warning", "error"}},
         {.key = "log.form",
          .kind = OptionKind::choice,
@@ -139,8 +140,7 @@ void Recorder::write_metrics_line(const Event& event, WallTime wall) {
         auto& metrics = line["metrics"] = nlohmann::ordered_json::object();
         for (const auto& metric : event.metrics) metrics[metric.name] = metric.value;
     }
-    metrics_->append_line(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
-                          "\n");
+    metrics_->append_line(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 void Recorder::add_history(const Notice& notice, const Event& event, WallTime wall) {

@@ -1,0 +1,76 @@
+#include "drivers/assembly/claimed_folder.hpp"
+
+#include <optional>
+
+namespace gossamer::assembly {
+namespace {
+
+bool is_over(const storage::RunOverview& run) { return run.state == "finished"; }
+
+// Why this folder is not ours; empty when it is.
+std::string whose(const storage::RunOverview& run, const PeerId& me) {
+    const auto recorded = run.fact("peer");
+    if (recorded == me.to_string()) return {};
+    if (auto other = PeerId::parse(recorded)) return "it belongs to peer " + other->short_string();
+    return "it does not say whose it is";
+}
+
+ClaimedFolder take(storage::RunFolder folder, Result<storage::FileLockRef> lock) {
+    ClaimedFolder claimed{std::move(folder), {}, {}};
+    if (lock)
+        claimed.lock = std::move(*lock);
+    else
+        claimed.remark =
+            lock.error().to_string() + "; " + claimed.folder.path() + " is used without a lock";
+    return claimed;
+}
+
+struct PassedOver {
+    std::string folder, why;  // the newest such
+};
+
+// Our newest folder that is free; empty when its run is over or there is none.
+std::optional<ClaimedFolder> earlier(storage::Disk& disk, const FolderClaim& claim,
+                                     std::optional<PassedOver>& passed_over) {
+    auto pass_over = [&](const storage::RunFolder& folder, std::string why) {
+        if (!passed_over) passed_over = PassedOver{folder.path(), std::move(why)};
+    };
+    for (auto& folder : storage::RunFolder::all(disk, claim.root, claim.run)) {
+        const auto run = storage::overview(disk, folder);
+        if (auto why = whose(run, claim.me); !why.empty()) {
+            pass_over(folder, std::move(why));
+            continue;
+        }
+        if (is_over(run)) return std::nullopt;
+        auto lock = disk.lock(folder.lock());
+        if (lock && !*lock) {
+            pass_over(folder, "another process writes there");
+            continue;
+        }
+        // Whoever held the lock until now may have ended the run.
+        if (is_over(storage::overview(disk, folder))) return std::nullopt;
+        return take(std::move(folder), std::move(lock));
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+Result<ClaimedFolder> claim_folder(storage::Disk& disk, const FolderClaim& claim) {
+    std::optional<PassedOver> passed_over;
+    std::optional<ClaimedFolder> claimed;
+    if (claim.resume) claimed = earlier(disk, claim, passed_over);
+    if (!claimed) {
+        GOSSAMER_TRY(auto folder, storage::RunFolder::create(disk, claim.root, claim.run));
+        auto lock = disk.lock(folder.lock());
+        claimed = take(std::move(folder), std::move(lock));
+    }
+    if (passed_over) {
+        auto text = passed_over->folder + " is passed over, as " + passed_over->why +
+                    "; this daemon writes into " + claimed->folder.path();
+        claimed->remark = claimed->remark.empty() ? text : text + ". " + claimed->remark;
+    }
+    return std::move(*claimed);
+}
+
+}  // namespace gossamer::assembly
