@@ -27,8 +27,8 @@ struct TensorSpec {
 
 class Layout {
 public:
-    // Appends a tensor; returns its offset. Names must be new. The work does not grow with what is
-    // there already: networks are written by people, files and other peers.
+    // Appends a tensor; returns its offset. Names must be new. What is there already is not gone
+    // through again: models have thousands of tensors.
     std::size_t add(std::string name, std::vector<std::uint32_t> shape);
 
     const std::vector<TensorSpec>& tensors() const { return tensors_; }

@@ -33,10 +33,11 @@ struct TransportConfig {
     std::size_t connections_max = 1024;       // links
     std::size_t handshakes_max = 512;         // sockets that have not shown who they are
     std::size_t handshakes_per_address_max = 64;
-    Duration handshake_deadline = 10s;     // absolute
-    Duration dial_deadline = 10s;          // name and connection, before TLS
-    Duration look_every = 10s;             // at what lies idle, and at certificates that run out
-    std::function<WallTime()> wall_clock;  // null: the system's; certificates are judged by it
+    Duration handshake_deadline = 10s;  // absolute
+    Duration dial_deadline = 10s;       // name and connection, before TLS
+    Duration look_every = 10s;          // at what lies idle, and at certificates that run out
+    // Certificates are judged by it, on I/O threads; null: the system's.
+    std::function<WallTime()> wall_clock;
     link::LinkLimits link;
 };
 OptionTable transport_options();

@@ -1,9 +1,9 @@
 // The run slot of each link: whether both sides take part in the same run.
 //
 // Both sides of a new link send Join: run, mode, layout, digest of the settings they must share.
-// Each compares the other's with its own and answers. Open is the slot once we accepted them and
-// they accepted us; only then does anything of the run pass. A refusal names the difference, closes
-// the link and ends the dialling: what keeps them apart is configuration.
+// Each compares the other's with its own and answers, once a link. Open is the slot once we
+// accepted them and they accepted us; only then does anything of the run pass. A refusal names the
+// difference, closes the link and ends the dialling: what keeps them apart is configuration.
 #pragma once
 
 #include <memory>
