@@ -142,8 +142,8 @@ struct UpdateReceived {
 };
 // The receiver's update is in the model of the round, and the round's checkpoint on disk: state may
 // advance. (Where the disk took no checkpoint the run goes on all the same, and the aggregator says
-// so aloud; should it crash then, it asks for the round again, and clients go back to what they had.)
-// Told again to whoever may have missed it.
+// so aloud; should it crash then, it asks for the round again, and clients go back to what they
+// had.) Told again to whoever may have missed it.
 struct Commit {
     RunId run;
     std::uint64_t round = 0;

@@ -34,12 +34,6 @@ std::string text_of(const config::FileValue& value) {
         value.value);
 }
 
-// On a screen: a sign of several bytes is one.
-std::size_t width_of(const std::string& cell) {
-    return static_cast<std::size_t>(
-        std::ranges::count_if(cell, [](unsigned char c) { return (c & 0xC0) != 0x80; }));
-}
-
 }  // namespace
 
 double FinishedRun::figure(const std::string& key) const {

@@ -3,9 +3,8 @@
 // RoundStart and the global model come on two lanes, in either order; when both are here the client
 // evaluates (if asked), trains, encodes the delta and offers it. It keeps the encoded bytes until
 // Commit, RoundClosed or a later round: asked again for the same (run, round, base), it offers the
-// same bytes without training. Optimiser state and residual advance only on Commit, and go
-// back to those before it when its round is asked for again. Training goes
-// on while the link is down.
+// same bytes without training. Optimiser state and residual advance only on Commit, and go back to
+// those before it when its round is asked for again. Training goes on while the link is down.
 //
 // Contract: tell it only what concerns the aggregator's link, on_joined after both sides accepted
 // the run, and all jobs it started. A value: copy it to replay.

@@ -1,6 +1,6 @@
 // What the aggregator writes down, so that a restarted one goes on with the same round: the plan of
-// the round under way, who must still hear that it was counted, and how the run stands. The sum of a round
-// is not persisted; clients send their bytes again (design §4).
+// the round under way, who must still hear that it was counted, and how the run stands. The sum of
+// a round is not persisted; clients send their bytes again (design §4).
 #pragma once
 
 #include <cstdint>
