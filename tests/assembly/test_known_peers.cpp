@@ -33,12 +33,13 @@ std::vector<KnownPeer> in_book(const storage::Disk& disk) {
 }  // namespace
 
 TEST_CASE("worth knowing is who is here and can be dialled") {
-    auto silent = member(5), unheard = member(6);
+    auto silent = member(5), unheard = member(6), told_of = member(7);
+    told_of.hearsay = true;  // it may not exist
     silent.record.addresses = {};
     unheard.record.incarnation = 0;  // of the book alone
     auto known =
         worth_knowing({member(2, MemberState::suspect), member(1), member(3, MemberState::dead),
-                       member(4, MemberState::left), silent, unheard},
+                       member(4, MemberState::left), silent, unheard, told_of},
                       kNoon);
     REQUIRE(known.size() == 2);
     CHECK(known[0] == KnownPeer{PeerId::of_number(1), Role::peer, {"host:1"}, kNoon + -2s});

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "drivers/assembly/claimed_folder.hpp"
 #include "drivers/assembly/records.hpp"
+#include "records/storage/memory_disk.hpp"
 #include "storage/temporary_folder.hpp"
 
 using namespace gossamer;
@@ -55,4 +57,19 @@ TEST_CASE("an orderly end leaves whom the daemon knew") {
     REQUIRE(book);
     CHECK(book->boot_epoch == 3);
     CHECK(book->peers.size() == 1);
+}
+
+TEST_CASE("a folder whose config.toml could not be written is still its daemon's") {
+    storage::MemoryDisk disk;
+    {
+        auto with_config = setup(disk, "runs", telemetry::Level::error);
+        with_config.resolved_config = std::string(5000, '#');
+        disk.room_bytes = 4500;
+        assembly::Records records(disk, std::move(with_config));
+        records.finish("stopped");
+    }
+    auto again = assembly::claim_folder(disk, {"runs", "demo", PeerId::of_number(9), true});
+    REQUIRE(again);
+    CHECK(again->folder.path() == "runs/demo-1");
+    CHECK(again->remark.empty());
 }

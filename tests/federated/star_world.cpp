@@ -206,6 +206,7 @@ void StarWorld::answer(std::size_t receiver, const job::Grant& grant) {
         });
     }
     found->second.granted = true;
+    if (!down) ++grants_of[client];
     if (!down) staged_most = std::max(staged_most, ++staged_);
     const auto took = upload_time && !down ? upload_time(client) : some(1ms, 60ms);
     at(now + took, [=, this] {
@@ -257,7 +258,16 @@ void StarWorld::lose_link(std::size_t client) {
 
 void StarWorld::cut(std::size_t client) {
     if (!parties_[client].linked) return;
+    std::vector<job::TransferId> amid;  // a link tells of its transfers before it tells of itself
+    for (const auto& [key, flight] : flights_)
+        if (!key.first && flight.client == client && flight.granted)
+            amid.push_back({key.second / 1000});
     lose_link(client);
+    const Error error{ErrorCode::kLinkClosed, "broken", {}};
+    for (const auto id : amid)
+        turn(kAggregator, [&](job::Turn& t) {
+            engine->on_transfer(t, id_of(client), id, message::TransferLost{error, true});
+        });
     turn(kAggregator, [&](job::Turn& t) { engine->on_link(t, id_of(client), false); });
     turn(client,
          [&](job::Turn& t) { clients[client]->on_link(t, PeerId::of_number(1000), false); });

@@ -70,6 +70,7 @@ public:
     std::map<std::size_t, std::map<std::uint64_t, std::uint64_t>> residual_of;
     std::map<std::size_t, std::vector<float>> final_models;
     std::size_t train_jobs = 0, staged_most = 0, disk_syncs = 0;
+    std::map<std::size_t, std::size_t> grants_of;            // uploads, by client
     std::size_t refused_amid = 0, withdrawn_by_clients = 0;  // transfers that were under way
     std::vector<std::string> sent;                           // "commit 3 to 2", by the aggregator
 

@@ -324,3 +324,32 @@ TEST_CASE("one that always answers just in time cannot make rounds longer and lo
     CHECK(world.accepted.at(12).size() == 2);
     CHECK(world.now - Instant{1'000'000'000} < 12 * 25s);
 }
+
+TEST_CASE("a link that breaks some times amid an upload leaves nobody out") {
+    StarWorld world(star(3, 1));
+    world.upload_time = [](std::size_t client) { return client == 0 ? Duration(5s) : 10ms; };
+    world.start();
+    for (int i = 0; i < 6; ++i) {
+        const auto before = world.grants_of[0];
+        world.run([&] { return world.grants_of[0] > before; });
+        world.cut(0);
+        world.connect(0);
+    }
+    world.run();
+    REQUIRE(world.finished());
+    CHECK(world.accepted.at(1).size() == 3);
+}
+
+TEST_CASE("one that restarts whenever it is handed the final model does not hold up the end") {
+    StarWorld world(star(3, 1));
+    world.start();
+    for (int i = 0; i < 40 && !world.engine->finished(); ++i) {
+        const auto told = count_sent(world, "round_start 2 to 0");
+        world.run([&] {
+            return count_sent(world, "round_start 2 to 0") > told || world.engine->finished();
+        });
+        if (!world.engine->finished()) world.restart_client(0);
+    }
+    CHECK(world.engine->finished());
+    CHECK(world.noticed<message::RunEnded>().size() == 1);
+}

@@ -369,3 +369,25 @@ TEST_CASE("a run that ends for many reasons can be started again") {
     world.kill_aggregator(true);
     world.restart_aggregator();  // requires that the record is whole
 }
+
+TEST_CASE("a client that goes back twice in a row says that it begins anew") {
+    auto o = star(3, 4);
+    o.codec = "top10";
+    StarWorld world(o);
+    world.start();
+    world.run([&] { return world.clients[0]->progress().round == 3; });
+    FederatedClient client = *world.clients[0];
+    const auto aggregator = PeerId::of_number(1000);
+    job::TurnIds ids;
+    std::vector<std::size_t> warnings;
+    for (const std::uint64_t round : {3u, 2u}) {
+        job::Turn turn(world.now, WallTime{}, {11}, ids);
+        client.on_message(turn, aggregator,
+                          message::RoundStart{.run = message::run_id(o.run.name), .round = round});
+        warnings.push_back(
+            static_cast<std::size_t>(std::ranges::count_if(turn.notices, [](const auto& n) {
+                return std::holds_alternative<message::Warning>(n);
+            })));
+    }
+    CHECK(warnings == std::vector<std::size_t>{0, 1});
+}

@@ -222,6 +222,28 @@ TEST_CASE("Members with the longest addresses there can be silence nobody's hear
     CHECK(me.core.linked(other));
 }
 
+TEST_CASE("A peer book larger than a full mesh is dialled until somebody answers") {
+    auto config = seeded({});
+    config.mesh_max = 2;
+    std::vector<MemberRecord> known;
+    for (std::uint64_t n = 1; n <= 4; ++n)
+        known.push_back({PeerId::of_number(10 + n),
+                         Role::peer,
+                         MemberState::dead,
+                         0,
+                         {"x" + std::to_string(n) + ":1"}});
+    Lone me(std::move(config), std::move(known));
+    auto t = me.start();
+    std::size_t dialled = t.links.size();
+    if (auto later = me.until_dial(1s)) dialled += later->links.size();
+    CHECK(dialled == 4);
+    me.link(PeerId::of_number(11), job::LinkUp{Role::peer, "x1:1", true});
+    for (int n = 2; n <= 4; ++n) me.fail("x" + std::to_string(n) + ":1", ErrorCode::kNetRefused);
+    CHECK(!me.until_dial(60s));  // who is linked says who else is here
+    me.link(PeerId::of_number(11), job::LinkDown{{ErrorCode::kLinkClosed, "gone", {}}});
+    CHECK(me.until_dial(60s));
+}
+
 TEST_CASE("Addresses where nobody answers do not keep a known member from being dialled") {
     LiedTo me;
     const auto friendly = PeerId::of_number(4000);

@@ -17,6 +17,7 @@ namespace gossamer::node {
 struct MemberView {
     message::MemberRecord record;
     bool linked = false;
+    bool hearsay = false;   // known by what others say alone
     Duration round_trip{};  // zero when not measured
     Duration silent_for{};  // since the last sign of life
     message::Progress progress;

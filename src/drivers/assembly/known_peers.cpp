@@ -31,7 +31,7 @@ std::vector<KnownPeer> worth_knowing(const std::vector<node::MemberView>& member
     std::vector<KnownPeer> known;
     for (const auto& member : members) {
         const auto& record = member.record;
-        if (!is_here(record) || record.addresses.empty()) continue;
+        if (member.hearsay || !is_here(record) || record.addresses.empty()) continue;
         known.push_back({record.id,
                          record.role,
                          {record.addresses.begin(), record.addresses.end()},

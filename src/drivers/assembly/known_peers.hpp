@@ -17,9 +17,11 @@ namespace gossamer::assembly {
 // Each identity has its own: daemons that share a run folder do not share whom they know.
 std::string peer_book_path(const std::string& run_folder, const PeerId& self);
 
-// What goes into the book: members that are alive or suspect, by their own word or another's, and
-// can be dialled. At most kKnownMax, aggregators and those heard last first; in PeerId order.
-inline constexpr std::size_t kKnownMax = 4096;
+// What goes into the book: members that are alive or suspect and can be dialled, and that this peer
+// met, now or in an earlier life: of whom others speak may not exist, and would be dialled before
+// those who do. At most kKnownMax, which leaves places for others after a start; aggregators and
+// those heard last first; in PeerId order.
+inline constexpr std::size_t kKnownMax = 1024;
 std::vector<storage::KnownPeer> worth_knowing(const std::vector<node::MemberView>& members,
                                               WallTime now);
 

@@ -14,10 +14,11 @@ Records::Records(storage::Disk& disk, Setup setup)
     }
     open_log(setup.config, setup.run);
     Result<storage::RunFolder> folder = std::move(setup.folder);
-    if (folder) {
+    if (folder) {  // without it the folder is one still: its summary says whose
         auto text = as_bytes(setup.resolved_config);
         if (auto written = disk_.replace_file(folder->config(), {{text}}); !written)
-            folder = fail(written.error());
+            log_.say(now_(), telemetry::Level::warning, "records",
+                     "config.toml cannot be written: " + written.error().to_string());
     }
     auto start = now_();
     recorder_ =

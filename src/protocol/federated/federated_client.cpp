@@ -80,13 +80,14 @@ void FederatedClient::on_round_start(job::Turn& turn, const message::RoundStart&
 }
 
 // An aggregator that could not write a round's checkpoint and crashed asks for that round again:
-// what its update left then is of a future that was not.
+// what its update left then is of a future that was not. One round back is known; a client that was
+// away meanwhile, and is asked for a later round, does not know that there was another past.
 void FederatedClient::go_back_to(job::Turn& turn, std::uint64_t round) {
     if (!kept_ || kept_->now.round < round) return;
-    const bool known = kept_->before.round < round;
-    auto before = known ? std::move(kept_->before) : KeptState{};
+    const bool known = kept_->before && kept_->before->round < round;
+    auto before = known ? std::move(*kept_->before) : KeptState{};
     kept_.reset();
-    if (before.exists()) kept_ = Kept{std::move(before), {}};
+    if (before.exists()) kept_ = Kept{std::move(before), std::nullopt};
     if (!known)
         turn.notice(message::Warning{
             {ErrorCode::kUpdateStale,
@@ -386,9 +387,9 @@ Digest128 FederatedClient::digest() const {
         out.put(update_->manifest.loss), out.put(update_->manifest.byte_count);
     }
     if (kept_)
-        for (const auto& state : {kept_->now.optimizer, kept_->now.residual,
-                                  kept_->before.optimizer, kept_->before.residual})
-            if (state) out.put(state->digest());
+        for (const auto& kept : {kept_->now, kept_->before.value_or(KeptState{})})
+            for (const auto& state : {kept.optimizer, kept.residual})
+                if (state) out.put(state->digest());
     return digest128(out.view());
 }
 

@@ -108,8 +108,9 @@ private:
         bool exists() const { return optimizer || residual; }
     };
     struct Kept {
-        KeptState now;     // as of the last Commit
-        KeptState before;  // of the one before it: an aggregator may go back a round
+        KeptState now;  // as of the last Commit
+        // Of the one before it, as an aggregator may go back a round; absent after it did.
+        std::optional<KeptState> before;
     };
     void go_back_to(job::Turn& turn, std::uint64_t round);
 

@@ -12,7 +12,13 @@ using job::RefuseReason;
 
 namespace {
 constexpr std::uint8_t kReturnsMost = 8;
+
+// With a transfer. After anything else the link goes too, and a new one brings the client back.
+bool link_stays(const Error& error) {
+    return error.code == ErrorCode::kTransferStalled ||
+           error.code == ErrorCode::kTransferChecksum || error.code == ErrorCode::kCancelled;
 }
+}  // namespace
 
 void RoundEngine::start_client(job::Turn& turn, const PeerId& peer, Slot& slot) {
     auto& client = clients_[peer];
@@ -194,7 +200,8 @@ void RoundEngine::on_added(job::Turn& turn, const PeerId& peer, const Result<job
     received_bytes_ += slot.byte_count;
 }
 
-void RoundEngine::on_upload_lost(job::Turn& turn, const PeerId& peer, job::TransferId id) {
+void RoundEngine::on_upload_lost(job::Turn& turn, const PeerId& peer, job::TransferId id,
+                                 const Error& error) {
     auto* found = slots_.find(peer);
     if (!found || found->offer != id) return;
     auto& slot = *found;
@@ -202,7 +209,7 @@ void RoundEngine::on_upload_lost(job::Turn& turn, const PeerId& peer, job::Trans
     std::erase(queue_, peer);
     slot.offer = {};
     slots_.move(slot, Stage::working);  // it has the update and offers it again
-    if (!may_return(turn, peer, slot)) return;
+    if (link_stays(error) && !may_return(turn, peer, slot)) return;
     slot.since = turn.now;
     slots_.limit(slot, turn.now + limit_of(clients_[peer], kWork));
 }
@@ -212,11 +219,8 @@ void RoundEngine::on_copy_lost(job::Turn& turn, const PeerId& peer, job::Transfe
     auto& client = clients_[peer];
     if (!client.copy || !client.copy->sending || client.copy->id != id) return;
     client.copy->sending = false;
-    // After anything else the link goes too, and a new one brings the client back.
-    bool link_stays =
-        error.code == ErrorCode::kTransferStalled || error.code == ErrorCode::kTransferChecksum;
     auto* slot = slots_.find(peer);
-    if (link_stays && client.here && slot && slot->stage() == Stage::receiving &&
+    if (link_stays(error) && client.here && slot && slot->stage() == Stage::receiving &&
         may_return(turn, peer, *slot))
         send_copy(turn, peer, client);
 }

@@ -132,11 +132,16 @@ void RoundEngine::on_joined(job::Turn& turn, const PeerId& peer, const message::
     auto* slot = slots_.find(peer);
     if (phase_ == Phase::collecting && slot) {
         auto stage = slot->stage();
-        if ((stage == Stage::absent || (stage == Stage::excluded && !slot->barred)) &&
-            may_return(turn, peer, *slot))
+        if (slot->barred)  // it may have missed why
+            turn.send(peer,
+                      message::RoundClosed{run_, plan_->round, ErrorCode::kUpdateStale, slot->why});
+        else if ((stage == Stage::absent || stage == Stage::excluded) &&
+                 may_return(turn, peer, *slot))
             start_client(turn, peer, *slot);
     } else if (phase_ == Phase::finishing) {
-        if (!slot || slot->stage() != Stage::counted) serve_final(turn, peer);
+        if (!slot ||
+            (slot->stage() != Stage::counted && !slot->barred && may_return(turn, peer, *slot)))
+            serve_final(turn, peer);
     } else if (phase_ == Phase::finished) {
         turn.send(peer, message::RunFinished{run_, completed_, identity_, reason_, reached_});
     }
@@ -193,7 +198,7 @@ void RoundEngine::on_transfer(job::Turn& turn, const PeerId& peer, job::Transfer
         on_arrived(turn, peer, id, std::move(arrived->payload));
     } else if (auto* lost = std::get_if<message::TransferLost>(&event)) {
         if (lost->incoming) {
-            on_upload_lost(turn, peer, id);
+            on_upload_lost(turn, peer, id, lost->error);
         } else {
             on_copy_lost(turn, peer, id, lost->error);
         }

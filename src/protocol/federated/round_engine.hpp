@@ -134,7 +134,8 @@ private:
                                            const message::Manifest& manifest);
     void on_arrived(job::Turn& turn, const PeerId& peer, job::TransferId id,
                     tensor::Payload payload);
-    void on_upload_lost(job::Turn& turn, const PeerId& peer, job::TransferId id);
+    void on_upload_lost(job::Turn& turn, const PeerId& peer, job::TransferId id,
+                        const Error& error);
     void on_copy_lost(job::Turn& turn, const PeerId& peer, job::TransferId id, const Error& error);
     void on_gave_up(job::Turn& turn, const PeerId& from, const message::RoundClosed& closed);
     void on_copy_refused(job::Turn& turn, const PeerId& peer, job::RefuseReason why);

@@ -25,7 +25,9 @@ bool has(const List& list, std::string_view value) {
 bool Membership::wants_link(const Member& member) const {
     if (member.linked || member.dial.blocked || member.state == MemberState::left) return false;
     if (member.addresses.empty() && (!member.found || member.found->at.empty())) return false;
-    return full_mesh() || member.wanted || member.role == Role::aggregator;
+    if (full_mesh() || member.wanted || member.role == Role::aggregator) return true;
+    // Out of the peer book, and there is nobody yet who could say more.
+    return member.incarnation == 0 && linked_count_ == 0;
 }
 
 std::vector<std::string> Membership::addresses_of(const Member& member) const {
@@ -131,7 +133,8 @@ void Membership::on_up(job::Turn& turn, const PeerId& peer, const job::LinkUp& u
     if (up.dialled || !member.dial.under_way()) member.dial = {turn.now, false, {}};
     member.dial.blocked = false;
     if (member.dial.attempt) member.dial.attempt->failures = 0;
-    member.linked = member.judged = member.met = true;
+    linked_count_ += !std::exchange(member.linked, true);
+    member.judged = member.met = true;
     hearsay_count_ -= std::exchange(member.hearsay, false);
     member.busy = false;
     member.told = 0;
@@ -147,7 +150,8 @@ void Membership::on_down(job::Turn& turn, const PeerId& peer, const job::LinkDow
     Entry* entry = find(peer);
     if (!entry || !entry->second.linked) return;
     Member& member = entry->second;
-    member.linked = member.busy = false;
+    linked_count_ -= std::exchange(member.linked, false);
+    member.busy = false;
     Error why = down.error;
     if (member.dial.blocked && why.hint.empty())
         why.hint = "It is not dialled again; it may come by itself when that is mended.";

@@ -196,8 +196,9 @@ std::vector<View> Membership::views() const {
     std::vector<View> views;
     for (const auto& entry : members_) {
         const auto& member = entry.second;
-        views.push_back({record_of(entry), member.linked, member.detector.round_trip().mean(),
-                         member.detector.heard(), member.reason.text()});
+        views.push_back({record_of(entry), member.linked, member.hearsay,
+                         member.detector.round_trip().mean(), member.detector.heard(),
+                         member.reason.text()});
     }
     return views;
 }

@@ -68,6 +68,7 @@ struct Change {  // for the other cores of the node
 struct View {
     MemberRecord record;
     bool linked = false;
+    bool hearsay = false;   // neither met nor in the peer book
     Duration round_trip{};  // zero when not measured
     Instant heard;          // the last sign of life
     std::string reason;     // of its present state
@@ -238,7 +239,7 @@ private:
     std::uint64_t draws_ = 0;
     Instant last_beat_{};
     std::uint32_t tellings_ = 0;
-    std::size_t hearsay_count_ = 0;
+    std::size_t hearsay_count_ = 0, linked_count_ = 0;
     bool full_warned_ = false, stopped_ = false;
 };
 

@@ -290,8 +290,9 @@ NodeStatus RunNode::status(Instant now) const {
     for (auto& waiting : membership_.waiting()) status.waiting.push_back(std::move(waiting));
     for (auto& view : membership_.views()) {
         const auto* peer = peers_.get(view.record.id);
-        MemberView member{std::move(view.record), view.linked, view.round_trip,
-                          now - view.heard,       {},          std::move(view.reason)};
+        MemberView member{std::move(view.record), view.linked,      view.hearsay,
+                          view.round_trip,        now - view.heard, {},
+                          std::move(view.reason)};
         if (peer) member.progress = peer->progress;
         status.members.push_back(std::move(member));
     }

@@ -24,7 +24,8 @@ OptionTable telemetry_options() {
          .kind = OptionKind::choice,
          .fallback = std::string("info"),
          .reason =
-             "What standard error shows; the run folder's log has everything, a line an event.",
+             "What standard error shows; the run folder's log has everything, a line an event "
+             "(the same again within ten seconds: one line with its count).",
          .choices = {"debug", "info", "warning", "error"}},
         {.key = "log.form",
          .kind = OptionKind::choice,
