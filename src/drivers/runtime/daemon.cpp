@@ -11,6 +11,10 @@
 
 namespace gossamer::runtime {
 
+namespace {
+constexpr Duration kMembersEvery = 5s;  // going through all of them is not free
+}
+
 Daemon::Daemon(DaemonParts parts)
     : parts_(std::move(parts)),
       expiry_(parts_.tls.self().not_before, parts_.tls.self().not_after) {}
@@ -160,8 +164,10 @@ void Daemon::tell_status() {
     if (now - status_told_ < 200ms) return;
     status_told_ = now;
     if (parts_.on_traffic) parts_.on_traffic(traffic());
+    const bool members = parts_.on_members && now - members_told_ >= kMembersEvery;
+    if (!members && !parts_.on_status) return;
     const auto status = parts_.node->status(now);
-    if (parts_.on_members && now - members_told_ >= 1s) {
+    if (members) {
         members_told_ = now;
         parts_.on_members(wall_time(), status.members);
     }

@@ -36,7 +36,7 @@ struct DaemonParts {
     std::function<void(WallTime, const transport::IncomingRefused&)> on_refused;
     // The bytes of all links so far; about once a second.
     std::function<void(Traffic)> on_traffic;
-    // Whom the node knows, and how they are; about once a second, and before it leaves.
+    // Whom the node knows, and how they are; every five seconds or so, and before it leaves.
     std::function<void(WallTime, const std::vector<node::MemberView>&)> on_members;
     // One human line whenever it may have changed: for systemd.
     std::function<void(const std::string&)> on_status;

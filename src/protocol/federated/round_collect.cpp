@@ -207,8 +207,8 @@ void RoundEngine::on_upload_lost(job::Turn& turn, const PeerId& peer, job::Trans
     auto& slot = *found;
     if (slot.stage() != Stage::uploading && slot.stage() != Stage::asking) return;
     std::erase(queue_, peer);
-    slot.offer = {};
     slots_.move(slot, Stage::working);  // it has the update and offers it again
+    slot.offer = {};
     if (link_stays(error) && !may_return(turn, peer, slot)) return;
     slot.since = turn.now;
     slots_.limit(slot, turn.now + limit_of(clients_[peer], kWork));

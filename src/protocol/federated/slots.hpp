@@ -38,7 +38,7 @@ public:
     double loss = 0;
     std::uint64_t byte_count = 0;
     bool fresh = true;         // what it hands in was made since it was asked
-    bool barred = false;       // excluded for what it sent: not again in this round
+    bool barred = false;       // excluded for good: not again in this round
     std::uint8_t returns = 0;  // how often its limits began anew: links and uploads that were lost
     tensor::Payload payload;   // counted, when the strategy needs the set
     std::string why;           // excluded

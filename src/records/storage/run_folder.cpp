@@ -70,11 +70,9 @@ Result<RunFolder> RunFolder::create(Disk& disk, const std::string& root, std::st
 
 Result<RunFolder> RunFolder::newest(const Disk& disk, const std::string& root,
                                     std::string_view name) {
-    auto plain = file_name_of(name);
-    auto folders = disk.list(root);
-    auto number = folders ? largest(*folders, plain) : 0;
-    if (number == 0) return no_run("there is no run named " + plain + " under " + root);
-    return RunFolder(join(root, plain + "-" + std::to_string(number)));
+    auto folders = all(disk, root, name);
+    if (!folders.empty()) return std::move(folders.front());
+    return no_run("there is no run named " + file_name_of(name) + " under " + root);
 }
 
 std::vector<RunFolder> RunFolder::all(const Disk& disk, const std::string& root,
