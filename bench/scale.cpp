@@ -2,7 +2,7 @@
 // memory of ten thousand gossip peers and of a hundred thousand clients; and a small run from the
 // start of its process to the end.
 #include <fcntl.h>
-#include <malloc.h>
+#include <jemalloc/jemalloc.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,8 +36,11 @@ std::unique_ptr<Simulation> simulated(std::string_view name, std::vector<std::st
 }
 
 double heap_bytes() {
-    const auto info = mallinfo2();
-    return static_cast<double>(info.uordblks + info.hblkhd);
+    std::uint64_t epoch = 1;  // its figures are of the last time that one was named
+    mallctl("epoch", nullptr, nullptr, &epoch, sizeof epoch);
+    std::size_t bytes = 0, length = sizeof bytes;
+    if (mallctl("stats.allocated", &bytes, &length, nullptr, 0) != 0) std::abort();
+    return static_cast<double>(bytes);
 }
 
 // Peers with a link to each of `degree` neighbours, heartbeats of the wan profile, and a step of
