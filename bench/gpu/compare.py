@@ -1,4 +1,4 @@
-"""The same training steps in PyTorch and JAX, where this Python has them: compare.py FOLDER OUT.json
+"""The same training steps in PyTorch and JAX, where this Python has them: compare.py FOLDER OUT.json [SECONDS]
 
 PyTorch eager and with a CUDA graph, one replica; JAX compiled, one replica and 64 under vmap. Data on
 the card, batches by index there, plain SGD, float32. "tf32" rows let the matrix units round inputs to
@@ -12,7 +12,9 @@ import sys
 import time
 
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-seconds_left = 0  # of one library's rows
+started = time.monotonic()
+deadline = 0  # of one library's rows
+write_down = None  # all rows so far
 rows = []
 
 
@@ -26,8 +28,7 @@ def late(*_):
 
 def section(name, seconds, work):
     """Runs one measurement with a limit of its own: what is slow or missing is said, not waited for."""
-    global seconds_left
-    began = time.monotonic()
+    seconds_left = deadline - time.monotonic()
     if seconds_left < 3:
         rows.append({"name": name, "value": None, "why": "no time was left"})
         print(f"{name:<56} no time was left", flush=True)
@@ -47,7 +48,7 @@ def section(name, seconds, work):
         print(f"{name:<56} failed: {str(error)[:200]}", flush=True)
     finally:
         signal.alarm(0)
-        seconds_left -= time.monotonic() - began
+        write_down()
 
 
 def timed(step, sync, count):
@@ -252,15 +253,23 @@ def ratios(ours, shown):
 
 
 def main():
+    global deadline, write_down
     folder, out_path = sys.argv[1:3]
-    global seconds_left
+    # Imports count, and what is left over is for writing.
+    end = started + float(sys.argv[3] if len(sys.argv) > 3 else 150) - 3
     ours = {"figures": []}  # of the parts that came to be
     for path in sorted(glob.glob(os.path.join(folder, "bench-*.json"))):
         with open(path) as part:
             ours["figures"] += json.load(part)["figures"]
-    for name, work, seconds in (("PyTorch", torch_rows, 60), ("JAX", jax_rows, 85)):
-        seconds_left = seconds
+
+    def write_down(shown=False):  # what there is, should the time run out
+        with open(out_path + ".tmp", "w") as out:
+            json.dump({"rivals": rows, "goals": ratios(ours, shown)}, out, indent=1)
+        os.replace(out_path + ".tmp", out_path)
+
+    for name, work, share in (("PyTorch", torch_rows, 0.45), ("JAX", jax_rows, 1.0)):
         try:
+            deadline = time.monotonic() + (end - time.monotonic()) * share
             work()
         except ImportError as error:
             print(f"{name} is not here: {error}", flush=True)
@@ -268,8 +277,7 @@ def main():
         except Exception as error:
             print(f"{name} failed: {error}", flush=True)
             rows.append({"name": name, "value": None, "why": str(error)[:200]})
-        with open(out_path, "w") as out:  # what there is, should the time run out
-            json.dump({"rivals": rows, "goals": ratios(ours, name == "JAX")}, out, indent=1)
+        write_down(shown=name == "JAX")
 
 
 main()

@@ -79,7 +79,7 @@ void steps(const Api& api, Figures& figures, const std::string& name, const Net&
     figures.add(what, count / median(card), "steps/s");
     figures.add(what + ", with both copies", count / median(wall), "steps/s");
     figures.add(what + ", memory", double(api.plan_bytes(plan.get())) / (1 << 20), "MiB");
-    if (works[0]->r.failed_step != 0 || works[0]->r.finite == 0)
+    if (works[0]->r.failed_step != 0 || works[0]->r.finite != GOSSAMER_CUDA_SENT)
         std::printf("NOT FINITE: %s\n", what.c_str());
 }
 

@@ -351,8 +351,8 @@ int run(const std::string& plugin, const char* json, const std::string& part) {
     const bool emulated = plugin == "--emulated";
     const Api* api = emulated ? &emulation() : load_api(plugin.c_str());
     if (api == nullptr) {
-        std::printf("SKIPPED: the plugin cannot be loaded\n");
-        return 77;
+        std::printf("the plugin cannot be loaded: %s\n", plugin.c_str());
+        return 1;
     }
     gossamer_cuda_error error{};
     gossamer_cuda_device device{};

@@ -18,7 +18,7 @@ TEST_CASE("a plugin that is missing, is none, or is of another version is refuse
     const auto old = cuda::Plugin::load(FAKE_PLUGIN);
     REQUIRE_FALSE(old);
     CHECK(old.error().code == cuda::kGpuPlugin);
-    CHECK(old.error().what.find("has version 99 of the interface, this program needs 3") !=
+    CHECK(old.error().what.find("has version 99 of the interface, this program needs 4") !=
           std::string::npos);
 }
 

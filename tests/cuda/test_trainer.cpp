@@ -234,6 +234,26 @@ TEST_CASE("an update beyond a codec's range is told, and not sent") {
     CHECK(refused.error().code == ErrorCode::kUpdateTooLarge);
 }
 
+TEST_CASE("a change that is no longer finite is the training's fault, not the codec's") {
+    auto config = with({.weight_decay = 0.5});
+    config.schedule.rate = 4;  // each value changes its sign
+    const Pair pair({"dense 3"}, config);
+    auto values = pair.pool->take_floats(pair.processor->layout()->parameter_count());
+    pair.processor->initialise(values.floats(), kSeed);
+    values.floats().back() = 3e38f;  // a bias: outputs stay finite, and twice it is not
+    const auto start = tensor::Model::of(pair.processor->layout(), std::move(values));
+    for (const char* name : {"f16", "bf16", "int8"}) {
+        CAPTURE(std::string(name));
+        const auto codec = codec::find_codec(name).value();
+        TrainRequest r;
+        r.start = start, r.seed = kSeed, r.steps = 1;
+        r.product = Product::encoded, r.codec = codec.get();
+        const auto refused = pair.card->train(std::move(r), *pair.pool);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code == ErrorCode::kModelNotFinite);
+    }
+}
+
 namespace {
 
 unsigned launches = 0, replicas = 0;

@@ -1,5 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "gossamer/base/rng.hpp"
 #include "tests/model/reference.hpp"
 
@@ -171,14 +174,31 @@ TEST_CASE("Scores count correct answers and sum the loss") {
 }
 
 TEST_CASE("Outputs that are not finite give a loss that is not finite") {
-    const Case c{{4}, {"dense 3"}, 2};
-    const Network net = network_of(c);
-    auto pool = tensor::BufferPool::create(1 << 20);
-    auto r = stream(RunSeed{5}, Purpose::user);
-    const Samples s = samples_for(net, c, r);
-    Plan plan(net, 2, true, *pool);
-    std::vector<float> p(net.layout()->parameter_count(), NAN), g(p.size());
-    CHECK_FALSE(std::isfinite(plan.gradient(p, s.batch(2), g)));
-    for (auto& v : p) v = 3e38f;
-    CHECK_FALSE(std::isfinite(plan.gradient(p, s.batch(2), g)));
+    for (const Loss loss : {Loss::softmax_cross_entropy, Loss::mean_squared_error,
+                            Loss::sigmoid_cross_entropy}) {
+        CAPTURE(static_cast<int>(loss));
+        const Case c{{4}, {"dense 3"}, 2, loss};
+        const Network net = network_of(c);
+        auto pool = tensor::BufferPool::create(1 << 20);
+        auto r = stream(RunSeed{5}, Purpose::user);
+        const Samples s = samples_for(net, c, r);
+        Plan plan(net, 2, true, *pool);
+        std::vector<float> p(net.layout()->parameter_count(), NAN), g(p.size());
+        CHECK_FALSE(std::isfinite(plan.gradient(p, s.batch(2), g)));
+        for (const float value : {3e38f, INFINITY, -INFINITY}) {
+            std::ranges::fill(p, value);
+            const double told = plan.gradient(p, s.batch(2), g);
+            // A sum of signs that cancel may be finite; what it must never do is end the process.
+            if (loss != Loss::sigmoid_cross_entropy) CHECK_FALSE(std::isfinite(told));
+        }
+    }
+}
+
+TEST_CASE("A plan tells its size before it takes it") {
+    const Network net = network_of({{4}, {"dense 300", "dense 3"}, 2});
+    const auto small = Plan::bytes(net, 8, true), large = Plan::bytes(net, 80'000, true);
+    CHECK(small > 8 * 300 * sizeof(float));
+    CHECK(large > 80'000 * 300 * sizeof(float));
+    CHECK(large < 80'000 * 310 * 2 * sizeof(float));
+    CHECK(Plan::bytes(net, 80'000, false) < large);
 }

@@ -64,6 +64,8 @@ const std::vector<Case> kCases = {
      {"dense 6 tanh", "residual", "dense 6 tanh", "residual", "dense 6 silu", "add", "add",
       "dense 3"}},
     {{8}, {"residual", "dense 8 tanh", "add", "dense 3"}},
+    {{8}, {"dense 8 tanh", "residual", "add", "dense 3"}},  // joined with itself: twice
+    {{8}, {"dense 8 tanh", "residual", "residual", "add", "dense 8", "add", "dense 3"}},
     {{5},
      {"embedding 11 6", "position", "dense 4 each tanh", "dense 3"},
      Loss::softmax_cross_entropy,

@@ -72,6 +72,11 @@ TEST_CASE("Adam and AdamW are those of their papers") {
     }
     // The first step is the rate's length whatever the gradient's.
     const auto once = descend({.kind = OptimiserKind::adam}, 0.01, 1, {100, -1e-3f});
+    // Nor does it shrink where float32 takes beta2 for another number.
+    const auto slow =
+        descend({.kind = OptimiserKind::adam, .beta2 = 0.9999999}, 0.01, 1, {100, -1e-3f});
+    CHECK(slow[0] == doctest::Approx(once[0]).epsilon(1e-5));
+    CHECK(slow[1] == doctest::Approx(once[1]).epsilon(1e-5));
     CHECK(once[0] == doctest::Approx(99.99));
     CHECK(once[1] == doctest::Approx(-1e-3 + 0.01));
 }

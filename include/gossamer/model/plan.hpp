@@ -36,6 +36,9 @@ public:
     // `gradients` false: for score() alone, which needs far less memory.
     Plan(const Network& network, std::size_t batch_max, bool gradients, tensor::BufferPool& pool);
 
+    // What one takes, so that a step too large for the machine is refused before anything starts.
+    static std::uint64_t bytes(const Network& network, std::size_t batch_max, bool gradients);
+
     std::size_t batch_max() const { return batch_max_; }
     const Network& network() const { return network_; }
 
@@ -62,6 +65,12 @@ private:
         bool adds_source = false;
         bool learns = false;  // it, or a stage it reads: gradients go back so far
     };
+    struct Arena {
+        std::vector<Room> rooms;
+        std::size_t floats = 0, work = 0, spare = 0, scratch = 0;
+    };
+    static Arena lay_out(const Network& network, std::size_t batch_max, bool gradients);
+
     Network network_;
     std::size_t batch_max_;
     bool gradients_;

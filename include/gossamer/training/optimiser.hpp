@@ -63,6 +63,13 @@ public:
                                                          tensor::BufferPool& pool);
 };
 
+// What undoes the pull of moments that begin at 0, after so many steps: 1 / (1 - beta^steps). Of the
+// betas as steps take them, in float32: with others, beta2 near 1 would make each step too short.
+struct Correction {
+    float first = 1, second = 1;
+};
+Correction correction_of(const OptimiserSpec& spec, double steps);
+
 // One step: parameters and state change; the gradient too (it is clipped in place).
 void optimise(std::span<float> parameters, std::span<float> gradient, OptimiserState& state,
               const OptimiserSpec& spec, double rate);

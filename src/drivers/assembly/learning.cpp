@@ -1,10 +1,14 @@
 #include "drivers/assembly/learning.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 
+#include "gossamer/base/options.hpp"
 #include "gossamer/data/load.hpp"
 #include "gossamer/model/options.hpp"
+#include "gossamer/model/plan.hpp"
 #include "gossamer/training/make_trainer.hpp"
 #include "gossamer/training/options.hpp"
 #include "records/config/config.hpp"
@@ -22,6 +26,23 @@ Status rest_on_base(model::Network& network, const std::string& base, const tens
                           network.rest_on(*loaded->layout, loaded->values.floats(), *pool));
 }
 
+// Of activations, which grow with the batch: the parameters alone say little of them.
+Status check_step(const model::Network& network, std::uint32_t batch_size) {
+    const auto memory = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                        static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    const auto bytes = model::Plan::bytes(network, batch_size, true);
+    if (bytes <= memory) return {};
+    const auto& largest =
+        *std::ranges::max_element(network.stages(), {}, &model::Stage::out_count);
+    const auto text = [](std::uint64_t n) { return format_bytes(static_cast<std::int64_t>(n)); };
+    return fail(ErrorCode::kConfigRange,
+                "training.batch_size: a step of " + std::to_string(batch_size) +
+                    " samples takes " + text(bytes) + ", this machine has " + text(memory) +
+                    "; its largest layer is " + largest.name + ", of " +
+                    std::to_string(largest.out_count()) + " values a sample",
+                "Lower the batch, or make that layer smaller.");
+}
+
 Result<std::shared_ptr<training::PlanStock>> make_plans(const OptionSource& options,
                                                         const data::Dataset& train,
                                                         std::uint32_t batch_size, RunSeed seed,
@@ -30,6 +51,7 @@ Result<std::shared_ptr<training::PlanStock>> make_plans(const OptionSource& opti
     GOSSAMER_TRY(auto spec, model::network_spec(options, train.shape(), outputs,
                                                 train.has_labels() ? train.label_count() : 1));
     GOSSAMER_TRY(auto network, model::Network::create(std::move(spec)));
+    GOSSAMER_CHECK(check_step(network, batch_size));
     if (const auto& base = options.text("model.base"); base.empty())
         network.rest_on_draws(seed, *pool);
     else
@@ -160,8 +182,15 @@ Result<std::shared_ptr<const LearningStock>> LearningStock::create(const OptionS
                  training::TrainerStock::create(
                      {stock->plans_, data::View::all(stock->split_.train), std::move(test),
                       stock->training_, peers_at_once(options, run, part_count)}));
-    GOSSAMER_TRY(auto parts,
-                 data::load_partition(config, *stock->split_.train, part_count, run.seed));
+    // All of it for everybody is one list, not one for each of thousands.
+    const bool whole = config.partition.kind == data::PartitionKind::whole;
+    GOSSAMER_TRY(auto parts, data::load_partition(config, *stock->split_.train,
+                                                  whole ? 1 : part_count, run.seed));
+    if (whole) {
+        stock->parts_.assign(part_count, std::make_shared<const std::vector<std::uint32_t>>(
+                                             std::move(parts.front())));
+        return std::shared_ptr<const LearningStock>(std::move(stock));
+    }
     if (parts.size() < part_count)
         return fail(
             ErrorCode::kDataPartition,

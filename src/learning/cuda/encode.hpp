@@ -37,7 +37,8 @@ struct Source {
 struct Norm {  // of one delta; set by `settle`
     double norm;
     float factor;
-    unsigned bad;  // values that are not finite, or beyond the codec
+    unsigned bad;         // of threads with values that are not finite, or beyond the codec
+    unsigned not_finite;  // of them those with values that are not finite
 };
 
 GOSSAMER_BODY float raw_value(const Source& s, std::int64_t e) {
@@ -164,16 +165,18 @@ struct Encode {
             load_values(values[t], a.source, factor, first, t % 32);
             float m = 0;
             double sum[4] = {0, 0, 0, 0};
-            bool good = true;
+            bool good = true, whole = true;
             GOSSAMER_UNROLL
             for (int i = 0; i < 32; ++i) {
                 const float size = size_of(values[t].v[i]);
-                good = good && finite(size) && fits(size);
+                whole = whole && finite(size);
+                good = good && fits(size);
                 if (Kind == kInt8) m = larger(m, size);
                 if (Kind == kSign) sum[i % 4] += double(size);
             }
             most[t] = m, total[t] = (sum[0] + sum[2]) + (sum[1] + sum[3]);
-            if (!good) Block::add(&a.norm->bad, 1u);
+            if (!good || !whole) Block::add(&a.norm->bad, 1u);
+            if (!whole) Block::add(&a.norm->not_finite, 1u);
         });
         if constexpr (Kind == kInt8)
             for (int d = 16; d > 0; d /= 2)

@@ -17,7 +17,7 @@ struct OutItem {
 };
 struct OutResult {
     double norm = 0;
-    unsigned bad = 0;
+    unsigned bad = 0, not_finite = 0;
     std::uint64_t bytes = 0;
 };
 
@@ -26,12 +26,18 @@ class Outbox {
 public:
     explicit Outbox(Machine& machine) : machine_(machine) {}
 
+    // Room for so many of them as they are, the largest product: what a card lacks shows while
+    // fewer at once can still be chosen, not at the end of the first training.
+    void reserve(std::size_t items, std::uint64_t count) {
+        (void)make_room(std::vector<OutItem>(items), count);
+    }
+
     // All of `count` values. Seconds (null: not wanted): of the kernels, of the copies.
     std::vector<OutResult> send(const std::vector<OutItem>& items, std::uint64_t count,
                                 double* seconds = nullptr) {
         std::vector<OutResult> results(items.size());
         if (!make_room(items, count)) return results;
-        std::vector<Norm> norms(items.size(), Norm{0, 1.0f, 0});
+        std::vector<Norm> norms(items.size(), Norm{0, 1.0f, 0, 0});
         machine_.upload(norms_, norms.data(), norms.size() * sizeof(Norm));
         for (std::size_t i = 0; i < items.size(); ++i)
             if (items[i].product.residual != nullptr)
@@ -45,7 +51,7 @@ public:
         machine_.download(norms.data(), norms_, norms.size() * sizeof(Norm));
         for (std::size_t i = 0; i < items.size() && !machine_.failed(); ++i) {
             const auto& p = items[i].product;
-            results[i] = {norms[i].norm, norms[i].bad, bytes_of(p, count)};
+            results[i] = {norms[i].norm, norms[i].bad, norms[i].not_finite, bytes_of(p, count)};
             if (norms[i].bad != 0) continue;
             machine_.download(items[i].out, out(i), results[i].bytes);
             if (p.next_residual != nullptr)

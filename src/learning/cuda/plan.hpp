@@ -41,6 +41,9 @@ public:
                                         .clips = o.clip_norm > 0})
                        .build();
         allocate(net);
+        if (options.scoring == 0 && !machine_.failed())
+            outbox_.reserve(options.replica_max,
+                            static_cast<std::uint64_t>(areas_.parameter_count));
     }
     ~Plan() {
         machine_.destroy(graph_);
@@ -360,10 +363,15 @@ private:
         const std::size_t bytes = count * kFloat;
         for (std::uint32_t r = 0; r < job.replica_count; ++r) {
             auto& one = job.replicas[r];
-            one.finite = results[r].bad == 0;
+            one.finite = results[r].bad == 0          ? GOSSAMER_CUDA_SENT
+                         : results[r].not_finite != 0 ? GOSSAMER_CUDA_DIVERGED
+                                                      : GOSSAMER_CUDA_BEYOND_CODEC;
             one.delta_norm = one.product.clip_norm > 0 ? results[r].norm : 0;
-            one.out_bytes = one.finite ? results[r].bytes : 0;
-            if (one.finite == 0) continue;
+            one.out_bytes = results[r].bytes;
+            if (one.finite != GOSSAMER_CUDA_SENT) {
+                one.out_bytes = 0;
+                continue;
+            }
             if (areas_.first != nullptr && one.first_out != nullptr)
                 machine_.download(one.first_out, areas_.first + r * stride, bytes);
             if (areas_.second != nullptr && one.second_out != nullptr)

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-#define GOSSAMER_CUDA_VERSION 3u
+#define GOSSAMER_CUDA_VERSION 4u
 #define GOSSAMER_CUDA_SYMBOL "gossamer_cuda_plugin"
 
 enum {
@@ -28,6 +28,12 @@ enum {
     GOSSAMER_CUDA_MODEL = 5,       /* a layer or loss this plugin does not run */
     GOSSAMER_CUDA_FAILED = 6,      /* the card or the driver failed */
     GOSSAMER_CUDA_NOT_FINITE = 7   /* values to encode are not finite, or beyond the codec */
+};
+
+enum { /* what became of a replica's product */
+    GOSSAMER_CUDA_DIVERGED = 0, /* weights are not finite */
+    GOSSAMER_CUDA_SENT = 1,
+    GOSSAMER_CUDA_BEYOND_CODEC = 2 /* finite, but beyond the range of the encoding */
 };
 
 typedef struct {
@@ -187,7 +193,7 @@ typedef struct {
     double delta_norm; /* norm before clipping; 0 where nothing is clipped */
     uint64_t seen, correct, counted; /* samples; labels */
     uint32_t failed_step; /* not 0: the loss of this batch was not finite; weights are of before */
-    uint32_t finite;      /* 0: weights are not finite; nothing was written to out */
+    uint32_t finite;      /* one of the three below; nothing is written to out but when SENT */
 } gossamer_cuda_replica;
 
 typedef struct {

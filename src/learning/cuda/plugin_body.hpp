@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdio>
+#include <exception>
 #include <memory>
 #include <new>
+#include <tuple>
 #include <utility>
 
 #include "learning/cuda/plan.hpp"
@@ -26,6 +28,23 @@ struct Functions {
     static bool sized(const T* s) {
         return s != nullptr && s->size >= sizeof(T);
     }
+    // No exception of this library may pass into a program of another compiler: what the machine
+    // itself lacks is told like all else. Each function's last parameter takes the error.
+    template <auto Function>
+    struct Guarded;
+    template <class... Args, std::int32_t (*Function)(Args...)>
+    struct Guarded<Function> {
+        static std::int32_t call(Args... args) noexcept {
+            gossamer_cuda_error* error = std::get<sizeof...(Args) - 1>(std::tie(args...));
+            try {
+                return Function(args...);
+            } catch (const std::bad_alloc&) {
+                return fail(error, GOSSAMER_CUDA_MEMORY, "this machine, not the card, lacks memory");
+            } catch (const std::exception& e) {
+                return fail(error, GOSSAMER_CUDA_FAILED, e.what());
+            }
+        }
+    };
     static constexpr const char* kSmall = "a struct of another version of this interface";
 
     static std::int32_t device_count(std::int32_t* count, gossamer_cuda_error* error) {
@@ -226,23 +245,23 @@ struct Functions {
     static constexpr gossamer_cuda_interface table() {
         return {GOSSAMER_CUDA_VERSION,
                 sizeof(gossamer_cuda_interface),
-                device_count,
-                describe,
-                data_create,
+                Guarded<device_count>::call,
+                Guarded<describe>::call,
+                Guarded<data_create>::call,
                 data_destroy,
-                plan_create,
+                Guarded<plan_create>::call,
                 plan_destroy,
                 plan_bytes,
                 plan_mode,
-                train,
-                score,
-                vector_create,
+                Guarded<train>::call,
+                Guarded<score>::call,
+                Guarded<vector_create>::call,
                 vector_destroy,
-                vector_write,
-                vector_read,
-                vector_copy,
-                mix,
-                encode};
+                Guarded<vector_write>::call,
+                Guarded<vector_read>::call,
+                Guarded<vector_copy>::call,
+                Guarded<mix>::call,
+                Guarded<encode>::call};
     }
 };
 

@@ -49,6 +49,10 @@ double squared_error(float z, float wanted, float& slope) {
 }
 // log(1 + e^z) - wanted · z, without overflow.
 double sigmoid_cross_entropy(float z, float wanted, float& slope) {
+    if (std::isnan(z)) {  // the caller refuses such a loss by name
+        slope = z;
+        return double(z);
+    }
     const float size = -std::abs(z);
     float e = 0;
     maths::exp(&e, &size, 1);

@@ -16,15 +16,13 @@ std::uint64_t draws_of(std::uint64_t batch, std::size_t stage) {
 
 }  // namespace
 
-Plan::Plan(const Network& network, std::size_t batch_max, bool gradients, tensor::BufferPool& pool)
-    : network_(network), batch_max_(batch_max), gradients_(gradients) {
-    GOSSAMER_ASSERT(batch_max > 0, "a plan needs a batch");
-    GOSSAMER_ASSERT(!network.frozen_layout() || network.frozen_values(),
-                    "frozen tensors have got their values");
-    std::size_t floats = 0, work = 0, spare = 0;
+Plan::Arena Plan::lay_out(const Network& network, std::size_t batch_max, bool gradients) {
+    Arena arena;
+    auto& rooms = arena.rooms;
+    std::size_t work = 0, spare = 0;
     auto reserve = [&](std::size_t count) {
-        const std::size_t at = floats;
-        floats += (count + 15) / 16 * 16;  // 64-byte lines
+        const std::size_t at = arena.floats;
+        arena.floats += (count + 15) / 16 * 16;  // 64-byte lines
         return at;
     };
     const auto& stages = network.stages();
@@ -32,7 +30,7 @@ Plan::Plan(const Network& network, std::size_t batch_max, bool gradients, tensor
         const Stage& s = stages[i];
         Room room;
         auto learns = [&](int stage) {
-            return stage >= 0 && rooms_[static_cast<std::size_t>(stage)].learns;
+            return stage >= 0 && rooms[static_cast<std::size_t>(stage)].learns;
         };
         room.learns = s.learns_any() || learns(s.input) || learns(s.source);
         room.output = reserve(batch_max * s.out_count());
@@ -44,14 +42,31 @@ Plan::Plan(const Network& network, std::size_t batch_max, bool gradients, tensor
                 if (stages[j].input == to || stages[j].source == to) return true;
             return false;
         };
-        room.adds_input = written(s.input), room.adds_source = written(s.source);
+        room.adds_input = written(s.input);
+        // Joined with itself, a stage has the way of the input there already.
+        room.adds_source = written(s.source) || (s.kind == LayerKind::add && s.source == s.input);
         if (gradients && (room.adds_input || room.adds_source))
             spare = std::max(spare, batch_max * s.in_count());
-        rooms_.push_back(room);
+        rooms.push_back(room);
     }
-    scratch_ = reserve(network.output_count());
-    work_ = reserve(work), spare_ = reserve(spare);
-    arena_ = pool.take_floats(floats);
+    arena.scratch = reserve(network.output_count());
+    arena.work = reserve(work), arena.spare = reserve(spare);
+    return arena;
+}
+
+std::uint64_t Plan::bytes(const Network& network, std::size_t batch_max, bool gradients) {
+    return std::uint64_t{lay_out(network, batch_max, gradients).floats} * sizeof(float);
+}
+
+Plan::Plan(const Network& network, std::size_t batch_max, bool gradients, tensor::BufferPool& pool)
+    : network_(network), batch_max_(batch_max), gradients_(gradients) {
+    GOSSAMER_ASSERT(batch_max > 0, "a plan needs a batch");
+    GOSSAMER_ASSERT(!network.frozen_layout() || network.frozen_values(),
+                    "frozen tensors have got their values");
+    auto arena = lay_out(network, batch_max, gradients);
+    rooms_ = std::move(arena.rooms);
+    work_ = arena.work, spare_ = arena.spare, scratch_ = arena.scratch;
+    arena_ = pool.take_floats(arena.floats);
 }
 
 const float* Plan::output_of(int stage, const Batch& batch) const {

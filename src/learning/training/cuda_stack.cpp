@@ -152,9 +152,22 @@ Result<gossamer_cuda_plan*> CudaStack::borrow(bool scoring, float proximal_mu) {
     if (scoring) options.scoring = 1, options.batch_size = scoring_batch_, options.replica_max = 1;
     gossamer_cuda_plan* plan = nullptr;
     gossamer_cuda_error error{};
-    if (api_.plan_create(&network_.description, &options, &plan, &error) != GOSSAMER_CUDA_OK)
-        return failed(error);
+    auto code = api_.plan_create(&network_.description, &options, &plan, &error);
+    // Plans of another pull towards the start are of no use while this one is wanted.
+    if (code == GOSSAMER_CUDA_MEMORY && drop_idle_but(scoring, proximal_mu))
+        code = api_.plan_create(&network_.description, &options, &plan, &error);
+    if (code != GOSSAMER_CUDA_OK) return failed(error);
     return plan;
+}
+
+bool CudaStack::drop_idle_but(bool scoring, float proximal_mu) {
+    std::lock_guard lock(mutex_);
+    auto& training = idle_[0];
+    return std::erase_if(training, [&](const auto& kept) {
+               if (!scoring && kept.proximal_mu == proximal_mu) return false;
+               api_.plan_destroy(kept.plan);
+               return true;
+           }) > 0;
 }
 
 void CudaStack::give_back(gossamer_cuda_plan* plan, bool scoring, float proximal_mu) {
@@ -203,9 +216,8 @@ std::vector<gossamer_cuda_step> CudaStack::steps_of(const TrainRequest& request,
                 stream(request.seed, Purpose::dropout, first + i, request.who).next_u64();
         if (!adam) continue;
         const auto t = static_cast<double>(taken + i + 1);
-        const auto& o = config_.optimiser;
-        steps[i].correction1 = static_cast<float>(1 / (1 - std::pow(o.beta1, t)));
-        steps[i].correction2 = static_cast<float>(1 / (1 - std::pow(o.beta2, t)));
+        const auto correction = correction_of(config_.optimiser, t);
+        steps[i].correction1 = correction.first, steps[i].correction2 = correction.second;
     }
     return steps;
 }
@@ -271,14 +283,14 @@ Result<TrainProduct> CudaStack::result_of(Launch& launched, const Slot& slot) co
         return not_finite(slot.request, "the loss is no longer finite, at batch " +
                                             std::to_string(one.failed_step) + " of " +
                                             std::to_string(one.step_count) + ",");
-    if (const auto k = one.product.kind;
-        one.finite == 0 && k >= GOSSAMER_CUDA_F16 && k <= GOSSAMER_CUDA_INT8)
+    if (one.finite == GOSSAMER_CUDA_BEYOND_CODEC)
         return fail(ErrorCode::kUpdateTooLarge,
                     "the update of round " + std::to_string(slot.request.round) +
-                        " is not finite, or beyond the range of " +
+                        " is beyond the range of " +
                         std::string(slot.request.codec->traits().name),
                     "Use codec bf16 or f32.");
-    if (one.finite == 0) return not_finite(slot.request, "weights are no longer finite");
+    if (one.finite != GOSSAMER_CUDA_SENT)
+        return not_finite(slot.request, "weights are no longer finite");
     auto& product = launched.product;
     product.loss = one.seen != 0 ? one.loss_sum / static_cast<double>(one.seen) : 0;
     if (launched.state) launched.state->steps += product.step_count;

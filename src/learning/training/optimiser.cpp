@@ -110,6 +110,13 @@ Result<std::shared_ptr<OptimiserState>> OptimiserState::after(const tensor::Stat
     return state;
 }
 
+Correction correction_of(const OptimiserSpec& spec, double steps) {
+    const auto of = [steps](double beta) {
+        return static_cast<float>(1 / (1 - std::pow(double(static_cast<float>(beta)), steps)));
+    };
+    return {of(spec.beta1), of(spec.beta2)};
+}
+
 void optimise(std::span<float> parameters, std::span<float> gradient, OptimiserState& state,
               const OptimiserSpec& spec, double rate) {
     namespace maths = model::maths;
@@ -133,15 +140,15 @@ void optimise(std::span<float> parameters, std::span<float> gradient, OptimiserS
                                      .decay = decay,
                                      .nesterov = spec.nesterov});
     GOSSAMER_ASSERT(state.second.size_bytes() == parameters.size_bytes(), "a state for this model");
-    const auto t = static_cast<double>(state.steps);
+    const auto correction = correction_of(spec, static_cast<double>(state.steps));
     maths::adam_step(w, first, state.second.floats().data(), g, n,
                      {.rate = rate_f,
                       .beta1 = static_cast<float>(spec.beta1),
                       .beta2 = static_cast<float>(spec.beta2),
                       .epsilon = static_cast<float>(spec.epsilon),
                       .decay = decay,
-                      .correction1 = static_cast<float>(1 / (1 - std::pow(spec.beta1, t))),
-                      .correction2 = static_cast<float>(1 / (1 - std::pow(spec.beta2, t))),
+                      .correction1 = correction.first,
+                      .correction2 = correction.second,
                       .decoupled = spec.kind == OptimiserKind::adamw});
 }
 
