@@ -1,7 +1,5 @@
 #include "cli/demo/show.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -10,6 +8,8 @@
 #include <fmt/format.h>
 
 #include "gossamer/base/options.hpp"
+#include "records/telemetry/console.hpp"
+#include "records/telemetry/log.hpp"
 
 namespace gossamer::cli::demo {
 namespace {
@@ -50,7 +50,7 @@ Overview overview(World& world) {
     return o;
 }
 
-Screen::Screen(bool json) : tty_(!json && ::isatty(1)), quiet_(json) {}
+Screen::Screen(bool json) : tty_(!json && telemetry::is_terminal(1)), quiet_(json) {}
 
 void Screen::clear() {
     if (!tty_ || !lines_) return;
@@ -88,13 +88,22 @@ void Screen::progress(Duration elapsed, World& world) {
         std::fflush(stdout);
         return;
     }
+    // Two rows, whatever the terminal's width: clear() takes back no more.
+    const auto columns = telemetry::terminal_columns(1);
+    const auto colour = telemetry::environment_variable("NO_COLOR").empty();
     std::string peers = "         ";
-    for (auto& daemon : world.daemons)
-        peers += fmt::format(
-            "{} {}  ", daemon.name,
-            daemon.killed ? "\033[31mkilled\033[0m" : fmt::format("{}", daemon.report.round));
+    std::size_t width = peers.size();
+    for (auto& daemon : world.daemons) {
+        const auto what =
+            daemon.killed ? std::string("killed") : fmt::format("{}", daemon.report.round);
+        width += daemon.name.size() + what.size() + 3;
+        if (columns != 0 && width > columns) break;
+        peers += daemon.name + " " +
+                 (daemon.killed && colour ? "\033[31m" + what + "\033[0m" : what) + "  ";
+    }
     clear();
-    fmt::print("\033[1m{}\033[0m\n{}\n", line, peers);
+    const auto shown = telemetry::fitting(line, columns);
+    fmt::print("{}{}{}\n{}\n", colour ? "\033[1m" : "", shown, colour ? "\033[0m" : "", peers);
     lines_ = 2;
     std::fflush(stdout);
 }

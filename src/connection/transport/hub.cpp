@@ -52,7 +52,8 @@ Hub::Hub(asio::io_context& io, const TransportConfig& config, security::TlsConte
       on_link_count_(std::move(on_link_count)),
       staging_(std::make_shared<link::Staging>(config.staging_bytes)),
       ticker_(strand_),
-      stop_timer_(strand_) {
+      stop_timer_(strand_),
+      banned_(config.banned) {
     tick();
 }
 
@@ -128,7 +129,8 @@ bool Hub::open(asio::ip::tcp::socket socket, std::string address, security::TlsS
     config.link.staging = staging_.get();
     std::lock_guard lock(mutex_);
     if (stopping_) return false;
-    config.policy = {.now = wall(), .expected_peer = expected, .banned = banned_};
+    config.policy = {
+        .now = wall(), .expected_peer = expected, .roles = config_.roles, .banned = banned_};
     auto connection = std::make_shared<Connection>(*this, std::move(socket), std::move(address),
                                                    context_, std::move(config));
     all_[connection.get()] = connection;

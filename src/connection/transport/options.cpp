@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "connection/transport/transport.hpp"
 
 namespace gossamer::transport {
@@ -41,6 +43,16 @@ OptionTable transport_options() {
          .kind = OptionKind::text,
          .fallback = std::string("0.0.0.0:7400"),
          .reason = "host:port to listen on; port 0 lets the system choose, empty only dials out."},
+        {.key = "listen.advertise",
+         .kind = OptionKind::text,
+         .fallback = std::string(),
+         .reason = "host:port, or a host, that others are told to dial. Empty: listen.address, with "
+                   "this machine's name where that is 0.0.0.0; it must resolve everywhere."},
+        {.key = "membership.banned",
+         .kind = OptionKind::text_list,
+         .fallback = std::vector<std::string>(),
+         .reason = "PeerIds that are let in by no certificate, as `gossamer identity show` prints "
+                   "them; read at the start."},
         {.key = "transport.threads",
          .kind = OptionKind::integer,
          .fallback = integer(d.threads),
@@ -70,12 +82,23 @@ OptionTable transport_options() {
     };
 }
 
-TransportConfig transport_config(const OptionSource& options) {
+Result<TransportConfig> transport_config(const OptionSource& options) {
     const auto size = [&](const char* key) {
         return static_cast<std::size_t>(options.integer(key));
     };
     TransportConfig c;
     c.listen_address = options.text("listen.address");
+    c.advertise = options.text("listen.advertise");
+    auto banned = std::make_shared<security::BanList>();
+    for (const auto& text : options.text_list("membership.banned")) {
+        const auto peer = PeerId::parse(text);
+        if (!peer)
+            return fail(ErrorCode::kConfigType, "membership.banned: \"" + text + "\" is no PeerId",
+                        "Name peers as `gossamer identity show` prints them: 64 hex digits.");
+        banned->push_back(*peer);
+    }
+    std::ranges::sort(*banned);
+    if (!banned->empty()) c.banned = std::move(banned);
     c.threads = size("transport.threads");
     c.staging_bytes = size("transport.staging_bytes");
     c.link.credit_window_bytes = size("transport.credit_window_bytes");

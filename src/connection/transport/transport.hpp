@@ -28,6 +28,7 @@ namespace gossamer::transport {
 
 struct TransportConfig {
     std::string listen_address;  // host:port; empty: only dials out
+    std::string advertise;       // what others dial; empty: what follows from listen_address
     std::size_t threads = 0;     // for I/O; 0: one for two links, at most four and the cores
     std::uint64_t staging_bytes = 512 << 20;  // of all arriving transfers together
     std::size_t connections_max = 1024;       // links
@@ -38,10 +39,13 @@ struct TransportConfig {
     Duration look_every = 10s;          // at what lies idle, and at certificates that run out
     // Certificates are judged by it, on I/O threads; null: the system's.
     std::function<WallTime()> wall_clock;
+    // Who may be linked with, whatever else a certificate says: others get no further than TLS.
+    security::RoleSet roles = security::RoleSet::all();
+    std::shared_ptr<const security::BanList> banned;  // null: nobody
     link::LinkLimits link;
 };
 OptionTable transport_options();
-TransportConfig transport_config(const OptionSource& options);
+Result<TransportConfig> transport_config(const OptionSource& options);  // kConfigType: banned
 
 // An incoming connection that came to nothing; at most one a minute for each code, with the number
 // of those that were not reported.

@@ -2,15 +2,19 @@
 
 #include <optional>
 
+#include "records/telemetry/event.hpp"
+
 namespace gossamer::assembly {
 namespace {
 
 bool is_over(const storage::RunOverview& run) { return run.state == "finished"; }
 
 // Why this folder is not ours; empty when it is.
-std::string whose(const storage::RunOverview& run, const PeerId& me) {
-    const auto recorded = run.fact("peer");
-    if (recorded == me.to_string()) return {};
+std::string whose(const storage::RunOverview& run, const FolderClaim& claim) {
+    const auto recorded = run.fact("peer"), name = run.fact("run");
+    // Names that differ in what no file's name holds share their folders' names.
+    if (!name.empty() && name != telemetry::harmless(claim.run)) return "it is of run " + name;
+    if (recorded == claim.me.to_string()) return {};
     if (auto other = PeerId::parse(recorded)) return "it belongs to peer " + other->short_string();
     return "it does not say whose it is";
 }
@@ -37,7 +41,7 @@ std::optional<ClaimedFolder> earlier(storage::Disk& disk, const FolderClaim& cla
     };
     for (auto& folder : storage::RunFolder::all(disk, claim.root, claim.run)) {
         const auto run = storage::overview(disk, folder);
-        if (auto why = whose(run, claim.me); !why.empty()) {
+        if (auto why = whose(run, claim); !why.empty()) {
             pass_over(folder, std::move(why));
             continue;
         }

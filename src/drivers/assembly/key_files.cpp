@@ -49,9 +49,11 @@ Status write_new_file(const std::string& path, ByteView content, unsigned mode) 
     if (disk.exists(path))
         return fail(ErrorCode::kKeyExists, path + " exists already and is not overwritten");
     GOSSAMER_TRY(const auto file, disk.create(path, storage::Create::fresh, mode));
-    GOSSAMER_CHECK(file->append(content));
-    GOSSAMER_CHECK(file->sync());
-    return disk.sync_folder(storage::folder_of(path));
+    auto written = file->append(content);
+    if (written) written = file->sync();
+    if (written) return disk.sync_folder(storage::folder_of(path));
+    (void)disk.remove(path);  // half a key would stand in the way of the next try
+    return written;
 }
 
 Status replace_public_file(const std::string& path, ByteView content) {

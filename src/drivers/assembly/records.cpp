@@ -36,7 +36,7 @@ void Records::open_log(const telemetry::TelemetryConfig& config,
         return telemetry::environment_variable(name);
     });
     auto style = telemetry::log_style(config, suitable);
-    style.who = "me=" + run.me.short_string() + " run=" + telemetry::harmless(run.name, 64);
+    style.who = "me=" + run.me.short_string() + " run=" + telemetry::logfmt_value(telemetry::harmless(run.name, 64));
     log_.add_sink(style, [this](std::string_view line) { console_->line(line); });
     if (!log_file_) return;
     telemetry::LogStyle plain;
@@ -46,10 +46,27 @@ void Records::open_log(const telemetry::TelemetryConfig& config,
 }
 
 void Records::take(WallTime wall, message::Notice notice) {
+    push({wall, std::move(notice)});
+}
+
+void Records::say(WallTime wall, telemetry::Level level, std::string name, std::string text,
+                  std::vector<telemetry::Field> fields) {
+    push({wall, Said{level, std::move(name), std::move(text), std::move(fields)}});
+}
+
+void Records::push(Noted noted) {
     if (queue_.size() >= kQueueMax)
         ++overflow_;
     else
-        queue_.push_always({wall, std::move(notice)});
+        queue_.push_always(std::move(noted));
+}
+
+void Records::take_from_queue(Noted& noted) {
+    if (auto* said = std::get_if<Said>(&noted.what))
+        log_.say(noted.wall, said->level, std::move(said->name), std::move(said->text),
+                 std::move(said->fields));
+    else
+        recorder_->take(std::get<message::Notice>(noted.what), noted.wall);
 }
 
 void Records::on_traffic(std::uint64_t sent_bytes, std::uint64_t received_bytes) {
@@ -61,7 +78,7 @@ void Records::run() {
     auto flush_at = Clock::now() + std::chrono::seconds(1);
     for (;;) {
         auto noted = queue_.pop_until(flush_at);
-        if (noted) recorder_->take(noted->notice, noted->wall);
+        if (noted) take_from_queue(*noted);
         bool ended = !noted && Clock::now() < flush_at;  // closed and drained
         if (!ended && Clock::now() < flush_at) continue;
         flush_at = Clock::now() + std::chrono::seconds(1);

@@ -40,17 +40,28 @@ public:
     void take(WallTime wall, message::Notice notice);
     void on_traffic(std::uint64_t sent_bytes, std::uint64_t received_bytes);
     void know(storage::PeerBook book) { book_.know(std::move(book)); }
+    // A line of the log that is no notice's.
+    void say(WallTime wall, telemetry::Level level, std::string name, std::string text,
+             std::vector<telemetry::Field> fields = {});
+    // For what is said before the core thread runs, or after: it waits for terminal and disk.
     telemetry::Log& log() { return log_; }
     // Writes what is left, the book, the summary, and ends the thread.
-    // state: "finished" or "stopped".
+    // state: "finished", "given up" (the next start goes on with it) or "stopped".
     void finish(const std::string& state);
     std::string folder_path() const { return folder_path_; }
 
 private:
+    struct Said {
+        telemetry::Level level;
+        std::string name, text;
+        std::vector<telemetry::Field> fields;
+    };
     struct Noted {
         WallTime wall;
-        message::Notice notice;
+        std::variant<message::Notice, Said> what;
     };
+    void push(Noted noted);
+    void take_from_queue(Noted& noted);
     using Clock = std::chrono::steady_clock;
     void run();
     void write_book(Clock::time_point now, bool last);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "connection/transport/address.hpp"
+#include "connection/transport/transport.hpp"
 #include "drivers/assembly/member.hpp"
 #include "gossamer/data/load.hpp"
 #include "gossamer/topology/schedule.hpp"
@@ -35,6 +36,8 @@ public:
     void addresses() {
         const auto& listen = config_.text("listen.address");
         if (!listen.empty()) keep(of_key("listen.address", transport::parse_address(listen)));
+        advertised(listen);
+        keep(transport::transport_config(config_));
         for (const auto& text : config_.text_list("membership.seeds")) {
             const auto seed = of_key("membership.seeds", membership::parse_seed(text));
             if (keep(seed))
@@ -60,6 +63,16 @@ public:
     ConfigFindings findings;
 
 private:
+    void advertised(const std::string& listen) {
+        const auto& told = config_.text("listen.advertise");
+        if (told.empty() || transport::parse_address(told)) return;
+        const auto port = listen.rfind(':');
+        if (port != listen.npos && !listen.ends_with(":0"))
+            keep(of_key("listen.advertise", transport::parse_address(told + listen.substr(port))));
+        else
+            keep(of_key("listen.advertise", transport::parse_address(told)));
+    }
+
     void setup(const job::RunConfig& run, const codec::CodecTable& codecs, Role role) {
         std::vector<Error> all;
         (void)assembly::NodeMould::create({.config = config_,

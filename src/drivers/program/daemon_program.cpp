@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <sodium.h>
 
+#include "connection/transport/address.hpp"
 #include "drivers/assembly/claimed_folder.hpp"
 #include "drivers/assembly/member.hpp"
 #include "drivers/assembly/records.hpp"
@@ -31,8 +32,12 @@ std::string host_name() {
     return ::uname(&name) == 0 ? name.nodename : "localhost";
 }
 
-// What others can dial: nothing when this daemon does not listen, or only on a wildcard address.
-std::vector<std::string> dialable(const std::string& listen) {
+// What others are told to dial: what was configured; else nothing when this daemon does not listen
+// or the system chooses its port, and this machine's name where it listens on all addresses.
+std::vector<std::string> dialable(const transport::TransportConfig& config) {
+    const auto& listen = config.listen_address;
+    if (const auto& told = config.advertise; !told.empty())
+        return {transport::parse_address(told) ? told : told + listen.substr(listen.rfind(':'))};
     bool wildcard = listen.starts_with("0.0.0.0:") || listen.starts_with("[::]:") ||
                     listen.starts_with("*:") || listen.starts_with(":");
     if (listen.empty() || listen.ends_with(":0")) return {};
@@ -76,7 +81,7 @@ private:
     std::optional<assembly::Member> member_;
     std::unique_ptr<assembly::Records> records_;
     telemetry::ServiceNotifier notifier_ = telemetry::ServiceNotifier::from_environment();
-    bool quorum_missed_ = false;
+    bool gave_up_ = false;
 };
 
 Status Program::configure(const DaemonFlags& flags) {
@@ -122,16 +127,20 @@ Status Program::open_records() {
 
 Result<runtime::DaemonParts> Program::parts() {
     runtime::DaemonParts parts;
-    parts.transport = transport::transport_config(*config_);
+    GOSSAMER_TRY(parts.transport, transport::transport_config(*config_));
     GOSSAMER_TRY(member_,
                  assembly::make_member({.config = *config_,
                                         .role = role_,
                                         .self = identity_->self().id,
-                                        .addresses = dialable(parts.transport.listen_address),
+                                        .addresses = dialable(parts.transport),
                                         .extensions = extensions_,
                                         .disk = disk_,
                                         .now = wall_time(),
                                         .folder = claimed_ ? &claimed_->folder : nullptr}));
+    // Members hear of each other through both sorts of a federated run; nobody else is linked with.
+    parts.transport.roles = security::RoleSet::only(Role::peer);
+    if (member_->run.mode == message::Mode::federated)
+        parts.transport.roles = parts.transport.roles.with(Role::aggregator);
     parts.node = std::move(member_->node);
     parts.seed = member_->run.seed;
     parts.perform =
@@ -145,15 +154,15 @@ Result<runtime::DaemonParts> Program::parts() {
     auto* records = records_.get();
     parts.record = [this, records](WallTime wall, const message::Notice& notice) {
         if (auto* ended = std::get_if<message::RunEnded>(&notice))
-            quorum_missed_ = quorum_missed_ || !ended->reached;
+            gave_up_ = gave_up_ || !ended->reached;
         records->take(wall, notice);
     };
     parts.on_refused = [records](WallTime wall, const transport::IncomingRefused& refused) {
         auto text = fmt::format("{}: {}", telemetry::harmless(refused.address, 64),
                                 telemetry::harmless(refused.error.to_string()));
         if (refused.unreported) text += fmt::format(" (and {} more since)", refused.unreported);
-        records->log().say(wall, telemetry::Level::warning, "incoming_refused", std::move(text),
-                           {{"code", std::string(describe(refused.error.code).id)}});
+        records->say(wall, telemetry::Level::warning, "incoming_refused", std::move(text),
+                     {{"code", std::string(describe(refused.error.code).id)}});
     };
     parts.on_members = [records, epoch = member_->boot_epoch](
                            WallTime wall, const std::vector<node::MemberView>& members) {
@@ -164,10 +173,10 @@ Result<runtime::DaemonParts> Program::parts() {
     };
     parts.on_status = [this](const std::string& line) { notifier_.status(line); };
     parts.on_ready = [this, records](const std::string& address) {
-        records->log().say(wall_time(), telemetry::Level::info, "ready",
-                           address.empty() ? "ready; does not listen, only dials out"
-                                           : "ready; listening on " + address,
-                           {{"address", address}});
+        records->say(wall_time(), telemetry::Level::info, "ready",
+                     address.empty() ? "ready; does not listen, only dials out"
+                                     : "ready; listening on " + address,
+                     {{"address", address}});
         notifier_.ready();
     };
     return parts;
@@ -227,9 +236,10 @@ Result<ExitCode> Program::run(const DaemonFlags& flags) {
     auto finished = daemon.run();
     notifier_.stopping();
     if (control) control->reset();
-    records_->finish(finished && *finished ? "finished" : "stopped");
+    const bool over = finished && *finished;
+    records_->finish(!over ? "stopped" : gave_up_ ? "given up" : "finished");
     if (!finished) return fail(finished.error());
-    return *finished && quorum_missed_ ? ExitCode::timed_out : ExitCode::ok;
+    return over && gave_up_ ? ExitCode::timed_out : ExitCode::ok;
 }
 
 }  // namespace

@@ -94,7 +94,10 @@ Result<ExitCode> run_scenario(const RunFlags& flags, const Extensions& extension
     });
     console.status("");
     if (!outcome) return fail(outcome.error());
-    records.finish(*outcome);
+    const auto recorded = records.finish(*outcome);
+    if (!recorded)
+        console.line("records of this run are incomplete: " +
+                     telemetry::harmless(recorded.error().to_string()));
     if (flags.format == "json") {
         telemetry::Summary summary;
         simulation::fill_summary(summary, *scenario, *outcome);
@@ -108,7 +111,8 @@ Result<ExitCode> run_scenario(const RunFlags& flags, const Extensions& extension
         return ExitCode::partial;
     }
     if (!outcome->broken.empty()) return ExitCode::failed;
-    return outcome->reached ? ExitCode::ok : ExitCode::timed_out;
+    if (!outcome->reached) return ExitCode::timed_out;
+    return recorded ? ExitCode::ok : ExitCode::partial;
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kQuestionMax = 4096, kAnswerMax = 4 << 20;
 constexpr Duration kClientPatience = 2s;
-constexpr Duration kAcceptPause = 100ms;
+constexpr Duration kAcceptPause = 100ms, kAskAgain = 20ms;
 
 bool address_of(const std::string& path, sockaddr_un& address) {
     address = {};
@@ -27,12 +27,16 @@ bool address_of(const std::string& path, sockaddr_un& address) {
     return true;
 }
 
+// Never waits. -1 with EAGAIN: somebody listens, and has no place left in its queue.
 int connect_to(const std::string& path) {
     sockaddr_un address;
+    errno = ENAMETOOLONG;
     if (!address_of(path, address)) return -1;
-    int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+        const int why = errno;
         ::close(fd);
+        errno = why;
         return -1;
     }
     return fd;
@@ -54,7 +58,8 @@ std::string read_line(int fd, std::size_t max, Instant until) {
     std::string text;
     char part[4096];
     while (text.size() <= max && wait_for(fd, POLLIN, until)) {
-        auto n = ::recv(fd, part, sizeof part, 0);
+        auto n = ::recv(fd, part, sizeof part, MSG_DONTWAIT);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
         if (n <= 0) break;
         text.append(part, static_cast<std::size_t>(n));
         if (auto end = text.find('\n'); end != text.npos) return text.substr(0, end);
@@ -100,17 +105,16 @@ Result<std::unique_ptr<ControlSocket>> ControlSocket::open(const std::string& pa
     if (!address_of(path, address))
         return fail(ErrorCode::kNetAddress, "control socket \"" + path + "\": the path is too long",
                     "choose a path of at most 107 bytes with control.socket");
-    if (int other = connect_to(path); other >= 0) {
-        ::close(other);
+    if (int other = connect_to(path); other >= 0 || errno == EAGAIN) {
+        if (other >= 0) ::close(other);
         return fail(ErrorCode::kNetAddressInUse, "another daemon answers at " + path,
                     "choose another path with control.socket, or stop that daemon");
     }
     GOSSAMER_CHECK(remove_stale(path));
     int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    auto old_mask = ::umask(0177);
-    bool bound = listener >= 0 &&
+    // The mode of the socket's own inode becomes that of the file; a umask is all threads'.
+    bool bound = listener >= 0 && ::fchmod(listener, 0600) == 0 &&
                  ::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
-    ::umask(old_mask);
     if (!bound || ::listen(listener, 8) != 0) {
         std::string why = std::strerror(errno);
         if (listener >= 0) ::close(listener);
@@ -172,9 +176,16 @@ void ControlSocket::serve_one(int client) {
 
 Result<std::string> ask_daemon(const std::string& path, std::string_view question,
                                Duration patience) {
-    int fd = connect_to(path);
-    if (fd < 0) return fail(ErrorCode::kControlUnreachable, "no daemon answers at " + path);
     auto until = boot_time() + patience;
+    int fd = connect_to(path);
+    while (fd < 0 && errno == EAGAIN && boot_time() < until) {
+        ::poll(nullptr, 0, static_cast<int>(kAskAgain / 1ms));
+        fd = connect_to(path);
+    }
+    if (fd < 0 && errno == EAGAIN)
+        return fail(ErrorCode::kLinkTimeout, "the daemon at " + path + " takes no more questions",
+                    "it hangs, or too many ask it at once");
+    if (fd < 0) return fail(ErrorCode::kControlUnreachable, "no daemon answers at " + path);
     std::string answer;
     if (write_all(fd, std::string(question) + "\n", until))
         answer = read_line(fd, kAnswerMax, until);

@@ -41,6 +41,24 @@ void block_signals() {
     signal(SIGPIPE, SIG_IGN);
 }
 
+namespace {
+
+volatile sig_atomic_t signals_heard = 0;  // by what is left when no loop reads them any more
+void count_signal(int signal) {
+    if (signals_heard) ::_exit(128 + signal);
+    signals_heard = 1;
+}
+
+}  // namespace
+
+void end_on_signals(bool one_came) {
+    signals_heard = one_came;
+    for (int s : {SIGTERM, SIGINT}) signal(s, count_signal);
+    signal(SIGHUP, SIG_IGN);
+    auto set = handled_signals();
+    pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
 CoreLoop::CoreLoop() {
     auto set = handled_signals();
     wake_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -51,6 +51,9 @@ private:
     bool running_ = false;
 };
 
+// SIGTERM, SIGINT and SIGHUP, for a loop to read.
 void block_signals();
+// For what follows the loop and may hang: the second SIGTERM or SIGINT in all ends the process.
+void end_on_signals(bool one_came);
 
 }  // namespace gossamer::runtime

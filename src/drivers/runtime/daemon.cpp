@@ -55,6 +55,7 @@ Result<bool> Daemon::run() {
     };
     callbacks.on_signal = [this](int signal) { on_signal(signal); };
     loop_.run(callbacks);
+    end_on_signals(signalled_);
     executor_->stop();
     transport_->stop();
     return finished_;
@@ -135,7 +136,7 @@ void Daemon::on_job_done(job::JobId id, Result<job::JobDone> result, Duration el
 
 void Daemon::on_signal(int signal) {
     if (signal == SIGHUP) return;          // nothing is reloaded yet
-    if (stopping_) ::_exit(128 + signal);  // a second one: at once
+    if (std::exchange(signalled_, true)) ::_exit(128 + signal);  // a second one: at once
     begin_stop(signal == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 

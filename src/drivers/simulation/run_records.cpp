@@ -1,11 +1,18 @@
 #include "drivers/simulation/run_records.hpp"
 
+#include <chrono>
+
 #include "drivers/simulation/simulation_report.hpp"
 
 namespace gossamer::simulation {
 
 namespace {
 constexpr WallTime kVirtualMidnight{1'767'225'600'000'000'000};  // 2026-01-01
+
+WallTime real_time() {
+    const auto since = std::chrono::system_clock::now().time_since_epoch();
+    return WallTime{std::chrono::duration_cast<std::chrono::nanoseconds>(since).count()};
+}
 }
 
 RunRecords::RunRecords(storage::Disk& disk, const std::string& root, Simulation& simulation)
@@ -15,7 +22,7 @@ RunRecords::RunRecords(storage::Disk& disk, const std::string& root, Simulation&
     if (folder) {
         path_ = folder->path();
         log_file_ = std::make_unique<storage::RecordFile>(disk, folder->log());
-        log_.add_sink({.least = telemetry::Level::debug, .who = "run=" + s.run().name},
+        log_.add_sink({.least = telemetry::Level::debug, .who = "run=" + telemetry::logfmt_value(telemetry::harmless(s.run().name, 64))},
                       [this](std::string_view line) { log_file_->append_line(line); });
         const auto text = s.config().to_toml();
         if (auto written = disk.replace_file(folder->config(), {{as_bytes(text)}}); !written)
@@ -25,7 +32,8 @@ RunRecords::RunRecords(storage::Disk& disk, const std::string& root, Simulation&
                                .mode = s.federated() ? "federated" : "gossip",
                                .me = s.id(s.federated() ? s.peers() : 0),
                                .round_max = s.run().rounds,
-                               .host = "simulation"};
+                               .host = "simulation",
+                               .clock = real_time};
     recorder_ = std::make_unique<telemetry::Recorder>(disk, log_, nullptr, std::move(folder), run,
                                                       telemetry::telemetry_config(s.config()),
                                                       kVirtualMidnight);
@@ -69,26 +77,32 @@ void RunRecords::write_rows(std::uint64_t before) {
     next_row_ = std::max(next_row_, before);
 }
 
-void RunRecords::finish(const Outcome& outcome) {
+Status RunRecords::finish(const Outcome& outcome) {
+    const auto& scenario = simulation_.scenario();
     const auto at = wall(simulation_.world().now());
-    if (!simulation_.scenario().federated()) {
+    if (!scenario.federated()) {
         write_rows(~std::uint64_t{0});
         recorder_->take(
             message::RunEnded{simulation_.chronicle().round(), outcome.end, outcome.reached}, at);
     }
-    fill_summary(recorder_->summary(), simulation_.scenario(), outcome);
-    if (!path_.empty() && recorder_->folder())
-        if (auto model = simulation_.model(
-                simulation_.scenario().federated() ? simulation_.scenario().peers() : 0);
+    const auto bytes = simulation_.world().counts().sent_bytes;
+    recorder_->on_traffic(bytes, bytes, at);
+    Status written;
+    const auto keep = [&](Status status) {
+        if (written && !status) written = std::move(status);
+    };
+    if (const auto& folder = recorder_->folder()) {
+        if (auto model = simulation_.model(scenario.federated() ? scenario.peers() : 0);
             !model.empty())
-            (void)assembly::save_whole(disk_, recorder_->folder()->final_model(),
-                                       simulation_.scenario().learning().plans(),
-                                       *simulation_.scenario().learning().layout(), model,
-                                       {{"run", simulation_.scenario().run().name}});
-    if (!path_.empty() && recorder_->folder())
-        (void)telemetry::write_report(disk_, recorder_->folder()->report(),
-                                      report_of(simulation_, outcome));
-    recorder_->finish(at, outcome.end == "interrupted" ? "stopped" : "finished");
+            keep(assembly::save_whole(disk_, folder->final_model(), scenario.learning().plans(),
+                                      *scenario.learning().layout(), model,
+                                      {{"run", scenario.run().name}}));
+        keep(telemetry::write_report(disk_, folder->report(), report_of(simulation_, outcome)));
+    }
+    recorder_->finish(at, outcome.end == "interrupted" ? "stopped" : "finished",
+                      [&](auto& summary) { fill_summary(summary, scenario, outcome); });
+    if (written && recorder_->first_loss()) return fail(*recorder_->first_loss());
+    return written;
 }
 
 }  // namespace gossamer::simulation

@@ -1,4 +1,5 @@
-// The run folder of a simulation: the same files as a daemon leaves, in virtual time.
+// The run folder of a simulation: the same files as a daemon leaves. Events have virtual times,
+// counted from 2026-01-01; what summary.json says of start and end is real time.
 #pragma once
 
 #include <memory>
@@ -12,14 +13,15 @@ namespace gossamer::simulation {
 
 class RunRecords {
 public:
-    // Makes <root>/<run>-<n>. What cannot be written is told once and does not stop the run.
+    // Makes <root>/<run>-<n>. What cannot be written does not stop the run: finish() tells of it.
     RunRecords(storage::Disk& disk, const std::string& root, Simulation& simulation);
     ~RunRecords();
 
     const std::string& path() const { return path_; }
     // Passes on what became complete since the last call.
     void follow();
-    void finish(const Outcome& outcome);
+    // The first error of all that was written, model and report too.
+    Status finish(const Outcome& outcome);
 
 private:
     void write_rows(std::uint64_t before);

@@ -138,7 +138,7 @@ void FederatedClient::on_finished(job::Turn& turn, const message::RunFinished& f
     phase_ = Phase::finishing;
     job::CheckpointJob out;
     out.round = finished.round, out.model = copy_->model, out.identity = finished.model;
-    out.final_ = true;
+    out.final_ = finished.reached;  // of a run that was given up there is no last model
     jobs_.made().final = turn.start(std::move(out), job::JobClass::background);
 }
 

@@ -225,7 +225,7 @@ void RoundEngine::on_identified(job::Turn& turn, const Digest256& identity) {
     bool last = phase_ == Phase::sealing && stop_.reason();
     if (last) {
         run_stage_ = RunStage::finishing;
-        reason_ = *stop_.reason();
+        reason_ = *stop_.reason(), reached_ = true;
         plan_.reset();
     }
     start_checkpoint(turn, true, last);

@@ -55,7 +55,8 @@ Status RoundEngine::restore(job::Restored restored) {
         if (r.plan && r.plan->base == restored.identity) plan_ = std::move(r.plan);
         evaluated_ = r.evaluated;
         run_stage_ = r.stage;
-        reason_ = std::move(r.reason), reached_ = r.reached;
+        // What an earlier life gave up is none of this one's.
+        reason_ = std::move(r.reason), reached_ = r.reached || r.stage == RunStage::running;
         for (const auto& peer : r.owed) slots_[peer] = {};
     }
     stop_ = stop;
@@ -329,8 +330,11 @@ RoundRecord RoundEngine::record(Instant now) const {
     for (const auto& [peer, round] : uncommitted_) r.counted.push_back({peer, round});
     r.evaluated = evaluated_, r.stop = stop_.save(now);
     r.plan = plan_;
-    r.stage = run_stage_, r.reason = reason_, r.reached = reached_;
-    if (run_stage_ == RunStage::finishing)
+    // A run that was given up is gone on with by the next start: only this life of it is over.
+    const bool given_up = run_stage_ != RunStage::running && !reached_;
+    r.stage = given_up ? RunStage::running : run_stage_;
+    r.reason = given_up ? std::string() : reason_, r.reached = reached_;
+    if (r.stage == RunStage::finishing)
         for (const auto& [peer, client] : clients_)
             if (client.sample_count > 0 && !gone(client.state)) r.owed.push_back(peer);
     return r;
@@ -344,7 +348,7 @@ void RoundEngine::start_checkpoint(job::Turn& turn, bool with_model, bool final_
         out.model = model_, out.identity = identity_;
         if (state_) out.states.push_back({"strategy", state_});
         out.score = -round_loss_;  // the accuracy is not known yet
-        out.final_ = final_model;
+        out.final_ = final_model && reached_;
     }
     if (final_model) final_begun_ = true;
     checkpoint_job_ = turn.start(std::move(out), job::JobClass::normal);

@@ -73,7 +73,7 @@ OptionTable membership_options() {
          .unit = "members",
          .reason = "Up to this many members everybody keeps a link with everybody, so that each "
                    "sees for itself who is alive; above, only with those it exchanges models "
-                   "with. A link costs some 100 KiB and the heartbeats.",
+                   "with. A link costs some 28 KB and the heartbeats.",
          .least = 2,
          .most = 1024},
     };

@@ -15,13 +15,17 @@ Result<Bytes> Disk::read(const std::string& path, std::uint64_t bytes_max) const
 Status Disk::make_folders(const std::string& path, unsigned mode) {
     if (path.empty() || path == "." || path == "/" || exists(path)) return {};
     GOSSAMER_CHECK(make_folders(folder_of(path), mode));
-    return make_folder(path, mode);
+    auto made = make_folder(path, mode);
+    if (!made && exists(path)) return {};  // somebody else was quicker
+    return made;
 }
 
 Status Disk::replace_file(const std::string& path, std::span<const ByteView> parts, unsigned mode) {
     auto temporary = path + ".tmp";
     auto write = [&]() -> Status {
-        GOSSAMER_TRY(auto file, create(temporary, Create::replace, mode));
+        // One that was left behind may be a link to elsewhere, or readable by others.
+        (void)remove(temporary);
+        GOSSAMER_TRY(auto file, create(temporary, Create::fresh, mode));
         for (auto part : parts) GOSSAMER_CHECK(file->append(part));
         GOSSAMER_CHECK(file->sync());
         return rename(temporary, path);

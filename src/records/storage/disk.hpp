@@ -41,7 +41,8 @@ enum class Create : std::uint8_t {
     append,   // keep what is there, write behind it
 };
 
-inline constexpr unsigned kPublicMode = 0644, kPrivateMode = 0600, kFolderMode = 0755;
+inline constexpr unsigned kPublicMode = 0644, kPrivateMode = 0600;
+inline constexpr unsigned kFolderMode = 0755, kPrivateFolderMode = 0700;
 
 class Disk {
 public:

@@ -60,7 +60,7 @@ Result<RunFolder> RunFolder::create(Disk& disk, const std::string& root, std::st
         auto folders = disk.list(root);
         if (!folders) return fail(with_hint(folders.error()));
         auto path = join(root, plain + "-" + std::to_string(largest(*folders, plain) + 1));
-        auto made = disk.make_folder(path);
+        auto made = disk.make_folder(path, kPrivateFolderMode);  // models tell of the data
         if (made) return RunFolder(path);
         last = made.error();
         if (!disk.exists(path)) break;

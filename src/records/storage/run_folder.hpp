@@ -58,7 +58,7 @@ private:
 // What `gossamer run list` prints of one folder.
 struct RunOverview {
     std::string name, path;
-    std::string state;  // "running", "finished", "stopped", or "unknown" without a summary
+    std::string state;  // "running", "finished", "given up", "stopped"; "unknown" without a summary
     std::map<std::string, std::string> facts;         // the plain values of summary.json, as text
     std::string fact(const std::string& name) const;  // empty when there is no such
 };

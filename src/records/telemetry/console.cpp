@@ -1,8 +1,9 @@
 #include "records/telemetry/console.hpp"
 
-#include <cstdio>
-
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+#include <cstdlib>
 
 namespace gossamer::telemetry {
 namespace {
@@ -21,7 +22,26 @@ Console::Write Console::to_stderr() {
     };
 }
 
-bool Console::stderr_is_terminal() { return ::isatty(STDERR_FILENO) == 1; }
+bool Console::stderr_is_terminal() { return telemetry::is_terminal(STDERR_FILENO); }
+
+bool is_terminal(int descriptor) {
+    const char* kind = std::getenv("TERM");
+    return ::isatty(descriptor) == 1 && (!kind || std::string_view(kind) != "dumb");
+}
+
+std::size_t terminal_columns(int descriptor) {
+    winsize size{};
+    return ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+std::string_view fitting(std::string_view text, std::size_t columns) {
+    if (columns == 0) return text;
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < text.size(); ++i)  // bytes 10xxxxxx go on with a character
+        if ((static_cast<unsigned char>(text[i]) & 0xc0) != 0x80 && ++count >= columns)
+            return text.substr(0, i);
+    return text;
+}
 
 void Console::line(std::string_view text) {
     std::lock_guard lock(mutex_);
@@ -36,6 +56,7 @@ void Console::line(std::string_view text) {
 void Console::status(std::string_view text) {
     if (!is_terminal_) return;
     std::lock_guard lock(mutex_);
+    text = fitting(text, columns_ ? columns_() : 0);
     if (text == status_) return;
     status_ = text;
     write_(std::string(kClearLine) + status_);

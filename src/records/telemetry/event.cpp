@@ -89,6 +89,12 @@ struct Describer {
     }
     void operator()(const Trained& n) {
         out.level = Level::debug;
+        if (n.sample_count == 0) {  // a mean over simulated peers: nothing else is known
+            out.text = fmt::format("round {}: trained, loss {:.4f}", n.round, n.loss);
+            out.fields = {{"round", integer(n.round)}, {"loss", n.loss}};
+            out.metrics = {{"loss/train", n.round, n.loss}};
+            return;
+        }
         out.text = fmt::format("round {}: trained on {} samples in {}, loss {:.4f}", n.round,
                                n.sample_count, format_duration(n.elapsed), n.loss);
         out.fields = {{"round", integer(n.round)},
@@ -111,6 +117,12 @@ struct Describer {
     }
     void operator()(const Mixed& n) {
         out.level = n.left_out.empty() ? Level::debug : Level::info;
+        if (n.mixed.empty() && n.left_out.empty()) {  // likewise, or a step without neighbours
+            out.text = fmt::format("round {}: mixed, distance {:.3g}", n.step, n.distance);
+            out.fields = {{"round", integer(n.step)}, {"distance", n.distance}};
+            out.metrics = {{"consensus/distance", n.step, n.distance}};
+            return;
+        }
         out.text = fmt::format("round {}: mixed with {} neighbours, distance {:.3g}", n.step,
                                n.mixed.size(), n.distance);
         if (!n.left_out.empty()) out.text += ", left out: " + names_of(n.left_out);

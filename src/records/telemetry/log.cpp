@@ -14,18 +14,6 @@ std::string_view journal_prefix(Level level) {
     return prefixes[static_cast<std::size_t>(level)];
 }
 
-// logfmt: a value with spaces, quotes or an equals sign is quoted.
-std::string logfmt_value(std::string_view value) {
-    bool plain = !value.empty() && value.find_first_of(" =\"\\") == std::string_view::npos;
-    if (plain) return std::string(value);
-    std::string out = "\"";
-    for (char c : value) {
-        if (c == '"' || c == '\\') out += '\\';
-        out += c;
-    }
-    return out + '"';
-}
-
 std::string as_text(const LogStyle& style, WallTime wall, const Event& event) {
     std::time_t clock = wall.ns / 1'000'000'000;
     std::tm local{};
@@ -61,6 +49,17 @@ std::string as_json(WallTime wall, const Event& event) {
 }
 
 }  // namespace
+
+std::string logfmt_value(std::string_view value) {
+    bool plain = !value.empty() && value.find_first_of(" =\"\\") == std::string_view::npos;
+    if (plain) return std::string(value);
+    std::string out = "\"";
+    for (char c : value) {
+        if (c == '"' || c == '\\') out += '\\';
+        out += c;
+    }
+    return out + '"';
+}
 
 std::string environment_variable(const char* name) {
     const char* value = std::getenv(name);

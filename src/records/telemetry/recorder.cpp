@@ -76,6 +76,7 @@ Recorder::Recorder(storage::Disk& disk, Log& log, Console* console,
       run_(std::move(run)),
       config_(std::move(config)),
       start_(start),
+      real_start_(real(start)),
       progress_(run_.name, run_.round_max, start) {
     summary_.set("run", harmless(run_.name));
     summary_.set("mode", run_.mode);
@@ -205,7 +206,7 @@ void Recorder::on_traffic(std::uint64_t sent_bytes, std::uint64_t received_bytes
 void Recorder::flush(WallTime wall) {
     if (history_)
         if (auto status = history_->flush(); !status) note_loss(status.error());
-    if (!finished_ && (!summary_written_ || wall - *summary_written_ >= kSummaryEvery))
+    if (!finished_ && (!summary_written_ || real(wall) - *summary_written_ >= kSummaryEvery))
         write_summary(wall, "running");
     bool show = console_ && config_.progress != "off" && !finished_;
     if (show && (!progress_shown_ || wall - *progress_shown_ >= kProgressEvery)) {
@@ -219,11 +220,13 @@ void Recorder::flush(WallTime wall) {
     tell_loss(wall);
 }
 
-void Recorder::write_summary(WallTime wall, const std::string& state) {
+void Recorder::write_summary(WallTime wall, const std::string& state,
+                             const std::function<void(Summary&)>& last) {
+    const auto now = real(wall);
     summary_.set("state", state);
-    summary_.set("started", rfc3339(start_));
-    summary_.set("updated", rfc3339(wall));
-    summary_.set("seconds", seconds(wall - start_));
+    summary_.set("started", rfc3339(real_start_));
+    summary_.set("updated", rfc3339(now));
+    summary_.set("seconds", seconds(now - real_start_));
     summary_.set("rounds", integer(progress_.round()));
     summary_.set("accuracy", last_accuracy_);
     summary_.set("best_accuracy", progress_.best_accuracy());
@@ -232,16 +235,18 @@ void Recorder::write_summary(WallTime wall, const std::string& state) {
     summary_.set("sent_bytes", integer(sent_bytes_));
     summary_.set("received_bytes", integer(received_bytes_));
     summary_.set("records_lost", integer(lost_count()));
-    summary_written_ = wall;
+    if (last) last(summary_);
+    summary_written_ = now;
     if (!folder_) return;
     if (auto written = summary_.write(disk_, folder_->summary()); !written)
         note_loss(written.error()), ++lost_;
 }
 
-void Recorder::finish(WallTime wall, std::string state) {
+void Recorder::finish(WallTime wall, std::string state,
+                      const std::function<void(Summary&)>& last) {
     flush(wall);
     finished_ = true;
-    write_summary(wall, state);
+    write_summary(wall, state, last);
     if (console_) console_->status("");
     tell_loss(wall);
 }

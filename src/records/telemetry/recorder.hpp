@@ -6,6 +6,7 @@
 // it happened; call flush() about once a second, and finish() at the end.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -37,6 +38,9 @@ struct RecordedRun {
     PeerId me;
     std::uint64_t round_max = 0;  // 0 = no fixed number
     std::string host = "localhost";
+    // Of started, updated and seconds in summary.json, where the times of notices are virtual;
+    // empty: theirs.
+    std::function<WallTime()> clock;
 };
 
 class Recorder {
@@ -52,19 +56,24 @@ public:
     // All bytes since the start, of all links.
     void on_traffic(std::uint64_t sent_bytes, std::uint64_t received_bytes, WallTime wall);
     void flush(WallTime wall);
-    // state: "finished" or "stopped".
-    void finish(WallTime wall, std::string state);
+    // state: "finished", "given up" (the next start goes on with it) or "stopped".
+    // `last` may replace figures of the summary by what the driver knows better.
+    void finish(WallTime wall, std::string state,
+                const std::function<void(Summary&)>& last = {});
 
     const std::optional<storage::RunFolder>& folder() const { return folder_; }
     const RunProgress& progress() const { return progress_; }
     std::string status_line(WallTime wall) const { return progress_.line(wall); }  // for systemd
     Summary& summary() { return summary_; }  // what else shall stand in summary.json
     std::uint64_t lost_count() const;        // records
+    const std::optional<Error>& first_loss() const { return loss_error_; }
 
 private:
     void write_metrics_line(const Event& event, WallTime wall);
     void add_history(const message::Notice& notice, const Event& event, WallTime wall);
-    void write_summary(WallTime wall, const std::string& state);
+    WallTime real(WallTime wall) const { return run_.clock ? run_.clock() : wall; }
+    void write_summary(WallTime wall, const std::string& state,
+                       const std::function<void(Summary&)>& last = {});
     void count_members(Event& event);
     void note_loss(const Error& error);
     void tell_loss(WallTime wall);
@@ -74,7 +83,7 @@ private:
     Console* console_;
     RecordedRun run_;
     TelemetryConfig config_;
-    WallTime start_;
+    WallTime start_, real_start_;
     std::optional<storage::RunFolder> folder_;
     RunProgress progress_;
     Summary summary_;
