@@ -58,6 +58,11 @@ void Console::answer(const nlohmann::ordered_json& fields, const std::string& te
         out_ << text << (text.empty() || text.back() == '\n' ? "" : "\n");
 }
 
+bool Console::delivered() {
+    out_.flush();
+    return out_.good();
+}
+
 void Console::complain(const Error& error) {
     const auto& info = describe(error.code);
     if (!json) {
@@ -77,6 +82,8 @@ int carry_out(const Action& action, Console& console) {
     } catch (const std::exception& e) {
         result = fail(ErrorCode::kInternal, e.what());
     }
+    if (result && !console.delivered())
+        result = fail(ErrorCode::kDiskFailed, "the answer cannot be written");
     if (result) return static_cast<int>(*result);
     console.complain(result.error());
     return static_cast<int>(program::exit_code_of(result.error().code));

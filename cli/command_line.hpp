@@ -28,6 +28,7 @@ public:
     bool json = false;     // --format json
     WallTime now() const;  // the command's clock
     void answer(const nlohmann::ordered_json& fields, const std::string& text);
+    bool delivered();  // all answers so far could be written
     // {"error": {"code", "what", "hint"}} or one line, on the error stream.
     void complain(const Error& error);
 

@@ -1,4 +1,5 @@
 // `gossamer run list` and `gossamer run show`: the folders that runs leave.
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <ctime>
@@ -76,11 +77,11 @@ Json json_of(const RunOverview& run, WallTime now) {
         const double value = number_fact(run, key);
         if (text == "true" || text == "false")
             json[key] = text == "true";
-        else if (std::isfinite(value) && key != "run" && key != "peer" && key != "model")
+        else if (run.texts.contains(key) || !std::isfinite(value))
+            json[key] = telemetry::harmless(text);
+        else
             json[key] =
                 Json::parse(text, nullptr, false).is_number() ? Json::parse(text) : Json(value);
-        else
-            json[key] = telemetry::harmless(text);
     }
     return json;
 }
@@ -177,8 +178,8 @@ Json json_of(const storage::MemberRow& row) {
 
 std::string clock_of(WallTime time) { return telemetry::rfc3339(time).substr(11, 8); }
 
-std::string rounds_text(const std::vector<storage::RoundRow>& rounds, std::size_t last,
-                        bool gossip) {
+std::string rounds_text(const std::vector<storage::RoundRow>& rounds, std::size_t last, bool gossip,
+                        bool simulated) {
     if (rounds.empty()) return {};
     const auto first = last && rounds.size() > last ? rounds.size() - last : 0;
     std::vector<Row> rows{gossip ? Row{"step", "time", "loss", "accuracy", "distance", "mixed",
@@ -196,6 +197,8 @@ std::string rounds_text(const std::vector<storage::RoundRow>& rounds, std::size_
                   std::to_string(row.late)};
         if (!gossip) cells.push_back(std::to_string(row.refused));
         cells.push_back(format_bytes(static_cast<std::int64_t>(row.received_bytes)));
+        if (gossip && simulated)  // a row is the mean over peers, of which this is not kept
+            std::fill(cells.end() - 3, cells.end(), "-");
         rows.push_back(std::move(cells));
     }
     std::string title = first ? fmt::format("\nThe last {} of {} rounds (--rounds 0 shows all)\n",
@@ -204,11 +207,16 @@ std::string rounds_text(const std::vector<storage::RoundRow>& rounds, std::size_
     return title + table(rows);
 }
 
+std::string short_id(const std::string& text) {
+    const auto id = PeerId::parse(text);
+    return id ? id->short_string() : telemetry::harmless(text).substr(0, 8);
+}
+
 std::string members_text(const std::vector<storage::MemberRow>& members) {
     if (members.empty()) return {};
     std::vector<Row> rows{{"time", "peer", "was", "became", "reason"}};
     for (const auto& row : members)
-        rows.push_back({clock_of(row.wall), telemetry::harmless(row.peer).substr(0, 8),
+        rows.push_back({clock_of(row.wall), short_id(row.peer),
                         row.from == row.to ? "-" : telemetry::harmless(row.from),  // it is new
                         telemetry::harmless(row.to), telemetry::harmless(row.reason)});
     return "\nMembers\n" + table(rows);
@@ -249,6 +257,14 @@ Result<storage::RunFolder> find_run(const storage::Disk& disk, const ShowRun& ho
 // The run as a page for a browser.
 Result<ExitCode> write_page(Console& console, storage::Disk& disk, const storage::RunFolder& folder,
                             const std::string& output) {
+    const auto run = storage::overview(disk, folder);
+    // A simulation's own page knows all its peers; from its records no such page can be made.
+    if (!run.fact("virtual_seconds").empty() && disk.exists(folder.report()) &&
+        (output.empty() || output == folder.report())) {
+        console.answer(Json{{"report", folder.report()}, {"notes", Json::array()}},
+                       folder.report() + "\n");
+        return ExitCode::ok;
+    }
     const auto path = output.empty() ? folder.report() : output;
     const auto report = telemetry::report_of_folder(disk, folder);
     GOSSAMER_CHECK(telemetry::write_report(disk, path, report));
@@ -280,7 +296,8 @@ Result<ExitCode> show(Console& console, const ShowRun& how) {
     text +=
         fmt::format("  {:<12}{}\n", "model",
                     has_model ? folder.final_model() : "not finished; see " + folder.checkpoints());
-    text += rounds_text(recorded.rounds, how.rounds, fact(run, "mode") == "gossip");
+    text += rounds_text(recorded.rounds, how.rounds, fact(run, "mode") == "gossip",
+                        !fact(run, "virtual_seconds").empty());
     text += members_text(recorded.members);
     if (!recorded.missing.empty()) text += "\n" + recorded.missing + "\n";
     console.answer(json, text);

@@ -47,7 +47,10 @@ Result<Row> row_of(const std::string& name, World& world, const Outcome& outcome
         row.accuracy_mean += accuracy, ++count;
         row.accuracy_worst = std::min(row.accuracy_worst, accuracy);
     }
-    if (count) row.accuracy_mean /= count;
+    if (count)
+        row.accuracy_mean /= count;
+    else  // told as "-", and as null
+        row.accuracy_mean = row.accuracy_worst = std::numeric_limits<double>::quiet_NaN();
     return row;
 }
 
@@ -98,7 +101,7 @@ nlohmann::json facts_of(const Outcome& outcome) {
     };
     return {{"complete", outcome.complete},
             {"wall_seconds", seconds(outcome.wall)},
-            {"first_accuracy_seconds", seconds(outcome.first_accuracy)},
+            {"first_accuracy_seconds", optional(outcome.first_accuracy)},
             {"longest_pause_seconds", seconds(outcome.longest_pause)},
             {"noticed_after_seconds", optional(outcome.noticed_after)},
             {"caught_up_after_seconds", optional(outcome.caught_up_after)}};

@@ -114,8 +114,8 @@ std::string table(const std::vector<Row>& rows) {
     std::string text = fmt::format("{:<26}{:>10}{:>12}{:>18}{:>10}\n", "", "accuracy", "worst peer",
                                    "sent per peer", "time");
     for (const auto& row : rows)
-        text += fmt::format("{:<26}{:>10.4f}{:>12.4f}{:>18}{:>9.1f}s\n", row.name,
-                            row.accuracy_mean, row.accuracy_worst,
+        text += fmt::format("{:<26}{:>10}{:>12}{:>18}{:>9.1f}s\n", row.name,
+                            known(row.accuracy_mean, 4), known(row.accuracy_worst, 4),
                             row.sent_bytes_per_peer > 0
                                 ? format_bytes(static_cast<std::int64_t>(row.sent_bytes_per_peer))
                                 : "-",

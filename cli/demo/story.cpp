@@ -71,7 +71,7 @@ private:
 
     // The longest time in which the slowest of the others completed nothing.
     void look_at_progress(const Overview& o) {
-        if (!std::isnan(o.accuracy) && outcome_.first_accuracy == Duration::zero()) {
+        if (!std::isnan(o.accuracy) && !outcome_.first_accuracy) {
             outcome_.first_accuracy = elapsed();
             screen_.event(elapsed(), fmt::format("first accuracy: {:.3f}", o.accuracy));
         }
@@ -109,6 +109,7 @@ private:
         }
         if (killed_at_ && !back_at_ && now - *killed_at_ > kAbsence) {
             GOSSAMER_CHECK(world_.start(*victim_));
+            sent_before_ += victim_->report.sent_bytes;
             victim_->report = {};
             back_at_ = now;
             screen_.event(now, fmt::format("{} starts again", victim_->name));
@@ -144,7 +145,7 @@ private:
     }
 
     Result<Outcome> finish() {
-        std::uint64_t sent = 0;
+        std::uint64_t sent = sent_before_;
         outcome_.complete = true;
         std::string failed;
         for (auto& daemon : world_.daemons) {
@@ -168,6 +169,7 @@ private:
     Screen& screen_;
     Daemon* victim_;
     Outcome outcome_;
+    std::uint64_t sent_before_ = 0;  // by the life that was ended
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
     std::uint64_t others_round_ = 0;
     Duration others_since_{};

@@ -7,7 +7,8 @@
 namespace gossamer::cli::demo {
 
 struct Outcome {
-    Duration wall{}, first_accuracy{}, longest_pause{};
+    Duration wall{}, longest_pause{};
+    std::optional<Duration> first_accuracy;
     std::optional<Duration> noticed_after;    // the others held the killed peer for gone
     std::optional<Duration> caught_up_after;  // from its second start
     double sent_bytes_per_peer = 0;

@@ -45,6 +45,25 @@ TEST_CASE("a run that is not over is gone on in by its own peer, and only when t
     CHECK(claim(disk, kMe, false).folder.name() == "meadow-2");
 }
 
+TEST_CASE("a run that was given up is gone on with, and one of another name is not") {
+    MemoryDisk disk;
+    left_by(disk, kMe, "given up");
+    CHECK(claim(disk, kMe).folder.name() == "meadow-1");
+    // Folders of "meadow!" and "meadow-" have the same names.
+    auto folder = RunFolder::create(disk, "runs", "meadow!");
+    REQUIRE(folder);
+    const auto text = R"({"state":"stopped","run":"meadow!","peer":")" + kMe.to_string() + R"("})";
+    ByteView parts[] = {as_bytes(text)};
+    REQUIRE(disk.replace_file(folder->summary(), parts));
+    const auto claimed_by = [&](const char* run) {
+        auto claimed = assembly::claim_folder(disk, {"runs", run, kMe, true});
+        REQUIRE(claimed);
+        return claimed->folder.name();
+    };
+    CHECK(claimed_by("meadow-") == "meadow--2");
+    CHECK(claimed_by("meadow!") == "meadow--1");
+}
+
 TEST_CASE("a run that is over is followed by a new one") {
     MemoryDisk disk;
     left_by(disk, kMe, "stopped");

@@ -30,7 +30,7 @@ TEST_CASE("each event is a line of the folder's log, whatever standard error sho
     storage::RealDisk disk;
     for (auto least : {telemetry::Level::info, telemetry::Level::error}) {
         assembly::Records records(disk, setup(disk, runs.path, least));
-        records.log().say(kNoon, telemetry::Level::info, "ready", "listening");
+        records.say(kNoon, telemetry::Level::info, "ready", "listening");
         records.take(kNoon, message::Trained{.round = 1, .loss = 0.5});  // of level debug
         records.take(kNoon, message::Warning{{ErrorCode::kDiskFull, "no room", {}}});
         records.finish("finished");

@@ -174,8 +174,8 @@ TEST_CASE("Scores count correct answers and sum the loss") {
 }
 
 TEST_CASE("Outputs that are not finite give a loss that is not finite") {
-    for (const Loss loss : {Loss::softmax_cross_entropy, Loss::mean_squared_error,
-                            Loss::sigmoid_cross_entropy}) {
+    for (const Loss loss :
+         {Loss::softmax_cross_entropy, Loss::mean_squared_error, Loss::sigmoid_cross_entropy}) {
         CAPTURE(static_cast<int>(loss));
         const Case c{{4}, {"dense 3"}, 2, loss};
         const Network net = network_of(c);

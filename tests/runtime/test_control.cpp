@@ -80,6 +80,27 @@ TEST_CASE("a daemon's socket answers one line for one line, and only its user ma
     CHECK(runtime::ask_daemon(path, "hello", 1s).error().code == ErrorCode::kControlUnreachable);
 }
 
+TEST_CASE("where somebody listens and takes no question, none waits for ever") {
+    auto path = fresh_path();
+    const auto address = address_of(path);
+    const int hung = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    REQUIRE(::bind(hung, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    REQUIRE(::listen(hung, 1) == 0);
+    std::vector<int> waiting;  // fill its queue
+    for (int fd = 0; fd >= 0;) {
+        fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        waiting.push_back(fd);
+        if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) break;
+        REQUIRE(waiting.size() < 100);
+    }
+    CHECK(runtime::ask_daemon(path, "there?", 50ms).error().code == ErrorCode::kLinkTimeout);
+    auto second = runtime::ControlSocket::open(path, [](std::string_view) { return "yes"; });
+    REQUIRE_FALSE(second);
+    CHECK(second.error().code == ErrorCode::kNetAddressInUse);
+    for (int fd : waiting) ::close(fd);
+    ::close(hung);
+}
+
 TEST_CASE("a stale socket is replaced, a path that is too long is refused") {
     auto path = fresh_path();
     leave_socket(path);

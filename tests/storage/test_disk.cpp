@@ -1,7 +1,11 @@
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include <signal.h>
 #include <sys/stat.h>
@@ -93,6 +97,37 @@ TEST_CASE("the real disk and the one in memory behave alike") {
     struct stat info {};
     REQUIRE(::stat(private_file.c_str(), &info) == 0);
     CHECK((info.st_mode & 0777) == 0600);
+}
+
+TEST_CASE("what was left under a temporary's name is not followed, and gives no mode away") {
+    TemporaryFolder folder;
+    storage::RealDisk disk;
+    const auto path = folder.path + "/page", victim = folder.path + "/victim";
+    const auto text = std::string("new"), other = std::string("old");
+    REQUIRE(disk.replace_file(victim, {{as_bytes(other)}}));
+    REQUIRE(::symlink("victim", (path + ".tmp").c_str()) == 0);
+    REQUIRE(disk.replace_file(path, {{as_bytes(text)}}, storage::kPrivateMode));
+    CHECK(as_text(*disk.read(victim, 10)) == "old");
+    CHECK(as_text(*disk.read(path, 10)) == "new");
+    struct stat info {};
+    REQUIRE(::lstat(path.c_str(), &info) == 0);
+    CHECK(S_ISREG(info.st_mode));
+    CHECK((info.st_mode & 0777) == 0600);
+}
+
+TEST_CASE("folders made by several at once are there for each") {
+    TemporaryFolder folder;
+    std::atomic<int> failed = 0;
+    for (int round = 0; round < 20; ++round) {
+        std::vector<std::jthread> makers;
+        for (int i = 0; i < 4; ++i)
+            makers.emplace_back([&, round] {
+                storage::RealDisk disk;
+                if (!disk.make_folders(folder.path + "/" + std::to_string(round) + "/a/b/c/d"))
+                    ++failed;
+            });
+    }
+    CHECK(failed == 0);
 }
 
 TEST_CASE("a lock is one holder's, and no crash leaves one behind") {

@@ -123,6 +123,17 @@ TEST_CASE("every notice makes a sentence, and only levels asked for are written"
     CHECK(warnings == 4);
 }
 
+TEST_CASE("a status is cut to the terminal, by whole characters") {
+    CHECK(fitting("abcdef", 0) == "abcdef");
+    CHECK(fitting("abcdef", 4) == "abc");
+    CHECK(fitting("abc", 4) == "abc");
+    CHECK(fitting("\u00e4\u00f6\u00fcxyz", 3) == "\u00e4\u00f6");
+    std::string screen;
+    Console console([&](std::string_view text) { screen += text; }, true, [] { return 5u; });
+    console.status("0123456789");
+    CHECK(screen == "\r\x1b[K0123");
+}
+
 TEST_CASE("the console keeps its status line below what is written, and has none off a terminal") {
     std::string screen;
     Console terminal([&](std::string_view text) { screen += text; }, true);

@@ -113,6 +113,66 @@ TEST_CASE("a run is recorded in full without any code of the user") {
     CHECK(storage::overview(disk, *run).facts.at("seconds") == "6.0");
 }
 
+TEST_CASE("clients' accuracies stand in until there are our own, and are no best of those") {
+    TemporaryFolder folder;
+    storage::RealDisk disk;
+    Bench bench;
+    auto made = *storage::RunFolder::create(disk, folder.path, "g");
+    Recorder recorder(disk, bench.log, nullptr, made, bench.run, {}, kNoon);
+    const auto summary = [&] {
+        recorder.flush(kNoon + 1h);
+        return nlohmann::json::parse(as_text(*disk.read(made.summary(), 1 << 20)));
+    };
+    recorder.take(Evaluated{.round = 1, .where = "clients", .loss = 0.2, .accuracy = 0.97}, kNoon);
+    CHECK(summary()["accuracy"].get<double>() == 0.97);
+    recorder.take(Evaluated{.round = 2, .where = "central", .loss = 0.5, .accuracy = 0.8}, kNoon);
+    recorder.take(Evaluated{.round = 2, .where = "clients", .loss = 0.2, .accuracy = 0.98}, kNoon);
+    recorder.finish(kNoon + 1h, "finished");
+    const auto last = nlohmann::json::parse(as_text(*disk.read(made.summary(), 1 << 20)));
+    CHECK(last["accuracy"].get<double>() == 0.8);
+    CHECK(last["best_accuracy"].get<double>() == 0.8);
+    CHECK(last["loss"].get<double>() == 0.5);
+}
+
+TEST_CASE("traffic is recorded with each round, and else once a minute") {
+    TemporaryFolder folder;
+    storage::RealDisk disk;
+    Bench bench;
+    auto made = *storage::RunFolder::create(disk, folder.path, "g");
+    Recorder recorder(disk, bench.log, nullptr, made, bench.run, {}, kNoon);
+    const auto count = [&] {
+        recorder.flush(kNoon);
+        std::size_t lines = 0;
+        for (const auto& line : json_lines(disk, made.metrics()))
+            lines += line["event"] == "traffic";
+        return lines;
+    };
+    std::uint64_t bytes = 0;
+    for (int s = 0; s < 180; ++s) recorder.on_traffic(++bytes, 0, kNoon + s * 1s);
+    CHECK(count() == 3);
+    one_round(recorder, 1, kNoon + 180s);
+    recorder.on_traffic(++bytes, 0, kNoon + 180s);
+    recorder.on_traffic(++bytes, 0, kNoon + 181s);
+    recorder.finish(kNoon + 182s, "finished");  // and the last of them at the end
+    CHECK(count() == 5);
+    CHECK(json_lines(disk, made.metrics()).back()["sent_bytes"] == bytes);
+}
+
+TEST_CASE("a driver may know some figures of the summary better, and when it really was") {
+    TemporaryFolder folder;
+    storage::RealDisk disk;
+    Bench bench;
+    auto made = *storage::RunFolder::create(disk, folder.path, "g");
+    bench.run.clock = [] { return kNoon + 24h; };
+    Recorder recorder(disk, bench.log, nullptr, made, bench.run, {}, kNoon);
+    recorder.take(Evaluated{.round = 1, .where = "central", .loss = 0.5, .accuracy = 0}, kNoon);
+    recorder.finish(kNoon + 1h, "finished", [](Summary& s) { s.set("loss", 0.25); });
+    const auto last = nlohmann::json::parse(as_text(*disk.read(made.summary(), 1 << 20)));
+    CHECK(last["loss"].get<double>() == 0.25);
+    CHECK(last["updated"] == "2026-03-02T12:00:00.000000Z");
+    CHECK(last["seconds"].get<double>() == 0);
+}
+
 TEST_CASE("a gossip step and its evaluation share a row of the history") {
     TemporaryFolder folder;
     storage::RealDisk disk;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "records/storage/memory_disk.hpp"
@@ -255,6 +256,28 @@ TEST_CASE("a folder that a daemon left becomes a report, damaged lines and all")
     CHECK(report.notes[0] == "3 lines of metrics.jsonl could not be read.");
     REQUIRE(write_report(disk, folder.report(), report));
     CHECK(*disk.size_of(folder.report()) > 100'000);
+}
+
+TEST_CASE("a run of several lives has one axis of bytes, and tiny numbers are numbers") {
+    storage::MemoryDisk disk;
+    const auto folder = storage::RunFolder::create(disk, "runs", "demo").value();
+    std::string lines;
+    int second = 0;
+    for (const int sent : {1000, 3000, 500, 700}) {
+        ++second;
+        lines += fmt::format(
+            R"({{"ts":"2026-03-01T12:00:0{}.000000Z","event":"traffic","sent_bytes":{}}})"
+            "\n"
+            R"({{"ts":"2026-03-01T12:00:0{}.500000Z","event":"mixed","round":{},"distance":{}}})"
+            "\n",
+            second, sent, second, second, second == 4 ? "1.2e-310" : "0.25");
+    }
+    write_text(disk, folder.metrics(), lines);
+    const auto report = report_of_folder(disk, folder);
+    std::vector<double> bytes;
+    for (const auto& point : report.consensus.points()) bytes.push_back(point.at.bytes);
+    CHECK(bytes == std::vector<double>{1000, 3000, 3500, 3700});
+    CHECK(write_report(disk, folder.report(), report));
 }
 
 TEST_CASE("a folder without records gives a page that says so") {

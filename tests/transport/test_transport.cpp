@@ -145,6 +145,24 @@ TEST_CASE("a ban closes the live link and refuses the next dial for good") {
     CHECK(failed.permanent);
 }
 
+TEST_CASE("who is banned, or of a role that is not wanted, gets no further than TLS") {
+    Federation federation;
+    Node asker{federation.context(11)};
+    TransportConfig strict;
+    strict.roles = security::RoleSet::only(Role::aggregator);
+    TransportConfig banning;
+    banning.banned = std::make_shared<const security::BanList>(1, asker.id);
+    Node clients_of_nobody{federation.context(12, Role::aggregator), strict};
+    Node banner{federation.context(13, Role::aggregator), banning};
+    for (auto* there : {&clients_of_nobody, &banner}) {
+        asker.transport.dial(there->listen(), there->id);
+        const auto failed = asker.next<job::DialFailed>();
+        CHECK(failed.permanent);
+        CHECK(failed.error.code ==
+              (there == &banner ? ErrorCode::kTlsBanned : ErrorCode::kTlsRefused));
+    }
+}
+
 TEST_CASE("a link does not outlive the certificate of its peer") {
     Federation federation;
     std::atomic<std::int64_t> ahead{0};

@@ -24,7 +24,7 @@ void Hub::on_identified(Connection& connection) {
     auto& link = connection.session().link();
     if (peer == self_)
         return link.close(now(), {ErrorCode::kTlsPeerId, "this address is our own",
-                                   "Nothing is to be done: a list of seeds may name its reader."});
+                                  "Nothing is to be done: a list of seeds may name its reader."});
     std::lock_guard lock(mutex_);
     const auto old = up_.find(peer);
     if ((old != up_.end() && !old->second.ended) ||

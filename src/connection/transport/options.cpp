@@ -46,8 +46,9 @@ OptionTable transport_options() {
         {.key = "listen.advertise",
          .kind = OptionKind::text,
          .fallback = std::string(),
-         .reason = "host:port, or a host, that others are told to dial. Empty: listen.address, with "
-                   "this machine's name where that is 0.0.0.0; it must resolve everywhere."},
+         .reason =
+             "host:port, or a host, that others are told to dial. Empty: listen.address, with "
+             "this machine's name where that is 0.0.0.0; it must resolve everywhere."},
         {.key = "membership.banned",
          .kind = OptionKind::text_list,
          .fallback = std::vector<std::string>(),

@@ -32,14 +32,13 @@ Status check_step(const model::Network& network, std::uint32_t batch_size) {
                         static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
     const auto bytes = model::Plan::bytes(network, batch_size, true);
     if (bytes <= memory) return {};
-    const auto& largest =
-        *std::ranges::max_element(network.stages(), {}, &model::Stage::out_count);
+    const auto& largest = *std::ranges::max_element(network.stages(), {}, &model::Stage::out_count);
     const auto text = [](std::uint64_t n) { return format_bytes(static_cast<std::int64_t>(n)); };
     return fail(ErrorCode::kConfigRange,
-                "training.batch_size: a step of " + std::to_string(batch_size) +
-                    " samples takes " + text(bytes) + ", this machine has " + text(memory) +
-                    "; its largest layer is " + largest.name + ", of " +
-                    std::to_string(largest.out_count()) + " values a sample",
+                "training.batch_size: a step of " + std::to_string(batch_size) + " samples takes " +
+                    text(bytes) + ", this machine has " + text(memory) + "; its largest layer is " +
+                    largest.name + ", of " + std::to_string(largest.out_count()) +
+                    " values a sample",
                 "Lower the batch, or make that layer smaller.");
 }
 

@@ -36,7 +36,8 @@ void Records::open_log(const telemetry::TelemetryConfig& config,
         return telemetry::environment_variable(name);
     });
     auto style = telemetry::log_style(config, suitable);
-    style.who = "me=" + run.me.short_string() + " run=" + telemetry::logfmt_value(telemetry::harmless(run.name, 64));
+    style.who = "me=" + run.me.short_string() +
+                " run=" + telemetry::logfmt_value(telemetry::harmless(run.name, 64));
     log_.add_sink(style, [this](std::string_view line) { console_->line(line); });
     if (!log_file_) return;
     telemetry::LogStyle plain;
@@ -45,9 +46,7 @@ void Records::open_log(const telemetry::TelemetryConfig& config,
     log_.add_sink(plain, [this](std::string_view line) { log_file_->append_line(line); });
 }
 
-void Records::take(WallTime wall, message::Notice notice) {
-    push({wall, std::move(notice)});
-}
+void Records::take(WallTime wall, message::Notice notice) { push({wall, std::move(notice)}); }
 
 void Records::say(WallTime wall, telemetry::Level level, std::string name, std::string text,
                   std::vector<telemetry::Field> fields) {

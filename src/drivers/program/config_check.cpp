@@ -6,6 +6,7 @@
 #include "connection/transport/transport.hpp"
 #include "drivers/assembly/member.hpp"
 #include "gossamer/data/load.hpp"
+#include "gossamer/model/network.hpp"
 #include "gossamer/topology/schedule.hpp"
 #include "gossamer/training/options.hpp"
 #include "protocol/membership/config.hpp"
@@ -28,8 +29,26 @@ public:
         : config_(config), extensions_(extensions) {}
 
     void values() {
-        keep(data::data_config(config_));
         keep(training::training_config(config_));
+        const auto data = data::data_config(config_);
+        if (!keep(data) || extensions_.trainer) return;  // a trainer of one's own has its own data
+        for (const auto& text : config_.text_list("model.layers"))
+            keep(of_key("model.layers", model::parse_layer(text)));
+        using data::DataFormat;
+        const bool needs_files = data->format == DataFormat::csv ||
+                                 data->format == DataFormat::npy ||
+                                 data->format == DataFormat::text;
+        if (needs_files && data->train.empty())
+            add({ErrorCode::kConfigMissing, "data.train names no file",
+                 "Set data.train to the file with the training samples."});
+        const auto parts = data->partition.part_count != 0
+                               ? static_cast<std::int64_t>(data->partition.part_count)
+                               : config_.integer("run.peers");
+        if (parts > 0 && data->part >= parts && data->partition.kind != data::PartitionKind::whole)
+            add({ErrorCode::kConfigRange,
+                 "data.part: " + std::to_string(data->part) + " of " + std::to_string(parts) +
+                     " parts",
+                 "They are numbered from 0."});
     }
 
     // Peers dial seeds for as long as they live, also those that can never be reached.

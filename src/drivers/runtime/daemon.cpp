@@ -135,7 +135,7 @@ void Daemon::on_job_done(job::JobId id, Result<job::JobDone> result, Duration el
 }
 
 void Daemon::on_signal(int signal) {
-    if (signal == SIGHUP) return;          // nothing is reloaded yet
+    if (signal == SIGHUP) return;                                // nothing is reloaded yet
     if (std::exchange(signalled_, true)) ::_exit(128 + signal);  // a second one: at once
     begin_stop(signal == SIGTERM ? "SIGTERM" : "SIGINT");
 }

@@ -13,7 +13,7 @@ WallTime real_time() {
     const auto since = std::chrono::system_clock::now().time_since_epoch();
     return WallTime{std::chrono::duration_cast<std::chrono::nanoseconds>(since).count()};
 }
-}
+}  // namespace
 
 RunRecords::RunRecords(storage::Disk& disk, const std::string& root, Simulation& simulation)
     : disk_(disk), simulation_(simulation) {
@@ -22,8 +22,10 @@ RunRecords::RunRecords(storage::Disk& disk, const std::string& root, Simulation&
     if (folder) {
         path_ = folder->path();
         log_file_ = std::make_unique<storage::RecordFile>(disk, folder->log());
-        log_.add_sink({.least = telemetry::Level::debug, .who = "run=" + telemetry::logfmt_value(telemetry::harmless(s.run().name, 64))},
-                      [this](std::string_view line) { log_file_->append_line(line); });
+        log_.add_sink(
+            {.least = telemetry::Level::debug,
+             .who = "run=" + telemetry::logfmt_value(telemetry::harmless(s.run().name, 64))},
+            [this](std::string_view line) { log_file_->append_line(line); });
         const auto text = s.config().to_toml();
         if (auto written = disk.replace_file(folder->config(), {{as_bytes(text)}}); !written)
             folder = fail(written.error());

@@ -135,7 +135,6 @@ void add_peers(Report& report, const Scenario& scenario, const Chronicle& chroni
         for (const auto count : data::label_histogram(part))
             report.peers[p].label_counts.push_back(count);
     }
-    if (scenario.federated()) report.peers.push_back({.name = "aggregator"});
 }
 
 // ---- timeline ----------------------------------------------------------------------------------

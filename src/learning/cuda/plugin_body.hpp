@@ -39,7 +39,8 @@ struct Functions {
             try {
                 return Function(args...);
             } catch (const std::bad_alloc&) {
-                return fail(error, GOSSAMER_CUDA_MEMORY, "this machine, not the card, lacks memory");
+                return fail(error, GOSSAMER_CUDA_MEMORY,
+                            "this machine, not the card, lacks memory");
             } catch (const std::exception& e) {
                 return fail(error, GOSSAMER_CUDA_FAILED, e.what());
             }

@@ -297,9 +297,10 @@ Result<DatasetRef> load_part(const DataConfig& config, const DatasetRef& train, 
     GOSSAMER_TRY(auto parts, load_partition(config, *train, part_count, seed));
     auto part = config.part >= 0 ? static_cast<std::size_t>(config.part) : place;
     if (part >= parts.size())
-        return fail(ErrorCode::kDataPartition, "data.part is " + std::to_string(part) + ", but " +
-                                                   std::to_string(parts.size()) +
-                                                   " parts are numbered from 0");
+        return fail(ErrorCode::kDataPartition,
+                    "data.part is " + std::to_string(part) + ", but " +
+                        std::to_string(parts.size()) + " parts are numbered from 0",
+                    "Give each peer one of them, or leave data.part out.");
     return train->select(parts[part]);
 }
 

@@ -286,8 +286,7 @@ Result<TrainProduct> CudaStack::result_of(Launch& launched, const Slot& slot) co
     if (one.finite == GOSSAMER_CUDA_BEYOND_CODEC)
         return fail(ErrorCode::kUpdateTooLarge,
                     "the update of round " + std::to_string(slot.request.round) +
-                        " is beyond the range of " +
-                        std::string(slot.request.codec->traits().name),
+                        " is beyond the range of " + std::string(slot.request.codec->traits().name),
                     "Use codec bf16 or f32.");
     if (one.finite != GOSSAMER_CUDA_SENT)
         return not_finite(slot.request, "weights are no longer finite");

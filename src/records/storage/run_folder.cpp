@@ -122,7 +122,7 @@ RunOverview overview(const Disk& disk, const RunFolder& folder) {
     if (!json.is_object()) return out;
     for (const auto& [key, value] : json.items()) {
         if (value.is_string())
-            out.facts[key] = value.get<std::string>();
+            out.facts[key] = value.get<std::string>(), out.texts.insert(key);
         else if (value.is_primitive() && !value.is_null())
             out.facts[key] = value.dump();
     }

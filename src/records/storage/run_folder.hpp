@@ -15,6 +15,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -59,7 +60,8 @@ private:
 struct RunOverview {
     std::string name, path;
     std::string state;  // "running", "finished", "given up", "stopped"; "unknown" without a summary
-    std::map<std::string, std::string> facts;         // the plain values of summary.json, as text
+    std::map<std::string, std::string> facts;  // the plain values of summary.json, as text
+    std::set<std::string> texts;  // those that are texts there, also where they look like numbers
     std::string fact(const std::string& name) const;  // empty when there is no such
 };
 // Folders that are no run folders are passed over. Oldest first.

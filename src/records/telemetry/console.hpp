@@ -10,7 +10,7 @@
 
 namespace gossamer::telemetry {
 
-bool is_terminal(int descriptor);  // and one that knows escapes: not TERM=dumb
+bool is_terminal(int descriptor);              // and one that knows escapes: not TERM=dumb
 std::size_t terminal_columns(int descriptor);  // as it is now; 0 = unknown
 // As much of the beginning as fits beside the cursor; whole characters. Columns 0: all of it.
 std::string_view fitting(std::string_view text, std::size_t columns);
@@ -21,7 +21,8 @@ public:
     using Write = std::function<void(std::string_view)>;
     // What is wider than the terminal would leave a row behind with every new status.
     using Columns = std::function<std::size_t()>;
-    Console(Write write, bool is_terminal, Columns columns = [] { return terminal_columns(2); })
+    Console(
+        Write write, bool is_terminal, Columns columns = [] { return terminal_columns(2); })
         : write_(std::move(write)), is_terminal_(is_terminal), columns_(std::move(columns)) {}
     // Standard error of this process.
     static Write to_stderr();

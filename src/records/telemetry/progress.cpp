@@ -33,6 +33,7 @@ void RunProgress::take(const Notice& notice, WallTime wall) {
     } else if (auto evaluated = std::get_if<Evaluated>(&notice)) {
         bool own = evaluated->where != "clients";  // counts more than the mean of the clients
         if (!own && own_accuracy_) return;
+        if (own && !own_accuracy_) best_accuracy_ = kUnknown;  // those were on other data
         own_accuracy_ = own;
         accuracy_ = evaluated->accuracy;
         if (!(best_accuracy_ >= accuracy_)) best_accuracy_ = accuracy_;

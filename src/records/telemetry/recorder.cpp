@@ -9,6 +9,7 @@ namespace gossamer::telemetry {
 namespace {
 
 constexpr Duration kSummaryEvery = std::chrono::seconds(10);
+constexpr Duration kTrafficEvery = std::chrono::minutes(1);
 constexpr Duration kProgressEvery = std::chrono::milliseconds(200);
 constexpr std::size_t kHistoryBatch = 4096;
 
@@ -102,9 +103,12 @@ Recorder::Recorder(storage::Disk& disk, Log& log, Console* console,
 void Recorder::take(const Notice& notice, WallTime wall) {
     auto event = describe(notice);
     progress_.take(notice, wall);
-    if (auto evaluated = std::get_if<Evaluated>(&notice);
-        evaluated && evaluated->where != "clients")
-        last_accuracy_ = evaluated->accuracy, last_loss_ = evaluated->loss;
+    if (auto evaluated = std::get_if<Evaluated>(&notice)) {
+        const bool own = evaluated->where != "clients";  // theirs stand in while there are none
+        if (own || !own_evaluation_)
+            last_accuracy_ = evaluated->accuracy, last_loss_ = evaluated->loss;
+        own_evaluation_ = own_evaluation_ || own;
+    }
     if (std::holds_alternative<MemberChanged>(notice)) count_members(event);
     if (auto ended = std::get_if<RunEnded>(&notice)) {
         summary_.set("reason", harmless(ended->reason));
@@ -177,7 +181,7 @@ void Recorder::add_history(const Notice& notice, const Event& event, WallTime wa
     } else if (auto evaluated = std::get_if<Evaluated>(&notice)) {
         // Comes after its round: the row is completed, not replaced. An evaluation of its own
         // counts more than the mean of the clients.
-        if (evaluated->where == "clients" && !std::isnan(last_accuracy_)) return;
+        if (evaluated->where == "clients" && own_evaluation_) return;
         history_->set_accuracy(evaluated->round, wall, evaluated->accuracy);
         return;
     } else {
@@ -190,12 +194,23 @@ void Recorder::on_traffic(std::uint64_t sent_bytes, std::uint64_t received_bytes
     if (sent_bytes == sent_bytes_ && received_bytes == received_bytes_) return;
     sent_bytes_ = sent_bytes, received_bytes_ = received_bytes;
     progress_.on_traffic(sent_bytes, received_bytes);
+    // A record a second would be most of what an idle daemon writes: one a round, or a minute.
+    if (traffic_recorded_ && traffic_round_ == progress_.round() &&
+        wall - *traffic_recorded_ < kTrafficEvery)
+        return;
+    record_traffic(wall);
+}
+
+void Recorder::record_traffic(WallTime wall) {
+    if (traffic_recorded_ && recorded_bytes_ == std::pair(sent_bytes_, received_bytes_)) return;
+    traffic_recorded_ = wall, traffic_round_ = progress_.round();
+    recorded_bytes_ = {sent_bytes_, received_bytes_};
     Event event{
         .name = "traffic",
-        .fields = {{"sent_bytes", integer(sent_bytes)},
-                   {"received_bytes", integer(received_bytes)}},
-        .metrics = {{"net/tx_bytes", progress_.round(), static_cast<double>(sent_bytes)},
-                    {"net/rx_bytes", progress_.round(), static_cast<double>(received_bytes)}}};
+        .fields = {{"sent_bytes", integer(sent_bytes_)},
+                   {"received_bytes", integer(received_bytes_)}},
+        .metrics = {{"net/tx_bytes", progress_.round(), static_cast<double>(sent_bytes_)},
+                    {"net/rx_bytes", progress_.round(), static_cast<double>(received_bytes_)}}};
     write_metrics_line(event, wall);
     if (history_)
         for (const auto& metric : event.metrics)
@@ -242,8 +257,8 @@ void Recorder::write_summary(WallTime wall, const std::string& state,
         note_loss(written.error()), ++lost_;
 }
 
-void Recorder::finish(WallTime wall, std::string state,
-                      const std::function<void(Summary&)>& last) {
+void Recorder::finish(WallTime wall, std::string state, const std::function<void(Summary&)>& last) {
+    if (sent_bytes_ + received_bytes_ > 0) record_traffic(wall);
     flush(wall);
     finished_ = true;
     write_summary(wall, state, last);

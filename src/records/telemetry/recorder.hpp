@@ -58,8 +58,7 @@ public:
     void flush(WallTime wall);
     // state: "finished", "given up" (the next start goes on with it) or "stopped".
     // `last` may replace figures of the summary by what the driver knows better.
-    void finish(WallTime wall, std::string state,
-                const std::function<void(Summary&)>& last = {});
+    void finish(WallTime wall, std::string state, const std::function<void(Summary&)>& last = {});
 
     const std::optional<storage::RunFolder>& folder() const { return folder_; }
     const RunProgress& progress() const { return progress_; }
@@ -74,6 +73,7 @@ private:
     WallTime real(WallTime wall) const { return run_.clock ? run_.clock() : wall; }
     void write_summary(WallTime wall, const std::string& state,
                        const std::function<void(Summary&)>& last = {});
+    void record_traffic(WallTime wall);
     void count_members(Event& event);
     void note_loss(const Error& error);
     void tell_loss(WallTime wall);
@@ -90,9 +90,12 @@ private:
     std::optional<storage::RecordFile> metrics_;
     std::optional<TensorBoardWriter> tensorboard_;
     std::optional<storage::HistoryWriter> history_;
-    std::uint64_t sent_bytes_ = 0, received_bytes_ = 0;
+    std::uint64_t sent_bytes_ = 0, received_bytes_ = 0, traffic_round_ = 0;
+    std::pair<std::uint64_t, std::uint64_t> recorded_bytes_{0, 0};
+    std::optional<WallTime> traffic_recorded_;
     std::uint64_t lost_ = 0;  // beyond what the files count themselves
     double last_accuracy_ = RunProgress::kUnknown, last_loss_ = RunProgress::kUnknown;
+    bool own_evaluation_ = false;  // not of the clients alone
     std::optional<Error> loss_error_;
     bool loss_told_ = false, finished_ = false;
     std::optional<WallTime> summary_written_, progress_shown_;

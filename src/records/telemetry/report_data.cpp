@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdlib>
 #include <map>
 
 #include <fmt/format.h>
@@ -20,7 +21,7 @@ Json number(double value, int digits = 6) {
     if (!std::isfinite(value)) return nullptr;
     if (value == std::floor(value) && std::abs(value) < 9e15)
         return static_cast<std::int64_t>(value);
-    return std::stod(fmt::format("{:.{}g}", value, digits));
+    return std::strtod(fmt::format("{:.{}g}", value, digits).c_str(), nullptr);  // subnormals too
 }
 Json time(double seconds) { return number(seconds, 9); }
 

@@ -101,7 +101,11 @@ private:
         auto at = at_;
         at.round = round;
         if (event == "traffic") {
-            at_.bytes = number(line, "sent_bytes");
+            // Each life of a daemon counts from 0; the axis goes on from what earlier ones sent.
+            const double sent = number(line, "sent_bytes");
+            if (sent < life_sent_) earlier_sent_ += life_sent_;
+            life_sent_ = sent;
+            at_.bytes = earlier_sent_ + sent;
         } else if (event == "evaluated") {
             const bool clients = text(line, "where") == "clients";
             (clients ? client_accuracy_ : test_accuracy_).add(at, number(line, "accuracy"));
@@ -143,13 +147,14 @@ private:
         const auto found = places_.find(peer);
         if (found != places_.end()) return found->second;
         if (report_.peers.size() >= kPeersKept) return std::nullopt;
-        report_.peers.push_back({peer.substr(0, 8)});
+        const auto id = PeerId::parse(peer);
+        report_.peers.push_back({id ? id->short_string() : peer.substr(0, 8)});
         return places_[peer] = report_.peers.size() - 1;
     }
 
     Report& report_;
     Moment at_{.round = kUnknownValue, .bytes = 0};
-    double start_ = kUnknownValue;
+    double start_ = kUnknownValue, earlier_sent_ = 0, life_sent_ = 0;
     std::map<std::string, std::size_t> places_;
     Series test_accuracy_{"test"}, client_accuracy_{"clients"};
     Series test_loss_{"test"}, client_loss_{"clients"}, train_loss_{"train"};
@@ -168,6 +173,8 @@ void take_summary(Report& report, const storage::Disk& disk, const storage::RunF
         if (key == "schema_version") continue;
         if (key == "started" && value.is_string())
             report.started = value.get<std::string>();
+        else if (key == "virtual_seconds")  // of a simulation, as its events' times are
+            report.virtual_time = true;
         else if (key == "seed" && value.is_primitive())
             report.seed = value.is_string() ? value.get<std::string>() : value.dump();
         else if (key == "scenario" && value.is_string())
