@@ -63,8 +63,8 @@ public:
                                                          tensor::BufferPool& pool);
 };
 
-// What undoes the pull of moments that begin at 0, after so many steps: 1 / (1 - beta^steps). Of the
-// betas as steps take them, in float32: with others, beta2 near 1 would make each step too short.
+// What undoes the pull of moments that begin at 0, after so many steps: 1 / (1 - beta^steps). Of
+// the betas as steps take them, in float32: else beta2 near 1 would make each step too short.
 struct Correction {
     float first = 1, second = 1;
 };

@@ -26,9 +26,8 @@ gossamer_cuda_plan_options options_of(const TrainingConfig& config,
                                       const CudaStack::Options& stack) {
     const auto& o = config.optimiser;
     gossamer_cuda_plan_options p{};
-    p.size = sizeof p;
+    p.size = sizeof p, p.mode = GOSSAMER_CUDA_AUTO;
     p.device = stack.device, p.batch_size = config.batch_size, p.replica_max = stack.replica_max;
-    p.mode = GOSSAMER_CUDA_AUTO;
     p.optimiser = static_cast<std::uint32_t>(o.kind), p.nesterov = o.nesterov;
     p.momentum = static_cast<float>(o.momentum), p.decay = static_cast<float>(o.weight_decay);
     p.beta1 = static_cast<float>(o.beta1), p.beta2 = static_cast<float>(o.beta2);
@@ -124,7 +123,6 @@ public:
             owner_.api_.plan_destroy(plan_);
     }
     Borrowed(const Borrowed&) = delete;
-    Borrowed& operator=(const Borrowed&) = delete;
     gossamer_cuda_plan* get() const { return plan_; }
     bool good = false;
 
@@ -153,21 +151,14 @@ Result<gossamer_cuda_plan*> CudaStack::borrow(bool scoring, float proximal_mu) {
     gossamer_cuda_plan* plan = nullptr;
     gossamer_cuda_error error{};
     auto code = api_.plan_create(&network_.description, &options, &plan, &error);
-    // Plans of another pull towards the start are of no use while this one is wanted.
-    if (code == GOSSAMER_CUDA_MEMORY && drop_idle_but(scoring, proximal_mu))
+    if (code == GOSSAMER_CUDA_MEMORY) {  // idle ones, of another pull towards the start, give way
+        std::lock_guard lock(mutex_);
+        for (const auto& kept : idle_[0]) api_.plan_destroy(kept.plan);
+        idle_[0].clear();
         code = api_.plan_create(&network_.description, &options, &plan, &error);
+    }
     if (code != GOSSAMER_CUDA_OK) return failed(error);
     return plan;
-}
-
-bool CudaStack::drop_idle_but(bool scoring, float proximal_mu) {
-    std::lock_guard lock(mutex_);
-    auto& training = idle_[0];
-    return std::erase_if(training, [&](const auto& kept) {
-               if (!scoring && kept.proximal_mu == proximal_mu) return false;
-               api_.plan_destroy(kept.plan);
-               return true;
-           }) > 0;
 }
 
 void CudaStack::give_back(gossamer_cuda_plan* plan, bool scoring, float proximal_mu) {
@@ -215,8 +206,8 @@ std::vector<gossamer_cuda_step> CudaStack::steps_of(const TrainRequest& request,
             steps[i].draws =
                 stream(request.seed, Purpose::dropout, first + i, request.who).next_u64();
         if (!adam) continue;
-        const auto t = static_cast<double>(taken + i + 1);
-        const auto correction = correction_of(config_.optimiser, t);
+        const auto correction =
+            correction_of(config_.optimiser, static_cast<double>(taken + i + 1));
         steps[i].correction1 = correction.first, steps[i].correction2 = correction.second;
     }
     return steps;
@@ -388,8 +379,7 @@ Result<TrainProduct> CudaStack::train(const CudaPart& part, TrainRequest request
 }
 
 Result<Evaluation> CudaStack::evaluate(const CudaPart& part, std::span<const float> parameters) {
-    Evaluation result;
-    result.sample_count = part.count;
+    Evaluation result{.sample_count = part.count};
     gossamer_cuda_replica one{};
     one.start = parameters.data(), one.data = part.samples->data();
     one.rows = part.rows ? part.rows->data() : nullptr, one.row_count = part.count;
@@ -401,8 +391,8 @@ Result<Evaluation> CudaStack::evaluate(const CudaPart& part, std::span<const flo
     gossamer_cuda_error error{};
     if (api_.score(borrowed.get(), &job, &error) != GOSSAMER_CUDA_OK) return failed(error);
     borrowed.good = true;
-    const auto count = static_cast<double>(std::max<std::uint64_t>(one.counted, 1));
     // As on the processor: a loss that is not finite is told, not hidden.
+    const auto count = static_cast<double>(std::max<std::uint64_t>(one.counted, 1));
     result.loss = one.failed_step != 0 ? std::nan("") : one.loss_sum / count;
     result.accuracy = static_cast<double>(one.correct) / count;
     return result;

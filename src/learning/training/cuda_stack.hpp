@@ -100,7 +100,6 @@ private:
               TrainingConfig config, bool draws);
     Result<gossamer_cuda_plan*> borrow(bool scoring, float proximal_mu);
     void give_back(gossamer_cuda_plan* plan, bool scoring, float proximal_mu);
-    bool drop_idle_but(bool scoring, float proximal_mu);  // of those that train; whether any was
     std::shared_ptr<Slot> find(const TrainRequest& request);
     std::vector<std::shared_ptr<Slot>> companions(const std::shared_ptr<Slot>& first);
     void launch(const std::vector<std::shared_ptr<Slot>>& slots);
