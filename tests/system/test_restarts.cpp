@@ -102,3 +102,28 @@ TEST_CASE("a peer that comes back while its only seed is down finds the members 
         log_of(back));
     world.stop_all();
 }
+
+TEST_CASE("a run that was given up goes on in its folder with the next start") {
+    auto world = make_world("given-up", "federated", 1,
+                            {{"run.rounds", "2"}, {"federated.wait_peers", "\"1s\""}});
+    const auto runs = world.folder + "/runs", first = runs + "/demo-1";
+    auto &aggregator = world.daemons[0], &peer = world.daemons[1];
+    aggregator.options["run.folder"] = cli::toml_text(runs);
+    REQUIRE(world.start(aggregator));
+    REQUIRE_MESSAGE(aggregator.process.wait(30s) == 4, log_of(aggregator));
+    const auto summary = [&] {
+        return nlohmann::json::parse(text_of(first + "/summary.json"), nullptr, false);
+    };
+    CHECK(summary().value("state", "") == "given up");
+    CHECK_FALSE(fs::exists(first + "/final.safetensors"));
+    CHECK((fs::status(first).permissions() & fs::perms::all) == fs::perms::owner_all);
+
+    aggregator.options["federated.wait_peers"] = "\"5m\"";
+    REQUIRE(world.start(aggregator));
+    REQUIRE(world.start(peer));
+    REQUIRE_MESSAGE(aggregator.process.wait(60s) == 0, log_of(aggregator));
+    CHECK(summary().value("state", "") == "finished");
+    CHECK(summary().value("rounds", 0) == 2);
+    CHECK(fs::exists(first + "/final.safetensors"));
+    CHECK_FALSE(fs::exists(runs + "/demo-2"));
+}
