@@ -1,5 +1,6 @@
 #include "drivers/simulation/chronicle.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -16,7 +17,8 @@ Chronicle::Chronicle(const Scenario& scenario)
       busy_(std::min<std::size_t>(scenario.places(), kTimelinePlaces)),
       started_(scenario.places()),
       consensus_(scenario.learning().layout()->parameter_count(), scenario.peers()),
-      accuracy_(scenario.peers(), kUnknown) {}
+      accuracy_(scenario.peers(), kUnknown),
+      said_(scenario.places(), Said::nothing) {}
 
 Row& Chronicle::row(std::uint64_t round, Instant now) {
     auto& row = rows_[round];
@@ -49,6 +51,7 @@ void Chronicle::on_notice(Instant now, PlaceIndex place, const message::Notice& 
         // What the aggregator says of its clients, they say themselves; it counts where there is
         // no other figure.
         const bool repeats = n->where == "clients" && scenario_.learning().has_test_data();
+        if (!of_clients && n->accuracy > best_accuracy_) best_accuracy_ = n->accuracy;
         if (!of_clients && !repeats) {
             auto& r = row(n->round, now);
             if (known) add(r.accuracy, n->accuracy);
@@ -76,10 +79,11 @@ void Chronicle::on_notice(Instant now, PlaceIndex place, const message::Notice& 
         if (c->from != c->to && members_.size() < kEventsMax)
             members_.push_back({now, place, c->peer, c->to, c->reason});
     } else if (const auto* e = std::get_if<message::RunEnded>(&notice)) {
-        if (!peer || !scenario_.federated()) {
+        // Who was asked to leave says so too; the reason is that of those who reached the end.
+        said_[place] = e->reached ? Said::reached : Said::missed;
+        const auto any_reached = [&] { return std::ranges::count(said_, Said::reached) > 0; };
+        if (!peer || (!scenario_.federated() && (e->reached || !any_reached())))
             end_reason_ = e->reason;
-            reached_ = reached_ && e->reached;
-        }
     } else if (const auto* w = std::get_if<message::Warning>(&notice)) {
         ++warnings_[std::string(describe(w->error.code).id) + ": " + w->error.what];
         if (warnings_.size() > 100) warnings_.erase(warnings_.begin());
@@ -115,10 +119,20 @@ void Chronicle::busy(PlaceIndex place, const Busy& what) {
     if (row.size() >= kBusyMax) busy_until_ = what.from;
 }
 
+bool Chronicle::reached() const {
+    if (scenario_.federated()) return said_[scenario_.peers()] == Said::reached;
+    for (PlaceIndex p = 0; p < said_.size(); ++p)
+        if (world_->has_finished(p) && said_[p] != Said::reached) return false;
+    return world_->finished_count() > 0;
+}
+
 // Those of the timeline first; of all others only what goes wrong, not that each once started.
 void Chronicle::on_state(Instant now, PlaceIndex place, PlaceState state) {
     const bool first = !started_[place];
     started_[place] = true;
+    // What it said of the run's end was of a life that is over: the next one may see another.
+    if ((state == PlaceState::off || state == PlaceState::dark) && !world_->has_ended(place))
+        said_[place] = Said::nothing;
     const bool shown = place < busy_.size();
     if (first && !shown) return;
     if (shown && (state == PlaceState::off || state == PlaceState::dark)) {

@@ -94,7 +94,10 @@ public:
     double loss() const;
     std::uint64_t client_updates() const { return updates_; }
     const std::string& end_reason() const { return end_reason_; }
-    bool reached() const { return reached_; }
+    // What the aggregator said last of the end, or all peers that finished; false: nobody did.
+    bool reached() const;
+    // Of all evaluations that a stop rule would count; below 0: there was none.
+    double best_accuracy() const { return best_accuracy_; }
     const std::string& model() const { return model_; }
     const std::map<std::string, std::uint64_t>& warnings() const { return warnings_; }
     // Whose own work failed, the first ones: "peer 3, round 7, seed 1: ...".
@@ -119,7 +122,9 @@ private:
     std::vector<double> accuracy_;
     std::uint64_t round_ = 0, updates_ = 0;
     std::string end_reason_, model_;
-    bool reached_ = true;
+    enum class Said : std::uint8_t { nothing, missed, reached };
+    std::vector<Said> said_;  // by place: how the run ended for it, in this life
+    double best_accuracy_ = -1;
     std::map<std::string, std::uint64_t> warnings_;
     std::vector<std::string> failures_;
 };

@@ -267,8 +267,8 @@ void Lane::check_end(PlaceIndex p) {
     if (!place.stopping && place.node->finished()) {
         place.stopping = true;
         if (!place.ended) {
-            place.ended = true;
-            ++ended_count;
+            place.ended = place.finished = true;
+            ++ended_count, ++finished_count;
         }
         turn(p, [](node::Node& n, job::Turn& t) { n.on_stop(t, "the run is over"); });
         return;

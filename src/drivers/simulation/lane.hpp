@@ -65,7 +65,7 @@ public:
     std::vector<WorldEvent> world_events;
     std::vector<Note> notes;
     Counts counts;
-    std::size_t ended_count = 0;  // more
+    std::size_t ended_count = 0, finished_count = 0;  // more
     std::optional<std::pair<EventKey, Error>> failed;
 
 private:

@@ -103,7 +103,9 @@ struct Passing {
 struct Place {
     std::unique_ptr<node::Node> node;
     PlaceState state = PlaceState::off;
-    bool ended = false, stopping = false, returns = false;  // returns: boots when it is down
+    // ended: it will not come back, for its run is over (finished) or a fault took it for good.
+    bool ended = false, finished = false;
+    bool stopping = false, returns = false;  // returns: boots when it is down
     bool startable = false;  // jobs may have become so since they were last looked at
     std::uint32_t life = 0, boots = 0, away_count = 0, dial_count = 0;
     Trace trace;

@@ -22,7 +22,9 @@ namespace {
 constexpr double kBytesPerSecond = 2e9, kDiskBytesPerSecond = 500e6;
 constexpr double kEvaluationGain = 3;  // samples evaluated in the time one is trained
 constexpr Duration kSync = 2ms, kSmall = 50us;
+constexpr Duration kTimeMost = 24h * 365 * 100;
 constexpr std::uint64_t kEventsPerLook = 2048;
+constexpr auto kLookAfter = std::chrono::milliseconds(50);  // of real time
 
 Duration of_seconds(double s) { return Duration{static_cast<std::int64_t>(s * 1e9)}; }
 
@@ -92,6 +94,7 @@ Result<std::unique_ptr<Simulation>> Simulation::create(std::shared_ptr<const Sce
         sim.moulds_.emplace(role, std::move(*mould));
     }
     sim.world_ = std::make_unique<World>(std::move(setup), sim.invariants_);
+    sim.run_end_ = std::make_unique<RunEnd>(s, *sim.world_);
     sim.invariants_.attach(*sim.world_);
     sim.chronicle_.attach(*sim.world_);
     return made;
@@ -266,28 +269,32 @@ std::span<const float> Simulation::model(PlaceIndex p) const {
 }
 
 Result<Outcome> Simulation::run(const std::function<bool()>& go_on) {
-    const auto began = std::chrono::steady_clock::now();
+    using Clock = std::chrono::steady_clock;
+    const auto began = Clock::now();
+    auto looked = began;
     const auto time_max = scenario_->world().time_max;
+    const Instant last = World::kBeginning + std::min(time_max, kTimeMost);
     std::uint64_t next_look = kEventsPerLook;  // a window may be one event, or a hundred thousand
     bool run_dry = false;
     while (end_.empty()) {
-        const bool stepped = world_->step();
+        const bool stepped = world_->step(last);
         invariants_.look(world_->now());
         if (!stepped) {
-            end_ = "nothing is left to happen";
-            if (!world_->failed()) run_dry = true;
-        } else if (world_->ended()) {
+            run_dry = world_->run_dry() && !world_->failed();
+            end_ = world_->failed() || run_dry
+                       ? "nothing is left to happen"
+                       : "the virtual time is up: " + format_duration(time_max);
+        } else if (world_->ended() || run_end_->over()) {
             end_ = chronicle_.end_reason();
-            if (end_.empty()) end_ = "all have ended";
-        } else if (world_->elapsed() > time_max) {
-            end_ = "the virtual time is up: " + format_duration(time_max);
-        } else if (world_->counts().events >= next_look) {
+            if (end_.empty()) end_ = "nobody is left to go on";
+        } else if (const auto now = Clock::now();
+                   world_->counts().events >= next_look || now - looked > kLookAfter) {
             next_look = world_->counts().events + kEventsPerLook;
+            looked = now;
             if (go_on && !go_on()) end_ = "interrupted";
         }
     }
-    wall_seconds_ +=
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    wall_seconds_ += std::chrono::duration<double>(Clock::now() - began).count();
     if (world_->failed()) return fail(*world_->failed());
     invariants_.at_end(run_dry);
     return outcome();
@@ -297,7 +304,14 @@ Outcome Simulation::outcome() {
     Outcome o;
     const auto& counts = world_->counts();
     o.end = end_;
-    o.reached = chronicle_.reached() && end_ != "interrupted";
+    // Whoever could still go on when time was up has not ended; an aggregator speaks for all.
+    const bool all_ended = scenario_->federated() || world_->ended() || run_end_->over();
+    o.reached = all_ended && chronicle_.reached() && end_ != "interrupted";
+    if (const double target = scenario_->run().target_accuracy;
+        target > 0 && target > chronicle_.best_accuracy() && end_ != "interrupted") {
+        o.reached = false;
+        o.end += fmt::format("; the accuracy missed the target of {:.4g}", target);
+    }
     o.accuracy = chronicle_.accuracy();
     o.loss = chronicle_.loss();
     o.worst_accuracy = std::nan("");

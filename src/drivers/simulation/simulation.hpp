@@ -11,6 +11,7 @@
 #include "drivers/simulation/chronicle.hpp"
 #include "drivers/simulation/invariants.hpp"
 #include "drivers/simulation/mixtures.hpp"
+#include "drivers/simulation/run_end.hpp"
 #include "drivers/simulation/scenario.hpp"
 #include "drivers/simulation/world.hpp"
 #include "records/storage/memory_disk.hpp"
@@ -44,7 +45,8 @@ public:
                                                       const SimulationOptions& options);
     ~Simulation();
 
-    // Until the run ends, virtual time is up, or `go_on` says false (asked every some events).
+    // Until the run ends, virtual time is up, or `go_on` says false: asked every some events, and
+    // every some milliseconds of real time.
     Result<Outcome> run(const std::function<bool()>& go_on = {});
 
     const Scenario& scenario() const { return *scenario_; }
@@ -81,7 +83,8 @@ private:
     tensor::Model first_model_;
     std::string end_;
     double wall_seconds_ = 0;
-    std::unique_ptr<World> world_;  // last: its jobs use what stands above
+    std::unique_ptr<World> world_;  // its jobs use what stands above
+    std::unique_ptr<RunEnd> run_end_;
 };
 
 }  // namespace gossamer::simulation

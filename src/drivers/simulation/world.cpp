@@ -68,13 +68,20 @@ void World::push_next_boot() {
     if (world_queue_.empty() || key < world_queue_.next()) push_boot(next_boot_++);
 }
 
-bool World::step() {
+bool World::linked(PlaceIndex p, PlaceIndex other) const {
+    for (const auto& [id, end] : place(p).ends)
+        if (end->other == other && end->link) return true;
+    return false;
+}
+
+bool World::step(Instant last) {
     push_next_boot();
-    if (failed_ || (calendar_.empty() && world_queue_.empty())) return false;
+    if (failed_ || run_dry()) return false;
+    const Instant beyond = last.is_never() ? last : last + 1ns;
     const Instant change = world_queue_.empty() ? Instant::never() : world_queue_.next().at;
-    if (!calendar_.empty() && calendar_.first() < change) {
+    if (!calendar_.empty() && calendar_.first() < std::min(change, beyond)) {
         window_.clear();
-        auto until = std::min(calendar_.end_of(calendar_.first()), change);
+        auto until = std::min({calendar_.end_of(calendar_.first()), change, beyond});
         // Jobs that are done together must all have begun before the first of them is needed.
         if (ground_.setup.factory.stacks) until = std::min(until, calendar_.earliest() + 1ns);
         calendar_.take(until, window_);
@@ -83,6 +90,7 @@ bool World::step() {
             return !failed_;
         }
     }
+    if (change >= beyond) return false;
     EventKey key;
     const auto event = world_queue_.pop(key);
     now_ = key.at;
@@ -167,6 +175,7 @@ void World::gather() {
         now_ = std::max(now_, lane->latest());
         counts_ += std::exchange(lane->counts, {});
         ended_count_ += std::exchange(lane->ended_count, 0);
+        finished_count_ += std::exchange(lane->finished_count, 0);
     }
     std::vector<Lane::WorldEvent> changes;
     std::optional<EventKey> first_failed;

@@ -27,9 +27,10 @@ public:
 
     static constexpr Instant kBeginning = gossamer::simulation::kBeginning;
 
-    // One window, or one world event; false when nothing is left. Errors end the world: a node that
-    // cannot be made, bytes that differ from what was counted.
-    bool step();
+    // One window, or one world event; false when nothing is left until `last`. Errors end the
+    // world: a node that cannot be made, bytes that differ from what was counted.
+    bool step(Instant last = Instant::never());
+    bool run_dry() const { return calendar_.empty() && world_queue_.empty(); }
     const std::optional<Error>& failed() const { return failed_; }
     Instant now() const { return now_; }
     Duration elapsed() const { return now_ - kBeginning; }
@@ -44,12 +45,20 @@ public:
     std::size_t task_count(PlaceIndex p) const {
         return place(p).work ? place(p).work->tasks.size() : 0;
     }
+    std::size_t hanging_count(PlaceIndex p) const {  // tasks that should have ended
+        const auto found = ground_.hanging.find(p);
+        return found == ground_.hanging.end() ? 0 : found->second.size();
+    }
     const link::Staging& staging(PlaceIndex p) const { return place(p).staging; }
     std::optional<PlaceIndex> place_of(const PeerId& id) const {
         return ground_.setup.directory.place_of(id);
     }
-    bool ended() const { return ended_count_ == size(); }  // all finished by themselves
+    bool ended() const { return ended_count_ == size(); }  // all finished, or are gone for good
     bool has_ended(PlaceIndex p) const { return place(p).ended; }
+    bool has_finished(PlaceIndex p) const { return place(p).finished; }  // by itself
+    std::uint32_t life(PlaceIndex p) const { return place(p).life; }  // another after each boot
+    std::size_t finished_count() const { return finished_count_; }
+    bool linked(PlaceIndex p, PlaceIndex other) const;  // or about to be
     const Counts& counts() const { return counts_; }
     std::size_t queue_largest() const { return calendar_.largest(); }
     std::uint64_t trace_hash() const;
@@ -74,7 +83,7 @@ private:
     std::vector<Item*> order_;
     std::vector<std::span<Item*>> groups_;  // of one place each
     std::vector<Lane::Note*> said_;
-    std::size_t ended_count_ = 0;
+    std::size_t ended_count_ = 0, finished_count_ = 0;
     Instant now_ = kBeginning;
     Counts counts_;
     Trace world_trace_;
