@@ -94,6 +94,7 @@ void Invariants::on_notice(Instant now, PlaceIndex place, const message::Notice&
         places_[place].durable = std::max(places_[place].durable, c->round);
     } else if (const auto* s = std::get_if<message::RunStarted>(&notice)) {
         auto& p = places_[place];
+        if (!scenario_.run().resume) p.durable = 0;  // it was to begin anew
         if (s->round < p.durable && (scenario_.federated() == (place == scenario_.peers())))
             tell(place, s->round,
                  fmt::format("starts at {} though a checkpoint held {}", s->round, p.durable));

@@ -112,7 +112,10 @@ void Lane::turn_world(const EventKey& key, const Event& event) {
     ++counts.events;
     const auto p = static_cast<PlaceIndex>(event.c);
     switch (event.kind) {
-        case EventKind::boot: boot(p); break;
+        case EventKind::boot:
+            places_[p].away -= event.b == 0;  // its start; else it is down after it left for a time
+            boot(p);
+            break;
         case EventKind::availability: on_availability(p, event.a); break;
         case EventKind::fault: apply(setup_.faults[event.a], event.b == 0); break;
         default: break;
@@ -284,8 +287,7 @@ void Lane::fail_world(Error error) {
 
 void Lane::boot(PlaceIndex p) {
     auto& place = places_[p];
-    if (place.node && place.stopping) place.returns = true;  // once it is down
-    if (place.node || place.ended) return;
+    if (place.node || place.ended || place.away > 0 || place.slept > 0) return;
     ++place.life;
     counts.restarts += place.boots > 0;
     auto made = setup_.factory.node(p, ++place.boots, wall(p));
@@ -300,7 +302,7 @@ void Lane::boot(PlaceIndex p) {
     place.node = std::move(*made);
     place.ids = {};
     place.armed = Instant::never();
-    place.stopping = place.returns = false;
+    place.stopping = false;
     place.state = PlaceState::running;
     tell(p, place.state);
     turn(p, [](node::Node& n, job::Turn& t) { n.on_start(t); });
@@ -325,6 +327,10 @@ void Lane::end_life(PlaceIndex p, PlaceState state, bool orderly) {
         passing->held.clear();
         passing->greeting.clear();
         passing->dials.clear();
+        passing->broken.clear();
+        passing->told_to_leave = false;
+        std::erase_if(passing->under,
+                      [](const Fault* fault) { return fault->kind == FaultKind::freeze; });
     }
     std::vector<ChannelId> open;
     for (const auto& [id, end] : place.ends) open.push_back(id);
@@ -339,7 +345,8 @@ void Lane::end_life(PlaceIndex p, PlaceState state, bool orderly) {
         cut_off(p, *end, state != PlaceState::dark, !orderly);
     }
     tell(p, state);
-    if (orderly && place.returns) push_world(p, now_, {.kind = EventKind::boot});
+    if (orderly && !place.ended && place.away == 0)  // what took it away ended before it was down
+        push_world(p, now_, {.kind = EventKind::boot, .b = 1});
 }
 
 void Lane::sleep(PlaceIndex p) {
@@ -361,6 +368,7 @@ void Lane::wake(PlaceIndex p) {
         turn(p, [&](node::Node& n, job::Turn& t) { n.on_resume(t, asleep); });
     else
         arm(p);
+    feel_at_last(p);
     if (!place.passing) return;
     auto held = std::exchange(place.passing->held, {});
     for (auto& [key, event] : held)  // in the order in which they came

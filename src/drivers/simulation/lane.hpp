@@ -107,6 +107,12 @@ private:
     void apply(const Fault& fault, bool begins);
     void take_away(PlaceIndex p, const Fault& fault, bool begins);
     void stand_in_the_way(const Fault& fault, bool begins);
+    void hold_off(PlaceIndex p, bool power);
+    void let_back(PlaceIndex p, bool power);
+    void stir(PlaceIndex p);
+    void feel_at_last(PlaceIndex p);
+    void leave(PlaceIndex p);
+    const Fault* under(PlaceIndex p, const Fault& fault, bool begins);
     void gone_for_good(PlaceIndex p);
     void reset_links(const Fault& fault);
 

@@ -1,4 +1,7 @@
 // What takes places away and stands between them.
+#include <algorithm>
+
+#include "drivers/simulation/durations.hpp"
 #include "drivers/simulation/lane.hpp"
 
 namespace gossamer::simulation {
@@ -6,10 +9,6 @@ namespace gossamer::simulation {
 namespace {
 
 enum Change : std::uint64_t { kGoes, kReturns };
-
-Duration times(Duration d, double factor) {
-    return Duration{static_cast<std::int64_t>(static_cast<double>(d.count()) * factor)};
-}
 
 std::vector<bool> flags(const std::vector<std::uint32_t>& who, std::size_t count) {
     std::vector<bool> in(count);
@@ -46,21 +45,85 @@ void Lane::next_availability(Instant now, PlaceIndex p) {
 void Lane::on_availability(PlaceIndex p, std::uint64_t change) {
     const auto& d = setup_.config.devices;
     auto& place = places_[p];
-    if (place.ended) return;
+    if (place.ended && place.state != PlaceState::asleep) return;
     const bool sleeps = d.availability == Availability::diurnal;
+    if (change == kGoes && sleeps) {
+        ++place.slept;
+        return sleep(p);
+    }
     if (change == kGoes) {
-        if (sleeps) return sleep(p);
-        const auto state = d.churn_loses_power ? PlaceState::dark : PlaceState::off;
-        if (place.node) end_life(p, state, false);
+        hold_off(p, d.churn_loses_power);
         const Fault gone{.kind = d.churn_loses_power ? FaultKind::power : FaultKind::kill};
         if (setup_.factory.disk) setup_.factory.disk(p, gone, true);
         return;
     }
-    if (sleeps)
+    if (sleeps) {
+        --place.slept;
+        stir(p);
+    } else {
+        let_back(p, d.churn_loses_power);
+    }
+    next_availability(now_, p);
+}
+
+// ---- reasons not to be there: when the last one ends, it is there again ----
+
+void Lane::hold_off(PlaceIndex p, bool power) {
+    auto& place = places_[p];
+    ++place.away;
+    place.dark += power;
+    end_life(p, place.dark > 0 ? PlaceState::dark : PlaceState::off, false);
+}
+
+void Lane::let_back(PlaceIndex p, bool power) {
+    auto& place = places_[p];
+    --place.away;
+    place.dark -= power;
+    if (place.state == PlaceState::dark && place.dark == 0) place.state = PlaceState::off;
+    boot(p);
+}
+
+// Its machine woke, or its process may go on.
+void Lane::stir(PlaceIndex p) {
+    const auto& place = places_[p];
+    const auto freezes = [](const Fault* fault) { return fault->kind == FaultKind::freeze; };
+    if (place.slept > 0) return;
+    if (place.passing && std::ranges::any_of(place.passing->under, freezes)) return;
+    if (place.state == PlaceState::asleep)
         wake(p);
     else
         boot(p);
-    next_availability(now_, p);
+}
+
+// What was done to it while it could not notice.
+void Lane::feel_at_last(PlaceIndex p) {
+    auto& passing = places_[p].passing;
+    if (!passing) return;
+    for (auto id : std::exchange(passing->broken, {})) break_link(p, id, ErrorCode::kNetReset);
+    if (std::exchange(passing->told_to_leave, false)) leave(p);
+}
+
+void Lane::leave(PlaceIndex p) {
+    auto& place = places_[p];
+    if (!place.node || place.stopping) return;
+    if (place.state == PlaceState::asleep) {
+        place.passed().told_to_leave = true;
+        return;
+    }
+    place.stopping = true;
+    turn(p, [](node::Node& n, job::Turn& t) { n.on_stop(t, "asked to"); });
+}
+
+// The latest fault of this kind that is in force on a place, once this one began or ended; or null.
+const Fault* Lane::under(PlaceIndex p, const Fault& fault, bool begins) {
+    auto& faults = places_[p].passed().under;
+    if (begins)
+        faults.push_back(&fault);
+    else
+        std::erase(faults, &fault);
+    for (auto it = faults.rbegin(); it != faults.rend(); ++it)
+        if ((*it)->kind == fault.kind) return *it;
+    return nullptr;
 }
 
 // ---- faults of the plan ----
@@ -88,40 +151,57 @@ void Lane::gone_for_good(PlaceIndex p) {
 void Lane::take_away(PlaceIndex p, const Fault& fault, bool begins) {
     auto& place = places_[p];
     const bool for_good = fault.lasting == Duration::zero();
+    const bool power = fault.kind == FaultKind::power;
     switch (fault.kind) {
         case FaultKind::kill:
         case FaultKind::power:
-            if (!begins) return boot(p);
-            end_life(p, fault.kind == FaultKind::kill ? PlaceState::off : PlaceState::dark, false);
+            if (!begins) return let_back(p, power);
+            hold_off(p, power);
             if (setup_.factory.disk) setup_.factory.disk(p, fault, begins);
             if (for_good) gone_for_good(p);
             return;
         case FaultKind::leave:
-            if (!begins) return boot(p);
+            if (!begins) return let_back(p, false);
+            ++place.away;
             if (for_good) gone_for_good(p);
-            if (!place.node || place.stopping) return;
-            place.stopping = true;
-            return turn(p, [](node::Node& n, job::Turn& t) { n.on_stop(t, "asked to"); });
+            return leave(p);
         case FaultKind::sleep:
-        case FaultKind::freeze:
-            if (!begins) return wake(p);
+            place.slept += begins ? 1 : -1;
+            if (!begins) return stir(p);
             sleep(p);
             if (for_good) gone_for_good(p);
             return;
-        case FaultKind::hang: return let_hang(p, begins);
+        case FaultKind::freeze:
+            if (begins && place.node) under(p, fault, true);
+            if (!begins) {
+                under(p, fault, false);
+                return stir(p);
+            }
+            sleep(p);
+            if (for_good) gone_for_good(p);
+            return;
+        case FaultKind::hang: return let_hang(p, under(p, fault, begins) != nullptr);
         case FaultKind::echo:
-            if (begins)
-                ground_.echoing[p] = fault.value;
+            if (const auto* last = under(p, fault, begins))
+                ground_.echoing[p] = last->value;
             else
                 ground_.echoing.erase(p);
             return;
-        case FaultKind::slow: place.passed().slower = begins ? fault.value : 1; return;
+        case FaultKind::slow: {
+            const auto* last = under(p, fault, begins);
+            place.passed().slower = last ? last->value : 1;
+            return;
+        }
         case FaultKind::clock:
-            if (begins)
-                place.passed().clock_offset +=
-                    Duration{static_cast<std::int64_t>(fault.value * 1e9)};
+            if (begins) {
+                auto& offset = place.passed().clock_offset;
+                offset = std::clamp(offset + of_seconds(fault.value), -kLongest, kLongest);
+            }
             return;
         case FaultKind::disk_full:
+            if (setup_.factory.disk)
+                setup_.factory.disk(p, fault, under(p, fault, begins) != nullptr);
+            return;
         case FaultKind::disk_lost:
             if (setup_.factory.disk) setup_.factory.disk(p, fault, begins);
             return;
@@ -143,12 +223,19 @@ void Lane::stand_in_the_way(const Fault& fault, bool begins) {
 
 void Lane::reset_links(const Fault& fault) {
     const auto other = flags(fault.other, places_.size());
+    const auto strike = [&](PlaceIndex p, ChannelId id) {
+        if (places_[p].state == PlaceState::asleep)
+            places_[p].passed().broken.push_back(id);
+        else
+            break_link(p, id, ErrorCode::kNetReset);
+    };
     for (auto p : fault.who) {
         const auto up = places_[p].up;
         for (const auto& [there, end] : up) {
             if (!other[there]) continue;
-            break_link(p, end->id, ErrorCode::kNetReset);
-            break_link(there, end->id, ErrorCode::kNetReset);
+            const auto id = end->id;
+            strike(p, id);
+            strike(there, id);
         }
     }
 }

@@ -3,6 +3,7 @@
 // its cost has passed. The arithmetic is done meanwhile, or at the latest then.
 #include <algorithm>
 
+#include "drivers/simulation/durations.hpp"
 #include "drivers/simulation/lane.hpp"
 #include "protocol/job/ends.hpp"
 
@@ -37,8 +38,7 @@ void Lane::begin(PlaceIndex p, Task& task, bool lane) {
         const bool early = task.ticket != nullptr;
         if (!early) task.cost = setup_.factory.cost(p, task.order.job);
         const double slower = place.passing ? place.passing->slower : 1;
-        task.cost =
-            Duration{static_cast<std::int64_t>(static_cast<double>(task.cost.count()) * slower)};
+        task.cost = times(task.cost, slower);
         if (!early && !waits_for_its_end(task.order.job)) submit(p, task);
         if (observer_.follows(p)) tell(p, Busy{now_, now_ + task.cost, !lane});
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "drivers/simulation/durations.hpp"
 #include "drivers/simulation/lane.hpp"
 
 namespace gossamer::simulation {
@@ -47,14 +48,18 @@ void Lane::bring(const Fault& fault, bool begins) {
                                flags(fault.other, places_.size()), fault.value});
 }
 
-// Drawn by channel, time and size, so that nothing else moves the draws.
+// Drawn by channel, time and size, so that nothing else moves the draws; and by their count where
+// packets of one size leave at one instant.
 void Lane::befall(PlaceIndex from, End& end, Packet& packet) {
     const PlaceIndex to = end.other;
     const std::uint64_t side = end.dialled ? 0 : 1;
+    const auto drawn = static_cast<std::uint64_t>(now_.ns) ^ packet.bytes << 44;
+    end.drawn_again = drawn == std::exchange(end.drawn, drawn) ? end.drawn_again + 1 : 0;
+    const auto again = end.drawn_again * 0x9E3779B97F4A7C15ull;
     for (const auto& m : ground_.mishaps) {
         if (!(m.a[from] && m.b[to]) && !(m.a[to] && m.b[from])) continue;
-        const auto at = static_cast<std::uint64_t>(now_.ns) ^ packet.bytes << 44 ^ m.id << 58;
-        auto draws = stream(setup_.seed, Purpose::scenario, at, 2 * end.id + side);
+        auto draws = stream(setup_.seed, Purpose::scenario, (drawn ^ m.id << 58) + again,
+                            2 * end.id + side);
         if (m.kind == FaultKind::damage) {
             for (auto& frame : packet.frames)
                 if (auto* model = std::get_if<wire::TransferEnd>(&frame.body))
@@ -112,7 +117,7 @@ void Lane::repeat_offer(PlaceIndex p, const job::Offer& offer) {
     const auto id = kEchoes | offer.id.value;
     auto& again = place.passed().echoes[id] = offer;
     again.id.value = id;
-    push(p, p, now_ + Duration{static_cast<std::int64_t>(after * 1e9)},
+    push(p, p, now_ + of_seconds(after),
          {.kind = EventKind::echo, .life = place.life, .a = id});
 }
 

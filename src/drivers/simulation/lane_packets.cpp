@@ -2,6 +2,7 @@
 // share.
 #include <algorithm>
 
+#include "drivers/simulation/durations.hpp"
 #include "drivers/simulation/lane.hpp"
 #include "drivers/simulation/wire_path.hpp"
 
@@ -15,10 +16,11 @@ constexpr std::uint64_t kPacketBytesMax = 256 * 1024, kPacketBytesFree = 4 << 20
 // After a barrier fell TCP sends again within the back-off it had reached by then.
 constexpr Duration kResendMost = 2s;
 constexpr std::size_t kPacketsKept = 4096, kFramesKept = 4;
+constexpr Instant kNeverFree{2 * kLongest.count()};  // lines too thin for what waits for them
 
 Duration time_for(std::uint64_t bytes, double bytes_per_second) {
     if (bytes_per_second <= 0) return {};
-    return Duration{static_cast<std::int64_t>(static_cast<double>(bytes) / bytes_per_second * 1e9)};
+    return of_seconds(static_cast<double>(bytes) / bytes_per_second);
 }
 
 std::size_t side_of(const End& end) { return end.dialled ? 0 : 1; }
@@ -88,7 +90,7 @@ void Lane::send(PlaceIndex p, End& end, std::unique_ptr<Packet> packet) {
     place.sent_bytes += packet->bytes;
     counts.sent_bytes += packet->bytes;
     const auto taken = time_for(packet->bytes, up_rate(p));
-    place.line_up = std::max(place.line_up, now_) + taken;
+    place.line_up = std::min(std::max(place.line_up, now_) + taken, kNeverFree);
     const Instant depart = place.line_up;
     if (end.link && packet->bytes > 0) {
         if (depart == now_) {
@@ -125,7 +127,7 @@ void Lane::on_packet(const EventKey& key, Event event) {
     // The receiver's line, shared by all its links: what finds it taken comes when it is free.
     const auto taken = time_for(packet.bytes, down_rate(p));
     if (!std::exchange(packet.queued, true)) {  // an empty one, an end, waits its turn too
-        place.line_down = std::max(place.line_down, now_ - taken) + taken;
+        place.line_down = std::min(std::max(place.line_down, now_ - taken) + taken, kNeverFree);
         if (place.line_down > now_) {
             auto later = key;
             later.at = place.line_down;

@@ -48,6 +48,7 @@ struct End {
     Duration latency{};
     Instant up_since, last_arrival;
     std::uint64_t in_flight = 0, packets = 0;
+    std::uint64_t drawn = 0, drawn_again = 0;  // see Lane::befall
     Instant armed = Instant::never();
     std::optional<link::Link> link;
     Boxed<HeldBack> held;
@@ -90,12 +91,16 @@ struct Passing {
     FlatMap<std::uint64_t, Dial> dials;
     FlatMap<PlaceIndex, End*> greeting;            // by the other
     std::vector<std::pair<EventKey, Event>> held;  // came while it was asleep
-    double slower = 1;                             // by a fault
+    std::vector<const Fault*> under;  // faults in force on it alone, as they began
+    // What befell it while it was asleep, and is felt when it wakes.
+    std::vector<ChannelId> broken;
+    bool told_to_leave = false;
+    double slower = 1;  // by a fault
     Duration clock_offset{};
     std::map<std::uint64_t, job::Offer> echoes;  // by transfer
     bool over() const {
-        return dials.empty() && greeting.empty() && held.empty() && echoes.empty() && slower == 1 &&
-               clock_offset == Duration{};
+        return dials.empty() && greeting.empty() && held.empty() && echoes.empty() && under.empty() &&
+               broken.empty() && !told_to_leave && slower == 1 && clock_offset == Duration{};
     }
 };
 
@@ -105,8 +110,11 @@ struct Place {
     PlaceState state = PlaceState::off;
     // ended: it will not come back, for its run is over (finished) or a fault took it for good.
     bool ended = false, finished = false;
-    bool stopping = false, returns = false;  // returns: boots when it is down
+    bool stopping = false;
     bool startable = false;  // jobs may have become so since they were last looked at
+    // Reasons why it is not there, each of which ends by itself: what holds its process off, and of
+    // that what takes its power; what holds its machine asleep. The first one lasts until its start.
+    std::uint32_t away = 1, dark = 0, slept = 0;
     std::uint32_t life = 0, boots = 0, away_count = 0, dial_count = 0;
     Trace trace;
     Instant armed = Instant::never();
@@ -169,7 +177,9 @@ struct Ground {
     // The aggregator, and the first peer, are there first.
     Duration start_after(PlaceIndex p) const {
         const auto peers = setup.directory.peers();
-        return p < peers && peers > 1 ? setup.config.start_spread * p / peers : Duration{};
+        const auto spread = setup.config.start_spread;  // times p it may not fit
+        if (p >= peers || peers == 1) return {};
+        return spread / peers * p + spread % peers * p / peers;
     }
     std::vector<Mishap> mishaps;
     std::map<PlaceIndex, std::vector<std::uint64_t>> hanging;  // tasks that should have ended

@@ -10,6 +10,7 @@
 
 #include "connection/link/limits.hpp"
 #include "drivers/assembly/member.hpp"
+#include "drivers/simulation/durations.hpp"
 
 namespace gossamer::simulation {
 
@@ -138,7 +139,8 @@ Status Scenario::read_trace() {
         std::uint64_t peer = 0;
         double from = 0, until = 0;
         if (!(in >> std::ws) || in.eof()) continue;
-        if (!(in >> peer >> from >> until) || peer >= peers_ || from < 0 || until <= from)
+        const bool whole = in >> peer >> from >> until && (in >> std::ws).eof();
+        if (!whole || peer >= peers_ || !(from >= 0 && until > from))
             return fail(ErrorCode::kDataFormat,
                         fmt::format("{}:{}: not \"index from until\" of one of {} peers", path,
                                     number, peers_),
@@ -147,9 +149,8 @@ Status Scenario::read_trace() {
     }
     const auto away = [&](std::uint32_t peer, double from, double until) {
         if (until <= from) return;
-        const auto ns = [](double s) { return Duration{static_cast<std::int64_t>(s * 1e9)}; };
-        Fault fault{.at = ns(from), .kind = FaultKind::power, .who = {peer}};
-        fault.lasting = ns(until - from);
+        Fault fault{.at = of_seconds(from), .kind = FaultKind::power, .who = {peer}};
+        fault.lasting = of_seconds(until - from);
         fault.text = "away by " + path;
         faults_.push_back(std::move(fault));
     };

@@ -9,6 +9,7 @@
 
 #include "drivers/assembly/checkpoints.hpp"
 #include "drivers/assembly/member.hpp"
+#include "drivers/simulation/durations.hpp"
 #include "drivers/simulation/wire_path.hpp"
 #include "drivers/work/perform.hpp"
 #include "protocol/job/ends.hpp"
@@ -22,11 +23,8 @@ namespace {
 constexpr double kBytesPerSecond = 2e9, kDiskBytesPerSecond = 500e6;
 constexpr double kEvaluationGain = 3;  // samples evaluated in the time one is trained
 constexpr Duration kSync = 2ms, kSmall = 50us;
-constexpr Duration kTimeMost = 24h * 365 * 100;
 constexpr std::uint64_t kEventsPerLook = 2048;
 constexpr auto kLookAfter = std::chrono::milliseconds(50);  // of real time
-
-Duration of_seconds(double s) { return Duration{static_cast<std::int64_t>(s * 1e9)}; }
 
 std::uint64_t peak_rss_bytes() {
     rusage usage{};
@@ -112,6 +110,12 @@ bool Simulation::has_disk(PlaceIndex p) const {
     return disks == Disks::all || (disks == Disks::aggregator && p == scenario_->peers());
 }
 
+Simulation::DiskPlace& Simulation::disk_of(PlaceIndex p) {
+    auto& kept = disks_[p];
+    if (!kept) kept = std::make_unique<DiskPlace>();
+    return *kept;
+}
+
 Result<std::unique_ptr<node::Node>> Simulation::make_node(PlaceIndex p, std::uint64_t boot,
                                                           WallTime) {
     const auto& s = *scenario_;
@@ -131,15 +135,14 @@ Result<std::unique_ptr<node::Node>> Simulation::make_node(PlaceIndex p, std::uin
     }
     std::optional<job::Restored> restored;
     if (has_disk(p)) {
-        auto& kept = disks_[p];
-        if (!kept) kept = std::make_unique<DiskPlace>();
-        GOSSAMER_CHECK(kept->disk.make_folders("run/checkpoints"));
-        GOSSAMER_TRY(kept->checkpoints, assembly::Checkpoints::open(
-                                            kept->disk, "run/checkpoints", "run/final.safetensors",
-                                            s.run().name, storage::checkpoint_config(s.config())));
+        auto& kept = disk_of(p);
+        GOSSAMER_CHECK(kept.disk.make_folders("run/checkpoints"));
+        GOSSAMER_TRY(kept.checkpoints, assembly::Checkpoints::open(
+                                           kept.disk, "run/checkpoints", "run/final.safetensors",
+                                           s.run().name, storage::checkpoint_config(s.config())));
         std::vector<std::string> damaged;
         if (s.run().resume) {
-            GOSSAMER_TRY(restored, kept->checkpoints->restore(s.learning().pool(), damaged));
+            GOSSAMER_TRY(restored, kept.checkpoints->restore(s.learning().pool(), damaged));
         }
     }
     return moulds_.at(role).cast(std::move(base), std::move(restored));
@@ -240,17 +243,14 @@ Duration Simulation::cost_of(PlaceIndex p, const job::Job& any) const {
 }
 
 void Simulation::disk_fault(PlaceIndex p, const Fault& fault, bool begins) {
-    auto it = disks_.find(p);
-    if (it == disks_.end()) return;
-    auto& disk = it->second->disk;
+    if (!has_disk(p)) return;
+    auto& disk = disk_of(p).disk;
     if (fault.kind == FaultKind::disk_full)
         disk.room_bytes = begins ? std::optional<std::uint64_t>(0) : std::nullopt;
     else if (fault.kind == FaultKind::power && begins)
         disk.restart({scenario_->run().seed.value + disk.operation_count()});
     else if (fault.kind == FaultKind::disk_lost && begins)
-        for (const char* folder : {"run/checkpoints", "run"})
-            if (auto names = disk.list(folder))
-                for (const auto& name : *names) (void)disk.remove(storage::join(folder, name));
+        disk.wipe();
 }
 
 tensor::Model Simulation::held_model(PlaceIndex p) const {
@@ -273,7 +273,7 @@ Result<Outcome> Simulation::run(const std::function<bool()>& go_on) {
     const auto began = Clock::now();
     auto looked = began;
     const auto time_max = scenario_->world().time_max;
-    const Instant last = World::kBeginning + std::min(time_max, kTimeMost);
+    const Instant last = World::kBeginning + std::min(time_max, kLongest);
     std::uint64_t next_look = kEventsPerLook;  // a window may be one event, or a hundred thousand
     bool run_dry = false;
     while (end_.empty()) {

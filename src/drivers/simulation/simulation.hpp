@@ -70,6 +70,7 @@ private:
     Outcome outcome();
 
     struct DiskPlace;
+    DiskPlace& disk_of(PlaceIndex place);  // REQUIRES has_disk(place)
     std::shared_ptr<const Scenario> scenario_;
     std::shared_ptr<Mixtures> mixtures_;
     Chronicle chronicle_;

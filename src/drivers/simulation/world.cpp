@@ -27,15 +27,18 @@ World::World(WorldSetup setup, Observer& observer)
         lanes_.push_back(std::make_unique<Lane>(ground_, observer));
     places = std::vector<Place>(ground_.setup.directory.size());
     for (auto& place : places) place.staging.limit(ground_.setup.staging_bytes);
+    const auto& faults = ground_.setup.faults;
+    // A fault comes before the start of the same instant: who is away from the first is not there.
+    first_boot_ = faults.size();
+    for (std::size_t i = 0; i < faults.size(); ++i)
+        world_queue_.push({kBeginning + faults[i].at, 0, 0, i}, {.kind = EventKind::fault, .a = i});
     const auto peers = ground_.setup.directory.peers();
     for (PlaceIndex p = peers; p < places.size(); ++p) push_boot(p);
-    world_events_ = places.size();
+    world_events_ = first_boot_ + places.size();
     const auto push = [&](Instant at, Event event) {
         world_queue_.push({at, 0, 0, world_events_++}, std::move(event));
     };
-    const auto& faults = ground_.setup.faults;
     for (std::size_t i = 0; i < faults.size(); ++i) {
-        push(kBeginning + faults[i].at, {.kind = EventKind::fault, .a = i});
         if (faults[i].lasting > Duration::zero())
             push(kBeginning + faults[i].at + faults[i].lasting,
                  {.kind = EventKind::fault, .b = 1, .a = i});
@@ -57,14 +60,15 @@ std::uint64_t World::trace_hash() const {
 }
 
 void World::push_boot(PlaceIndex p) {
-    world_queue_.push({kBeginning + ground_.start_after(p), 0, 0, p},
+    world_queue_.push({kBeginning + ground_.start_after(p), 0, 0, first_boot_ + p},
                       {.kind = EventKind::boot, .c = p});
 }
 
 // Peers start in the order of their numbers; of a hundred thousand only the next one is queued.
 void World::push_next_boot() {
     if (next_boot_ == ground_.setup.directory.peers()) return;
-    const EventKey key{kBeginning + ground_.start_after(next_boot_), 0, 0, next_boot_};
+    const EventKey key{kBeginning + ground_.start_after(next_boot_), 0, 0,
+                       first_boot_ + next_boot_};
     if (world_queue_.empty() || key < world_queue_.next()) push_boot(next_boot_++);
 }
 

@@ -76,7 +76,8 @@ private:
     Observer& observer_;
     Calendar calendar_;
     EventQueue world_queue_;
-    std::uint64_t world_events_ = 0;  // numbers given; the first are those of boots
+    std::uint64_t world_events_ = 0;  // numbers given; the first are those of faults, then of boots
+    std::uint64_t first_boot_ = 0;
     PlaceIndex next_boot_ = 0;
     std::vector<std::unique_ptr<Lane>> lanes_;
     std::vector<Item> window_;

@@ -127,6 +127,13 @@ void MemoryDisk::restart(RunSeed seed) {
     locked_ = std::make_shared<std::set<std::string>>();  // whoever held one is gone
 }
 
+void MemoryDisk::wipe() {
+    std::erase_if(names_, [](const auto& name) { return !name.second->folder; });
+    durable_names_ = names_;
+    pending_.clear();
+    used_bytes_ = 0;
+}
+
 void MemoryDisk::damage(const std::string& path, std::uint64_t byte) {
     auto found = names_.find(path);
     GOSSAMER_ASSERT(found != names_.end() && byte < found->second->live.size(), "no such byte");

@@ -28,6 +28,8 @@ public:
     bool crashed() const { return crash_in_ && *crash_in_ == 0; }
     // What a machine finds after the power came back.
     void restart(RunSeed seed);
+    // All files are gone for good, as with another disk; folders are there, and empty.
+    void wipe();
     std::uint64_t operation_count() const { return operations_; }
     std::uint64_t sync_count() const { return syncs_; }
     // Flips one bit of a file, as a bad disk does.
