@@ -53,12 +53,13 @@ void Lane::bring(const Fault& fault, bool begins) {
 void Lane::befall(PlaceIndex from, End& end, Packet& packet) {
     const PlaceIndex to = end.other;
     const std::uint64_t side = end.dialled ? 0 : 1;
-    const auto drawn = static_cast<std::uint64_t>(now_.ns) ^ packet.bytes << 44;
-    end.drawn_again = drawn == std::exchange(end.drawn, drawn) ? end.drawn_again + 1 : 0;
-    const auto again = end.drawn_again * 0x9E3779B97F4A7C15ull;
+    const auto by = static_cast<std::uint64_t>(now_.ns) ^ packet.bytes << 44;
+    auto& drawn = end.drawn.made();
+    drawn.again = by == std::exchange(drawn.by, by) ? drawn.again + 1 : 0;
+    const auto again = drawn.again * 0x9E3779B97F4A7C15ull;
     for (const auto& m : ground_.mishaps) {
         if (!(m.a[from] && m.b[to]) && !(m.a[to] && m.b[from])) continue;
-        auto draws = stream(setup_.seed, Purpose::scenario, (drawn ^ m.id << 58) + again,
+        auto draws = stream(setup_.seed, Purpose::scenario, (by ^ m.id << 58) + again,
                             2 * end.id + side);
         if (m.kind == FaultKind::damage) {
             for (auto& frame : packet.frames)

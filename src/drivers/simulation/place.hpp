@@ -34,6 +34,11 @@ struct HeldBack {
     std::vector<std::unique_ptr<Packet>> packets;
 };
 
+// What the last packet was drawn by, and how many others before it were.
+struct Drawn {
+    std::uint64_t by = 0, again = 0;
+};
+
 // One end of a channel; it belongs to its place, and nothing but packets joins it to the other.
 struct End {
     ChannelId id = 0;
@@ -48,10 +53,10 @@ struct End {
     Duration latency{};
     Instant up_since, last_arrival;
     std::uint64_t in_flight = 0, packets = 0;
-    std::uint64_t drawn = 0, drawn_again = 0;  // see Lane::befall
     Instant armed = Instant::never();
     std::optional<link::Link> link;
     Boxed<HeldBack> held;
+    Boxed<Drawn> drawn;  // only under mishaps
 };
 
 struct Dial {
@@ -114,7 +119,8 @@ struct Place {
     bool startable = false;  // jobs may have become so since they were last looked at
     // Reasons why it is not there, each of which ends by itself: what holds its process off, and of
     // that what takes its power; what holds its machine asleep. The first one lasts until its start.
-    std::uint32_t away = 1, dark = 0, slept = 0;
+    // A scenario of a mebibyte cannot name more faults than these can count.
+    std::uint16_t away = 1, dark = 0, slept = 0;
     std::uint32_t life = 0, boots = 0, away_count = 0, dial_count = 0;
     Trace trace;
     Instant armed = Instant::never();
