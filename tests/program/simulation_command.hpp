@@ -57,4 +57,10 @@ inline const char* const kSmallRun =
     "[model]\nname = \"softmax-regression\"\n[training]\nlearning_rate = 0.05\n"
     "[simulation]\nlatency = \"10ms\"\n";
 
+// Breaks its promise: see faulty_sim.cpp.
+inline const char* const kDriftingRun =
+    "[run]\nmode = \"gossip\"\npeers = 4\nrounds = 3\n[gossip]\nalgorithm = \"drifting\"\n"
+    "[topology]\ngraph = \"ring\"\n[data]\nformat = \"synthetic\"\nsynthetic_train = 400\n"
+    "[model]\nname = \"softmax-regression\"\n[simulation]\nlatency = \"10ms\"\n";
+
 }  // namespace gossamer::program_test

@@ -7,11 +7,6 @@ using namespace gossamer::program_test;
 
 namespace {
 
-const std::string kDrifting =
-    "[run]\nmode = \"gossip\"\npeers = 4\nrounds = 3\n[gossip]\nalgorithm = \"drifting\"\n"
-    "[topology]\ngraph = \"ring\"\n[data]\nformat = \"synthetic\"\nsynthetic_train = 400\n"
-    "[model]\nname = \"softmax-regression\"\n[simulation]\nlatency = \"10ms\"\n";
-
 bool has(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
 }
@@ -20,7 +15,7 @@ bool has(const std::string& text, const std::string& part) {
 
 TEST_CASE("a replay that breaks invariants fails, also with the same trace") {
     const Folder here;
-    here.write("drifting.toml", kDrifting);
+    here.write("drifting.toml", kDriftingRun);
     const auto run = sim(here, "run drifting.toml", GOSSAMER_FAULTY_SIM);
     CAPTURE(run.out);
     CAPTURE(run.err);
@@ -38,7 +33,7 @@ TEST_CASE("a replay that breaks invariants fails, also with the same trace") {
 
 TEST_CASE("what is thrown is told as our own fault, with code and hint, and ends with 70") {
     const Folder here;
-    here.write("throwing.toml", kDrifting);
+    here.write("throwing.toml", kDriftingRun);
     const auto answer =
         sim(here, "run throwing.toml --set gossip.algorithm=throwing", GOSSAMER_FAULTY_SIM);
     CHECK(answer.code == 70);
@@ -78,8 +73,11 @@ TEST_CASE("a word that nobody knows is named, whatever else is missing") {
         const auto answer = sim(here, command + " --nosuch");
         CAPTURE(answer.err);
         CHECK(answer.code == 2);
+        CHECK(has(answer.err, "USE-01: "));
         CHECK(has(answer.err, "--nosuch"));
     }
+    CHECK(sim(here, "run partition --threads 70000").code == 2);
+    CHECK(sim(here, "--version").code == 0);
     CHECK(has(sim(here, "nosuch").err, "nosuch"));
     CHECK(has(sim(here, "run").err, "scenario is required"));
     CHECK(sim(here, "run --help").code == 0);
@@ -88,7 +86,7 @@ TEST_CASE("a word that nobody knows is named, whatever else is missing") {
 TEST_CASE("what a scenario gets wrong is told with line and column") {
     const Folder here;
     here.write("small.toml", kSmallRun);
-    here.write("odd.toml", kDrifting);
+    here.write("odd.toml", kDriftingRun);
     const auto place_of = [&](const std::string& file, const std::string& set) {
         return sim(here, "run " + file + " --set " + set).err;
     };

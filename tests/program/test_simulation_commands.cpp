@@ -77,6 +77,36 @@ TEST_CASE("compare shows what differs and what came of it") {
     answer = sim(here, "compare runs");  // the others are compared
     CHECK(answer.code == 5);
     CHECK(answer.out.find("runs/small-1") != std::string::npos);
+    std::filesystem::create_directory(here / "empty");
+    answer = sim(here, "compare empty nowhere runs/small-1");
+    CHECK(answer.code == 5);
+    CHECK(answer.err.find("left out: ") != std::string::npos);
+    CHECK(answer.err.find("empty holds no run folder") != std::string::npos);
+    CHECK(answer.out.find("runs/small-1") != std::string::npos);
+}
+
+TEST_CASE("runs are listed by their numbers, so that the tenth is later than the ninth") {
+    const Folder here;
+    here.write("small.toml", kSmallRun);
+    REQUIRE(sim(here, "run small.toml").code == 0);
+    for (const char* number : {"10", "9", "2"})
+        std::filesystem::copy(here / "runs/small-1", here / ("runs/small-" + std::string(number)),
+                              std::filesystem::copy_options::recursive);
+    const auto json = sim(here, "compare runs --format json").json();
+    REQUIRE(json["runs"].size() == 4);
+    CHECK(json["runs"][1]["folder"] == "runs/small-2");
+    CHECK(json["runs"][3]["folder"] == "runs/small-10");
+}
+
+TEST_CASE("a run that misses its target, or is cut off, ends with exit code 4") {
+    const Folder here;
+    here.write("small.toml", kSmallRun);
+    const auto missed = sim(here, "run small.toml --set run.target_accuracy=1 --set "
+                                  "training.learning_rate=0.00001");
+    CHECK(missed.code == 4);
+    CHECK(missed.out.find("the accuracy missed the target of 1") != std::string::npos);
+    CHECK(sim(here, "run small.toml --set simulation.time_max=1s").code == 4);
+    CHECK(sim(here, "run small.toml --set 'simulation.faults=[\"0s kill all,aggregator\"]'").code == 4);
 }
 
 TEST_CASE("what a scenario names and nobody knows is a mistake in the scenario") {

@@ -126,3 +126,50 @@ TEST_CASE("Ctrl-C ends a sweep and its runs, and the same command goes on") {
     const auto answer = sim(here, "sweep small.toml --grid run.rounds=2 --jobs 1 --out s");
     CHECK(answer.err.find("1 of 1 runs are finished already") != std::string::npos);
 }
+
+TEST_CASE("a sweep among whose runs something broke says so, also when it goes on") {
+    const Folder here;
+    here.write("drifting.toml", kDriftingRun);
+    const std::string command = "sweep drifting.toml --seeds 1-2 --jobs 1 --out s --format json";
+    for (const bool again : {false, true}) {
+        const auto answer = sim(here, command, GOSSAMER_FAULTY_SIM);
+        CAPTURE(again);
+        CAPTURE(answer.err);
+        CHECK(answer.code == 1);
+        CHECK(answer.json()["broken"] == 2);
+        CHECK(answer.err.find("BROKEN seed 2: ") != std::string::npos);
+        CHECK(answer.err.find("2 runs broke an invariant") != std::string::npos);
+        CHECK(text_of(here / "s/runs.csv").find(",broken,") != std::string::npos);
+        CHECK((answer.err.find("finished already") != std::string::npos) == again);
+    }
+    const auto compared = sim(here, "compare s/runs", GOSSAMER_FAULTY_SIM);
+    CHECK(compared.code == 1);
+    CHECK(compared.out.find("broken") != std::string::npos);
+}
+
+TEST_CASE("a seed or a value that is named twice runs once, and there is a last seed") {
+    const Folder here;
+    here.write("small.toml", kSmallRun);
+    auto answer =
+        sim(here, "sweep small.toml --seeds 1-2,2,1 --grid run.rounds=2,2 --out s --format json");
+    CHECK(answer.json()["runs"] == 2);
+    // The same value written in another way is the same run.
+    answer = sim(here, "sweep small.toml --grid training.learning_rate=0.1,0.10 --out s "
+                       "--format json");
+    CHECK(answer.json()["runs"] == 1);
+    CHECK(answer.json()["points"].size() == 1);
+    answer = sim(here, "sweep small.toml --seeds 18446744073709551615 --out s");
+    CHECK(answer.code == 2);
+    CHECK(answer.err.find("run.seed") != std::string::npos);
+    answer = sim(here, "sweep small.toml --seeds 1-9000,10001-19000 --out s");
+    CHECK(answer.code == 2);
+    CHECK(answer.err.find("at most 10000 runs") != std::string::npos);
+}
+
+TEST_CASE("a sweep leaves alone what lies in its folder") {
+    const Folder here;
+    here.write("small.toml", kSmallRun);
+    here.write("scenario.toml", "mine");
+    REQUIRE(sim(here, "sweep small.toml --out .").code == 0);
+    CHECK(text_of(here / "scenario.toml") == "mine");
+}

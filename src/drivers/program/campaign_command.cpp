@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -111,7 +112,10 @@ Result<ExitCode> run_campaign(const CampaignFlags& flags, const Extensions& exte
     }
     auto threads = flags.threads ? flags.threads : std::thread::hardware_concurrency();
     std::vector<std::thread> others;
-    for (unsigned i = 1; i < threads; ++i) others.emplace_back([&] { campaign.work(); });
+    try {
+        for (unsigned i = 1; i < threads; ++i) others.emplace_back([&] { campaign.work(); });
+    } catch (const std::system_error&) {  // no more to be had: those that are there do it
+    }
     campaign.work();
     for (auto& thread : others) thread.join();
     for (const auto& [seed, verdict] : campaign.done) campaign.print(verdict);

@@ -34,6 +34,33 @@ std::string text_of(const config::FileValue& value) {
         value.value);
 }
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// By text, but runs of digits by their value.
+bool comes_before(const std::string& a, const std::string& b) {
+    const auto digits = [](const std::string& text, std::size_t& at) {
+        const auto end = std::find_if_not(text.begin() + static_cast<std::ptrdiff_t>(at),
+                                          text.end(), is_digit);
+        auto number = text.substr(at, static_cast<std::size_t>(end - text.begin()) - at);
+        at += number.size();
+        number.erase(0, std::min(number.find_first_not_of('0'), number.size()));
+        return std::pair{number.size(), number};
+    };
+    std::size_t i = 0, j = 0;
+    while (i < a.size() && j < b.size()) {
+        if (is_digit(a[i]) && is_digit(b[j])) {
+            const auto left = digits(a, i), right = digits(b, j);
+            if (left != right) return left < right;
+        } else if (a[i] != b[j]) {
+            return a[i] < b[j];
+        } else {
+            ++i, ++j;
+        }
+    }
+    if (i < a.size() || j < b.size()) return j < b.size();
+    return a < b;
+}
+
 }  // namespace
 
 double FinishedRun::figure(const std::string& key) const {
@@ -44,6 +71,12 @@ double FinishedRun::figure(const std::string& key) const {
 std::string FinishedRun::fact(const std::string& key) const {
     const auto found = facts.find(key);
     return found == facts.end() ? std::string() : found->second;
+}
+
+std::string FinishedRun::state() const {
+    if (!finished()) return fact("state").empty() ? "unknown" : fact("state");
+    if (broken()) return "broken";
+    return fact("reached") == "false" ? "goal missed" : "finished";
 }
 
 Result<Settings> settings_of(const std::string& toml, const std::string& file_name) {
@@ -93,7 +126,7 @@ Result<std::vector<std::string>> run_folders(const std::string& path) {
     if (found.empty())
         return fail(ErrorCode::kRunFolder, path + " holds no run folder",
                     "name a folder that a run left, such as runs/night-1");
-    std::ranges::sort(found);
+    std::ranges::sort(found, comes_before);
     return found;
 }
 

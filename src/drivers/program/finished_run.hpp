@@ -19,12 +19,15 @@ struct FinishedRun {
     double figure(const std::string& key) const;  // NaN when it is not there
     std::string fact(const std::string& key) const;
     bool finished() const { return fact("state") == "finished"; }
+    bool broken() const { return !fact("broken_invariants").empty(); }
+    std::string state() const;  // "finished", "goal missed", "broken", or what summary.json says
 };
 
 // Errors: kRunFolder, naming what is missing or damaged.
 Result<FinishedRun> read_run(const std::string& folder);
-// Folders with a config.toml at or below `path`, sorted, at most kRunFoldersMax. Errors:
-// kRunFolder when there is none.
+// Folders with a config.toml at or below `path`, at most kRunFoldersMax, sorted: numbers in names
+// by their value, so that the tenth run comes after the ninth. Errors: kRunFolder when there is
+// none.
 inline constexpr std::size_t kRunFoldersMax = 10'000;
 Result<std::vector<std::string>> run_folders(const std::string& path);
 // Errors: kConfigSyntax.

@@ -37,6 +37,9 @@ Result<ScenarioText> find_scenario(const std::string& name);
 bool interrupted();
 void watch_for_interrupts();
 
+// For --threads and --jobs: a machine of more cores is still to be built.
+inline constexpr unsigned kThreadsMost = 1024;
+
 std::string number_text(double value, int decimals = 4);  // "-" when it is not known
 
 }  // namespace gossamer::program

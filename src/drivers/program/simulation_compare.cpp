@@ -39,12 +39,6 @@ std::string setting(const FinishedRun& run, const std::string& key) {
     return found == run.settings.end() ? "-" : found->second;
 }
 
-std::string state_of(const FinishedRun& run) {
-    if (!run.finished()) return run.fact("state").empty() ? "unknown" : run.fact("state");
-    if (!run.fact("broken_invariants").empty()) return "broken";
-    return run.fact("reached") == "false" ? "goal missed" : "finished";
-}
-
 void print_text(const std::vector<FinishedRun>& runs, const std::vector<std::string>& keys) {
     const auto shown = std::min(keys.size(), kColumnsMax);
     std::vector<std::vector<std::string>> rows(1, {"run", "state"});
@@ -58,7 +52,7 @@ void print_text(const std::vector<FinishedRun>& runs, const std::vector<std::str
         }
     rows[0].push_back("trace");
     for (const auto& run : runs) {
-        std::vector<std::string> row{run.folder, state_of(run)};
+        std::vector<std::string> row{run.folder, run.state()};
         for (std::size_t i = 0; i < shown; ++i) row.push_back(setting(run, keys[i]));
         for (const auto& figure : figures)
             row.push_back(number_text(run.figure(figure.key), figure.decimals));
@@ -75,7 +69,7 @@ void print_json(const std::vector<FinishedRun>& runs, const std::vector<std::str
     nlohmann::ordered_json out{{"schema_version", 1}, {"differing", keys}};
     out["runs"] = nlohmann::ordered_json::array();
     for (const auto& run : runs) {
-        nlohmann::ordered_json line{{"folder", run.folder}, {"state", state_of(run)}};
+        nlohmann::ordered_json line{{"folder", run.folder}, {"state", run.state()}};
         line["settings"] = nlohmann::ordered_json::object();
         for (const auto& key : keys) line["settings"][key] = setting(run, key);
         line["figures"] = run.figures;
@@ -85,22 +79,25 @@ void print_json(const std::vector<FinishedRun>& runs, const std::vector<std::str
     fmt::print("{}\n", out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
-// A damaged run is named and left out; the others are compared.
+// A damaged run, or a folder without one, is named and left out; the others are compared.
 Result<ExitCode> compare(const std::vector<std::string>& paths, const std::string& format) {
     std::vector<FinishedRun> runs;
     std::size_t left_out = 0;
     std::optional<Error> error;
+    const auto leave_out = [&](const Error& why) {
+        ++left_out;
+        error = why;
+        fmt::print(stderr, "left out: {}\n", why.to_string());
+    };
     for (const auto& path : paths) {
-        GOSSAMER_TRY(const auto folders, run_folders(path));
-        for (const auto& folder : folders) {
+        const auto folders = run_folders(path);
+        if (!folders) leave_out(folders.error());
+        for (const auto& folder : folders.value_or(std::vector<std::string>())) {
             auto run = read_run(folder);
-            if (run) {
+            if (run)
                 runs.push_back(std::move(*run));
-                continue;
-            }
-            ++left_out;
-            error = run.error();
-            fmt::print(stderr, "left out: {}\n", run.error().to_string());
+            else
+                leave_out(run.error());
         }
     }
     if (runs.empty()) return fail(std::move(*error));
@@ -109,6 +106,7 @@ Result<ExitCode> compare(const std::vector<std::string>& paths, const std::strin
         print_json(runs, keys);
     else
         print_text(runs, keys);
+    if (std::ranges::any_of(runs, &FinishedRun::broken)) return ExitCode::failed;
     return left_out ? ExitCode::partial : ExitCode::ok;
 }
 

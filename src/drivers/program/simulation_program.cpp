@@ -43,7 +43,8 @@ void add_campaign_command(CLI::App& app, SimulationLine& line) {
     auto* campaign = app.add_subcommand("campaign", "Random worlds with faults: what breaks?");
     campaign->add_option("--seeds", flags->seeds, "How many worlds");
     campaign->add_option("--from", flags->from, "The first seed");
-    campaign->add_option("--threads", flags->threads, "Worlds at once (0: one a core)");
+    campaign->add_option("--threads", flags->threads, "Worlds at once (0: one a core)")
+        ->check(CLI::Range(0u, kThreadsMost));
     campaign->add_option("--time-max", flags->real_time, "Begin no world after it, such as 10m");
     campaign->add_option("--out", flags->out, "Folder for worlds that broke, as scenarios");
     campaign->add_option("--format", flags->format, "text or json")
@@ -56,9 +57,11 @@ void add_campaign_command(CLI::App& app, SimulationLine& line) {
 }
 
 int refuse(const CLI::App& app, const CLI::ParseError& problem) {
+    if (problem.get_exit_code() == 0) return app.exit(problem);  // --help, --version
     const auto words = unknown_words(app, problem);
-    const int code = words ? app.exit(*words) : app.exit(problem);
-    return static_cast<int>(code == 0 ? ExitCode::ok : ExitCode::usage);
+    const Error error{ErrorCode::kUsage, words ? words->what() : problem.what(), "see --help"};
+    fmt::print(stderr, "{}\n", telemetry::harmless(error.to_string()));
+    return static_cast<int>(ExitCode::usage);
 }
 
 int run_line(int argc, char** argv, const Extensions& extensions) {

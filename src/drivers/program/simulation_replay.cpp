@@ -81,7 +81,8 @@ void add_replay_command(CLI::App& app, SimulationLine& line) {
     auto flags = std::make_shared<ReplayFlags>();
     auto* again = app.add_subcommand("replay", "Run a recorded run again; is its trace the same?");
     again->add_option("FOLDER", flags->path, "A run folder, or a file in it")->required();
-    again->add_option("--threads", flags->threads, "Threads that compute (0: one a core)");
+    again->add_option("--threads", flags->threads, "Threads that compute (0: one a core)")
+        ->check(CLI::Range(0u, kThreadsMost));
     again->add_flag("--wire", flags->wire, "Make and check the real bytes");
     again->add_option("--format", flags->format, "text or json")
         ->check(CLI::IsMember({"text", "json"}));

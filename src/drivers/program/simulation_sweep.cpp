@@ -54,6 +54,7 @@ public:
     Status write_tables() const;
     void print(const std::string& format) const;
     std::size_t failed() const { return failed_.size(); }
+    std::size_t broken() const;
     std::size_t done() const;
     std::size_t size() const { return plan_.runs.size(); }
 
@@ -68,6 +69,9 @@ private:
     std::optional<FinishedRun> finished(std::size_t index) const;
     Status start(std::size_t index);
     void take(Running& ended, telemetry::Console& console);
+    // Below the folder of the runs, which is a sweep's own: beside it a user's may lie.
+    std::string scenario_file() const { return flags_.out + "/runs/scenario.toml"; }
+    std::string what_broke(std::size_t index) const;  // empty: nothing
     std::string progress() const;
     std::vector<Figure> known_figures() const;
     Statistic statistic(std::size_t point, const Figure& figure) const;
@@ -98,15 +102,18 @@ Status Sweep::prepare() {
     storage::RealDisk disk;
     GOSSAMER_CHECK(disk.make_folders(flags_.out + "/runs"));
     const ByteView parts[] = {as_bytes(plan_.scenario.text)};
-    GOSSAMER_CHECK(disk.replace_file(flags_.out + "/scenario.toml", parts));
-    for (std::size_t i = 0; i < plan_.runs.size(); ++i) done_[i] = finished(i);
+    GOSSAMER_CHECK(disk.replace_file(scenario_file(), parts));
+    for (std::size_t i = 0; i < plan_.runs.size(); ++i) {
+        done_[i] = finished(i);
+        if (const auto broke = what_broke(i); !broke.empty()) fmt::print(stderr, "{}\n", broke);
+    }
     return {};
 }
 
 Status Sweep::start(std::size_t index) {
     storage::RealDisk disk;
     GOSSAMER_CHECK(disk.make_folders(folder(index)));
-    std::vector<std::string> words{"run",       flags_.out + "/scenario.toml",
+    std::vector<std::string> words{"run",       scenario_file(),
                                    "--out",     folder(index),
                                    "--threads", std::to_string(flags_.threads)};
     if (flags_.wire) words.push_back("--wire");
@@ -137,6 +144,7 @@ void Sweep::take(Running& ended, telemetry::Console& console) {
                                  last_line(folder(index) + "/output")));
         return;
     }
+    if (const auto broke = what_broke(index); !broke.empty()) console.line(broke);
     console.line(fmt::format("{}/{}  {}: accuracy {}, loss {}", done(), size(),
                              plan_.runs[index].label, number_text(done_[index]->figure("accuracy")),
                              number_text(done_[index]->figure("loss"))));
@@ -180,6 +188,18 @@ Status Sweep::run() {
     }
     console.status("");
     return {};
+}
+
+std::string Sweep::what_broke(std::size_t index) const {
+    const auto& run = done_[index];
+    if (!run || !run->broken()) return {};
+    return fmt::format("BROKEN {}: {}; more in {}", plan_.runs[index].label,
+                       telemetry::harmless(run->fact("broken_invariants"), 240), run->folder);
+}
+
+std::size_t Sweep::broken() const {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(done_, [](const auto& run) { return run && run->broken(); }));
 }
 
 std::size_t Sweep::done() const {
@@ -227,7 +247,7 @@ Status Sweep::write_tables() const {
         const auto& run = done_[i];
         const bool failed =
             std::ranges::any_of(failed_, [&](const auto& entry) { return entry.first == i; });
-        row.push_back(run ? "finished" : failed ? "failed" : "open");
+        row.push_back(run ? (run->broken() ? "broken" : "finished") : failed ? "failed" : "open");
         row.push_back(run ? run->fact("reached") : "");
         for (const auto& figure : figures) {
             const double value = run ? run->figure(figure.key) : NAN;
@@ -249,6 +269,7 @@ void Sweep::print(const std::string& format) const {
     for (const auto& figure : figures) rows[0].push_back(figure.title);
     Json json{{"schema_version", 1}, {"folder", flags_.out}, {"runs", size()}, {"done", done()}};
     json["failed"] = failed_.size();
+    json["broken"] = broken();
     json["points"] = Json::array();
     for (std::size_t point = 0; point < plan_.points.size(); ++point) {
         auto row = plan_.points[point];
@@ -260,6 +281,8 @@ void Sweep::print(const std::string& format) const {
             const auto s = statistic(point, figure);
             auto cell = number_text(s.mean, figure.decimals);
             if (!std::isnan(s.deviation)) cell += " ± " + number_text(s.deviation, figure.decimals);
+            // Of some runs the figure is not known, or not finite.
+            if (s.count > 0 && s.count < count(point)) cell += fmt::format(" (n={})", s.count);
             row.push_back(cell);
             if (s.count == 0) continue;
             auto& entry = line["figures"][figure.key] = Json{{"mean", s.mean}};
@@ -288,11 +311,16 @@ Result<ExitCode> sweep(const SweepFlags& flags, const Extensions& extensions) {
     if (interrupted()) {
         fmt::print(stderr, "interrupted after {} of {} runs; the same command goes on\n",
                    all.done(), all.size());
-        return ExitCode::partial;
+        return all.broken() ? ExitCode::failed : ExitCode::partial;
+    }
+    if (all.failed() > 0)
+        fmt::print(stderr, "{} runs failed; what they said: {}/runs/*/output\n", all.failed(),
+                   flags.out);
+    if (all.broken() > 0) {
+        fmt::print(stderr, "{} runs broke an invariant; runs.csv names them\n", all.broken());
+        return ExitCode::failed;
     }
     if (all.failed() == 0) return ExitCode::ok;
-    fmt::print(stderr, "{} runs failed; what they said: {}/runs/*/output\n", all.failed(),
-               flags.out);
     return all.done() ? ExitCode::partial : ExitCode::failed;
 }
 
@@ -310,8 +338,10 @@ void add_sweep_command(CLI::App& app, SimulationLine& line) {
         ->take_all();
     command->add_option("--out", flags->out, "Folder of the sweep; the same one to go on")
         ->required();
-    command->add_option("--jobs", flags->jobs, "Runs side by side (0: one a core)");
-    command->add_option("--threads", flags->threads, "Threads that compute, of each run");
+    command->add_option("--jobs", flags->jobs, "Runs side by side (0: one a core)")
+        ->check(CLI::Range(0u, kThreadsMost));
+    command->add_option("--threads", flags->threads, "Threads that compute, of each run")
+        ->check(CLI::Range(0u, kThreadsMost));
     command->add_flag("--wire", flags->wire, "Make and check the real bytes");
     command->add_option("--format", flags->format, "text or json")
         ->check(CLI::IsMember({"text", "json"}));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -25,6 +26,12 @@ std::vector<std::string> split(std::string_view text) {
     return out;
 }
 
+std::vector<std::string> without_twins(std::vector<std::string> values) {
+    std::set<std::string> seen;
+    std::erase_if(values, [&](const auto& value) { return !seen.insert(value).second; });
+    return values;
+}
+
 struct Axis {
     std::string key;
     std::vector<std::string> values;
@@ -35,10 +42,15 @@ Result<Axis> axis_of(const std::string& text) {
     const std::string hint = "write --grid section.name=value,value";
     if (at == text.npos || at == 0)
         return fail(ErrorCode::kUsage, "\"" + text + "\" is no axis of a grid", hint);
-    Axis axis{text.substr(0, at), split(std::string_view(text).substr(at + 1))};
+    Axis axis{text.substr(0, at), without_twins(split(std::string_view(text).substr(at + 1)))};
     if (std::ranges::any_of(axis.values, [](const auto& value) { return value.empty(); }))
         return fail(ErrorCode::kUsage, "--grid " + text + ": a value is empty", hint);
     return axis;
+}
+
+tl::unexpected<Error> too_many() {
+    return fail(ErrorCode::kUsage, fmt::format("a sweep has at most {} runs", SweepPlan::kRunsMax),
+                "name fewer values or seeds");
 }
 
 // "1-5", "1,4,7", or both.
@@ -58,9 +70,11 @@ Result<std::vector<std::string>> seeds_of(const std::string& text) {
         if (read.ptr != end && *read.ptr == '-') read = std::from_chars(read.ptr + 1, end, last);
         if (read.ec != std::errc() || read.ptr != end || last < first) return bad();
         if (last - first >= SweepPlan::kRunsMax) return bad();
-        for (auto seed = first; seed <= last; ++seed) seeds.push_back(std::to_string(seed));
+        for (auto more = last - first + 1; more > 0; --more)
+            seeds.push_back(std::to_string(first++));
+        if (seeds.size() > SweepPlan::kRunsMax) return too_many();
     }
-    return seeds;
+    return without_twins(std::move(seeds));
 }
 
 // Names a run's folder: the same settings, the same folder, whatever the grid is called with.
@@ -90,6 +104,7 @@ Result<SweepRun> make_run(const SweepFlags& flags, const SweepPlan& plan, std::s
                  .sets = flags.sets,
                  .label = {},
                  .folder = {},
+                 .settings_name = {},
                  .settings = {}};
     std::string short_name;
     for (std::size_t i = 0; i < plan.keys.size(); ++i) {
@@ -110,8 +125,8 @@ Result<SweepRun> make_run(const SweepFlags& flags, const SweepPlan& plan, std::s
     // The file is copied under another name, which must not rename the run.
     run.sets.push_back("run.name=" + config.text("run.name"));
     GOSSAMER_TRY(run.settings, settings_of(config.to_toml(), plan.scenario.name));
-    run.folder = storage::file_name_of(short_name.substr(0, 48)) + "-" +
-                 fingerprint(run.settings).substr(0, 12);
+    run.settings_name = fingerprint(run.settings).substr(0, 12);
+    run.folder = storage::file_name_of(short_name.substr(0, 48)) + "-" + run.settings_name;
     return run;
 }
 
@@ -138,15 +153,21 @@ Result<SweepPlan> plan_sweep(const SweepFlags& flags, const Extensions& extensio
             }
         plan.points = std::move(wider);
         if (plan.points.size() * seeds.size() > SweepPlan::kRunsMax)
-            return fail(ErrorCode::kUsage,
-                        fmt::format("a sweep has at most {} runs", SweepPlan::kRunsMax),
-                        "name fewer values or seeds");
+            return too_many();
     }
-    for (std::size_t point = 0; point < plan.points.size(); ++point)
+    // Values that differ as texts may be the same: what was asked for already is not run twice.
+    std::set<std::string> folders;
+    for (std::size_t point = 0; point < plan.points.size();) {
+        const auto before = plan.runs.size();
         for (const auto& seed : seeds) {
             GOSSAMER_TRY(auto run, make_run(flags, plan, point, seed, extensions));
-            plan.runs.push_back(std::move(run));
+            if (folders.insert(run.settings_name).second) plan.runs.push_back(std::move(run));
         }
+        if (plan.runs.size() > before)
+            ++point;
+        else
+            plan.points.erase(plan.points.begin() + static_cast<std::ptrdiff_t>(point));
+    }
     return plan;
 }
 

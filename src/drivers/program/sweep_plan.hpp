@@ -23,6 +23,7 @@ struct SweepRun {
     std::vector<std::string> sets;  // for the command line
     std::string label;              // "training.learning_rate=0.1 seed 3"
     std::string folder;             // below the sweep's: made of the settings
+    std::string settings_name;      // the same for the same settings, and no others
     Settings settings;              // all, resolved
 };
 

@@ -1,5 +1,6 @@
 #include "drivers/simulation/campaign.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -70,6 +71,12 @@ Verdict try_world(const DrawnWorld& world, bool twice, const Extensions& extensi
     if (!twice) return verdict;
     Verdict again;
     auto second = run_world(world, 2, extensions, again);
+    if (!second)
+        verdict.broken.push_back(fmt::format("seed {}, on two threads: {}", world.seed,
+                                             second.error().to_string()));
+    for (auto& what : again.broken)
+        if (std::ranges::find(verdict.broken, what) == verdict.broken.end())
+            verdict.broken.push_back("on two threads: " + std::move(what));
     if (!second || second->trace_hash != outcome->trace_hash)
         verdict.broken.push_back(
             fmt::format("seed {}: the trace differs between one thread, {:016x}, and two, {:016x}",

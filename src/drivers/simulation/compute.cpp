@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <system_error>
 
 namespace gossamer::simulation {
 
@@ -24,15 +25,19 @@ void spin_until(F&& done) {
 }  // namespace
 
 Compute::Compute(unsigned thread_count) {
-    for (unsigned i = 1; i < thread_count; ++i)
-        threads_.emplace_back([this] {
-            std::unique_lock lock(mutex_);
-            while (!stopping_)
-                if (join(lock))
-                    linger(lock);
-                else if (!run_one(lock))
-                    wake_.wait(lock);
-        });
+    try {
+        for (unsigned i = 1; i < thread_count; ++i) threads_.emplace_back([this] { serve(); });
+    } catch (const std::system_error&) {  // no more to be had: those that are there do it
+    }
+}
+
+void Compute::serve() {
+    std::unique_lock lock(mutex_);
+    while (!stopping_)
+        if (join(lock))
+            linger(lock);
+        else if (!run_one(lock))
+            wake_.wait(lock);
 }
 
 Compute::~Compute() {

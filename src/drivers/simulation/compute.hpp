@@ -48,6 +48,7 @@ public:
     void together(const std::function<void(unsigned)>& work);
 
 private:
+    void serve();  // on a thread of its own
     bool join(std::unique_lock<std::mutex>& lock);
     void linger(std::unique_lock<std::mutex>& lock);
     bool run_one(std::unique_lock<std::mutex>& lock);
