@@ -142,6 +142,50 @@ TEST_CASE("export refuses addresses that cannot be, and a folder that holds keys
     CHECK(text_of(here / "a/scenario.toml").find("ids = [") != std::string::npos);
 }
 
+TEST_CASE("an export names files by their full path, and says whom its keys are for") {
+    const Folder here;
+    std::string rows;
+    for (int i = 0; i < 200; ++i)
+        rows += std::to_string(i % 7) + "," + std::to_string(i % 5) + "," + std::to_string(i % 2) +
+                "\n";
+    std::filesystem::create_directory(here / "data");
+    here.write("data/train.csv", rows);
+    here.write("small.toml", kSmallRun);
+    const std::string data = " --set data.format=csv --set data.train=train.csv "
+                             "--set data.least_samples=1 --set data.folder=";
+    REQUIRE(sim(here, "export small.toml --out fleet" + data + "./data").code == 0);
+    const auto folder = "folder = \"" + here.path.string() + "/data\"";
+    CHECK(text_of(here / "fleet/peer-0/config.toml").find(folder) != std::string::npos);
+    CHECK(text_of(here / "fleet/aggregator/config.toml").find(folder) != std::string::npos);
+    const auto readme = text_of(here / "fleet/README.txt");
+    CHECK(readme.find("full path") != std::string::npos);
+    CHECK(readme.find("made on one machine") != std::string::npos);
+    CHECK(sim(here, "run fleet/scenario.toml").code == 0);
+    CHECK(sim(here, "run fleet/scenario.toml --set data.folder=").code == 2);
+    std::filesystem::copy(here / "data/train.csv", here / "train.csv");
+    REQUIRE(sim(here, "export small.toml --out second" + data).code == 0);
+    CHECK(text_of(here / "second/peer-0/config.toml")
+              .find("folder = \"" + here.path.string() + "/") != std::string::npos);
+}
+
+TEST_CASE("the keys of a simulation are listed with kind, default, unit and reason") {
+    const Folder here;
+    const auto text = sim(here, "keys");
+    CHECK(text.code == 0);
+    CHECK(text.out.find("simulation.latency = \"20ms\"\n    duration: ") != std::string::npos);
+    CHECK(text.out.find("choice: none | aggregator | all") != std::string::npos);
+    const auto json = sim(here, "keys --format json").json();
+    REQUIRE(json.is_object());
+    std::size_t described = 0;
+    for (const auto& key : json["keys"]) {
+        CHECK(key["key"].get<std::string>().starts_with("simulation."));
+        CHECK_FALSE(key["reason"].get<std::string>().empty());
+        described += key["key"] == "simulation.samples_per_second" && key["default"] == 10000.0 &&
+                     key["unit"] == "samples/s" && key["kind"] == "number";
+    }
+    CHECK(described == 1);
+}
+
 TEST_CASE("Ctrl-C leaves a run folder that can be read, and says how to go on") {
     const Folder here;
     here.write("small.toml", kSmallRun);

@@ -55,6 +55,13 @@ TEST_CASE("what is wrong in a fault is named") {
     CHECK(wrong("1s damage 3 | 4 by 1.5").find("part") != std::string::npos);
     CHECK(wrong("1s hang").find("with whom") != std::string::npos);
     CHECK(wrong("1s kill 3 for ever").find("\"ever\"") != std::string::npos);
+    CHECK(wrong("1s kill 3 for 0s").find("for good") != std::string::npos);
+    for (const char* number : {"nan", "inf", "-inf"}) {
+        CHECK(wrong("1s slow 3 by " + std::string(number)).find("no number") != std::string::npos);
+        CHECK(wrong("1s damage 3 | 4 by " + std::string(number)).find("no number") !=
+              std::string::npos);
+    }
+    CHECK(wrong("1s kill nan%").find("percent") != std::string::npos);
     CHECK(wrong("1s kill 3 again").find("\"again\" is too much") != std::string::npos);
     CHECK(parse_fault("1s kill aggregator", 4, false, {1}).error().what.find("no aggregator") !=
           std::string::npos);
@@ -90,6 +97,15 @@ TEST_CASE("errors of a scenario name the file, the line and the key") {
     names(run + "[simulation]\nlatency = \"soon\"\n",
           {"mine.toml:5", "simulation.latency", "soon"});
     names(run + "[simulation\n", {"mine.toml:4"});
+    // What would take no time at all would never end.
+    for (const char* key : {"day", "churn_up", "churn_down", "time_max"})
+        names(run + "[simulation]\n" + key + " = \"0s\"\n",
+              {"mine.toml:5", key, "allowed: 0.001 to 1000000000"});
+    names(run + "[simulation]\nlatency = \"2d\"\n", {"mine.toml:5", "simulation.latency", "86400"});
+    names(run + "[simulation]\ncompute = \"cost\"\nids = [\"" + std::string(64, 'a') + "\", \"" +
+              std::string(64, 'b') + "\", \"" + std::string(64, 'c') + "\", \"" +
+              std::string(64, 'a') + "\"]\n",
+          {"mine.toml:6", "simulation.ids", "twice"});
     names(run + "[simulation]\ncompute = \"cost\"\nfaults = [\"1s explode 3\"]\n",
           {"mine.toml:6", "simulation.faults", "\"explode\""});
     names(run + "[simulation]\ncompute = \"cost\"\npeers = 2\n", {"mine.toml:3", "run.peers is 4"});

@@ -139,6 +139,42 @@ TEST_CASE("impossible worlds are refused before they start, with the figure that
     CHECK(refuse(federated_run(4, 1) + "latencyy = 3\n", {}).find("latency") != std::string::npos);
 }
 
+TEST_CASE("what a world needs in memory follows from who holds models at once") {
+    const std::uint64_t model = 4'000, peers = 10'000;
+    const auto models = [&](const std::string& text, std::vector<std::string> sets) {
+        sets.insert(sets.end(), {"simulation.compute=cost", "simulation.parameters=1000"});
+        const auto scenario = load(text, std::move(sets));
+        return (scenario->memory_estimate() - scenario->peers() * 16 * 1024) / model;
+    };
+    const auto clients = federated_run(peers, 3);
+    CHECK(models(clients, {"federated.fraction=0.01"}) < 200);
+    CHECK(models(clients, {"federated.fraction=0.01", "federated.over_provision=1.5"}) > 150);
+    CHECK(models(clients, {"federated.fraction=0.5"}) > 5'000);
+    CHECK(models(clients, {"federated.fraction=0.01", "simulation.disks=all"}) > 20'000);
+    const auto gossip = gossip_run(100, 30);
+    const auto without = models(gossip, {"gossip.checkpoint_every=1"});
+    CHECK(without < 110);
+    CHECK(models(gossip, {"gossip.checkpoint_every=1", "simulation.disks=all"}) > 8 * without);
+    CHECK(models(gossip, {"gossip.checkpoint_every=0", "simulation.disks=all"}) < 4 * without);
+}
+
+TEST_CASE("durations that no clock could count are the longest there are, and nothing else") {
+    const auto o = run(gossip_run(4, 10),
+                       {"simulation.compute=cost", "simulation.samples_per_second=0.001",
+                        "simulation.samples=1000000000000", "simulation.speed_spread=3",
+                        "simulation.up=1",
+                        "simulation.time_max=2min",
+                        "simulation.faults=[\"1s slow all by 1e300\",\"1s clock all by -1e300\","
+                        "\"1s clock 0 by 1e300\",\"1s echo all by 1e300\"]"});
+    CHECK(o.virtual_seconds <= 120);
+    CHECK(o.virtual_seconds > 0);
+    CHECK_FALSE(o.reached);
+    auto late = make(load(gossip_run(20, 10), {"simulation.start_spread=11000d",
+                                               "simulation.time_max=2min"}));
+    REQUIRE(late->run());
+    for (PlaceIndex p = 0; p < 20; ++p) CHECK(late->world().running(p) == (p == 0));
+}
+
 TEST_CASE("real bytes give the same trace as handles, and weigh what was counted") {
     const std::vector<std::string> rough = {
         "simulation.loss=0.02",    "simulation.up=1MB",        "simulation.availability=churn",

@@ -21,7 +21,7 @@ struct SimulationLine {
 };
 
 void add_run_command(CLI::App& app, SimulationLine& line);
-void add_scenario_commands(CLI::App& app, SimulationLine& line);  // list, show, faults
+void add_scenario_commands(CLI::App& app, SimulationLine& line);  // list, show, keys, faults
 void add_sweep_command(CLI::App& app, SimulationLine& line);
 void add_compare_command(CLI::App& app, SimulationLine& line);
 void add_replay_command(CLI::App& app, SimulationLine& line);

@@ -6,6 +6,10 @@ namespace gossamer::simulation {
 
 namespace {
 
+// In seconds. What comes again and again takes some time, or a world would never get beyond it; and
+// sums of the longest times still fit.
+constexpr double kTimeLeast = 1e-3, kTimeMost = 1e9;
+
 OptionTable world_options() {
     return {
         {.key = "simulation.summary",
@@ -28,11 +32,15 @@ OptionTable world_options() {
         {.key = "simulation.start_spread",
          .kind = OptionKind::duration,
          .fallback = Duration(1s),
-         .reason = "The peers start one after another within this time."},
+         .reason = "The peers start one after another within this time.",
+         .least = 0,
+         .most = kTimeMost},
         {.key = "simulation.time_max",
          .kind = OptionKind::duration,
          .fallback = Duration(24h),
-         .reason = "The virtual time after which the simulation ends in any case."},
+         .reason = "The virtual time after which the simulation ends in any case.",
+         .least = kTimeLeast,
+         .most = kTimeMost},
         {.key = "simulation.disks",
          .kind = OptionKind::choice,
          .fallback = std::string("aggregator"),
@@ -102,7 +110,9 @@ OptionTable network_options() {
         {.key = "simulation.latency",
          .kind = OptionKind::duration,
          .fallback = Duration(20ms),
-         .reason = "One way, the mean over pairs of places."},
+         .reason = "One way, the mean over pairs of places.",
+         .least = 0,  // which is refused with a hint
+         .most = 86'400},
         {.key = "simulation.latency_distribution",
          .kind = OptionKind::choice,
          .fallback = std::string("uniform"),
@@ -175,7 +185,9 @@ OptionTable device_options() {
         {.key = "simulation.clock_error",
          .kind = OptionKind::duration,
          .fallback = Duration{},
-         .reason = "How wrong wall clocks are at most."},
+         .reason = "How wrong wall clocks are at most.",
+         .least = 0,
+         .most = kTimeMost},
         {.key = "simulation.clock_drift",
          .kind = OptionKind::real,
          .fallback = 0.0,
@@ -191,11 +203,15 @@ OptionTable device_options() {
         {.key = "simulation.churn_up",
          .kind = OptionKind::duration,
          .fallback = Duration(600s),
-         .reason = "Mean time between a device's return and its next failure."},
+         .reason = "Mean time between a device's return and its next failure.",
+         .least = kTimeLeast,
+         .most = kTimeMost},
         {.key = "simulation.churn_down",
          .kind = OptionKind::duration,
          .fallback = Duration(60s),
-         .reason = "Mean time it is away."},
+         .reason = "Mean time it is away.",
+         .least = kTimeLeast,
+         .most = kTimeMost},
         {.key = "simulation.churn_power",
          .kind = OptionKind::boolean,
          .fallback = false,
@@ -203,7 +219,9 @@ OptionTable device_options() {
         {.key = "simulation.day",
          .kind = OptionKind::duration,
          .fallback = Duration(24h),
-         .reason = "The period of diurnal availability."},
+         .reason = "The period of diurnal availability.",
+         .least = kTimeLeast,
+         .most = kTimeMost},
         {.key = "simulation.asleep_part",
          .kind = OptionKind::real,
          .fallback = 0.5,

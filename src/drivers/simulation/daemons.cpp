@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <map>
 
 #include <fmt/format.h>
@@ -60,21 +61,41 @@ Result<std::vector<std::string>> addresses_of(const Scenario& scenario, const Da
     return addresses;
 }
 
+// The settings as they are, but for files: what they name from here is not there seen from the new
+// folder. Files of data lie in data.folder; Fashion-MNIST has a folder of its own, made-up data none.
+Result<config::Config> located(const Scenario& scenario) {
+    auto config = scenario.config();
+    const auto set_path = [&](const char* key, const std::string& path) {
+        return config.set(key, std::filesystem::absolute(path).lexically_normal().string(),
+                          "gossamer-sim export");
+    };
+    const auto& format = config.text("data.format");
+    if (const auto& folder = config.text("data.folder"); !folder.empty()) {
+        GOSSAMER_CHECK(set_path("data.folder", folder));
+    } else if (format != "fashion-mnist" && format != "synthetic") {
+        GOSSAMER_CHECK(set_path("data.folder", "."));
+    }
+    if (const auto& base = config.text("model.base"); !base.empty()) {
+        GOSSAMER_CHECK(set_path("model.base", base));
+    }
+    return config;
+}
+
 // Whatever the scenario sets; what it leaves out has the same default in the daemon.
-Values shared_values(const Scenario& scenario) {
+Values shared_values(const Scenario& scenario, const config::Config& config) {
     Values values;
-    for (const auto& option : scenario.config().schema().options())
-        if (scenario.config().is_set(option.key) && !option.key.starts_with("simulation."))
-            values[option.key] = config::value_to_toml(option, scenario.config().get(option.key));
+    for (const auto& option : config.schema().options())
+        if (config.is_set(option.key) && !option.key.starts_with("simulation."))
+            values[option.key] = config::value_to_toml(option, config.get(option.key));
     // Defaults that follow from the number of peers are written out.
     values["run.peers"] = std::to_string(scenario.run().peers);
     values["run.seed"] = std::to_string(scenario.run().seed.value);
     return values;
 }
 
-Values values_of(const Scenario& scenario, std::uint32_t place,
+Values values_of(const Scenario& scenario, const config::Config& config, std::uint32_t place,
                  const std::vector<std::string>& addresses) {
-    auto values = shared_values(scenario);
+    auto values = shared_values(scenario, config);
     const auto name = name_of(scenario, place);
     values["run.folder"] = config::toml_string(name + "/runs");
     values["identity.folder"] = config::toml_string(name + "/identity");
@@ -158,7 +179,11 @@ std::string readme(const Scenario& scenario, const std::vector<std::string>& add
         "\nThe same run in the simulator, with the same PeerIds:\n\n"
         "    gossamer-sim run scenario.toml\n\n"
         "Not carried over: simulated networks, devices and faults; real ones take their place.\n"
-        "federation/root-key.pem belongs in a safe place offline.\n";
+        "Files of data and of a base model are named by their full path, as they lay where this was\n"
+        "made; on another machine set data.folder and model.base to where they lie there.\n\n"
+        "All keys, the federation's and the daemons', were made on one machine: this is for trials.\n"
+        "In earnest each machine makes its own key, and federation/root-key.pem belongs in a safe\n"
+        "place offline.\n";
     return text;
 }
 
@@ -171,6 +196,7 @@ Result<std::vector<ExportedDaemon>> export_daemons(const Scenario& scenario,
                     "simulation.compute is not \"real\": daemons train on real data",
                     "set simulation.compute to \"real\"");
     GOSSAMER_TRY(const auto addresses, addresses_of(scenario, how));
+    GOSSAMER_TRY(auto config, located(scenario));
     const auto federation = how.folder + "/federation";
     GOSSAMER_CHECK(assembly::create_federation_folder(
         {.folder = federation, .name = scenario.run().name, .now = how.now}));
@@ -184,13 +210,12 @@ Result<std::vector<ExportedDaemon>> export_daemons(const Scenario& scenario,
                                                 .role = scenario.role(place),
                                                 .days = how.certificate_days,
                                                 .now = how.now}));
-        const auto text = toml_of(values_of(scenario, place, addresses),
+        const auto text = toml_of(values_of(scenario, config, place, addresses),
                                   fmt::format("{} of {}", name, scenario.name()));
         GOSSAMER_CHECK(write(at + "/config.toml", text));
         daemons.push_back({name, id, addresses[place]});
         ids.push_back(id.to_string());
     }
-    auto config = scenario.config();
     GOSSAMER_CHECK(config.set("simulation.ids", ids, "gossamer-sim export"));
     GOSSAMER_CHECK(write(how.folder + "/scenario.toml", config.to_toml()));
     GOSSAMER_CHECK(write(how.folder + "/README.txt", readme(scenario, addresses)));

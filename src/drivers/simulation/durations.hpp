@@ -7,7 +7,7 @@
 
 namespace gossamer::simulation {
 
-inline constexpr Duration kLongest = 24h * 365 * 90;  // a third of what nanoseconds can count
+inline constexpr Duration kLongest = 24h * 365 * 60;  // a fifth of what nanoseconds can count
 
 inline Duration of_nanoseconds(double ns) {
     constexpr auto most = static_cast<double>(kLongest.count());

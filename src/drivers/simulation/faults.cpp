@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -69,6 +70,8 @@ std::optional<T> number(std::string_view text) {
     T value{};
     auto read = std::from_chars(text.data(), text.data() + text.size(), value);
     if (read.ec != std::errc() || read.ptr != text.data() + text.size()) return std::nullopt;
+    if constexpr (std::is_floating_point_v<T>)
+        if (!std::isfinite(value)) return std::nullopt;
     return value;
 }
 
@@ -145,7 +148,7 @@ Result<Fault> parse_fault(std::string_view text, std::uint32_t peers, bool aggre
     fault.text = std::string(text);
     const auto when = words.take();
     auto at = parse_duration(when);
-    if (!at) return wrong("\"" + when + "\" is no time, such as \"10s\"");
+    if (!at || *at < Duration::zero()) return wrong("\"" + when + "\" is no time, such as \"10s\"");
     fault.at = *at;
     const auto name = words.take();
     auto kind = std::ranges::find(kKinds, name, &KindText::name);
@@ -176,6 +179,8 @@ Result<Fault> parse_fault(std::string_view text, std::uint32_t peers, bool aggre
         const auto given = words.take();
         auto lasting = parse_duration(given);
         if (!lasting) return wrong("\"" + given + "\" is no time, such as \"10s\"");
+        if (*lasting <= Duration::zero())
+            return wrong("\"for " + given + "\" is no time at all; without \"for\" it is for good");
         fault.lasting = *lasting;
     }
     if (const auto more = words.take(); !more.empty()) return wrong("\"" + more + "\" is too much");

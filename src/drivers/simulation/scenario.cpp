@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <sstream>
 
@@ -11,6 +12,8 @@
 #include "connection/link/limits.hpp"
 #include "drivers/assembly/member.hpp"
 #include "drivers/simulation/durations.hpp"
+#include "gossamer/federated/config.hpp"
+#include "records/storage/checkpoint.hpp"
 
 namespace gossamer::simulation {
 
@@ -56,6 +59,12 @@ Status Scenario::set_up() {
                     fmt::format("simulation.ids lists {} ids for {} places", s.world_.ids.size(),
                                 s.places()),
                     "list one for each peer, then the aggregator's");
+    auto sorted = s.world_.ids;
+    std::ranges::sort(sorted);
+    if (const auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end())
+        return fail(ErrorCode::kConfigConflict,
+                    "simulation.ids lists " + twice->short_string() + " twice",
+                    "each place has an id of its own");
     s.directory_ = Directory(s.peers_, s.federated(), s.world_.ids);
     s.introduce(std::move(membership));
     using MadeTrainer = Result<std::shared_ptr<training::Trainer>>;
@@ -182,9 +191,33 @@ void Scenario::draw_devices() {
 
 std::uint64_t Scenario::memory_estimate() const {
     const std::uint64_t model = learning_->layout()->byte_count();
-    // Gossip: each peer's model, and while it mixes a second one of those that mix at once.
-    const std::uint64_t models = federated() ? std::min<std::uint64_t>(peers_, 2048) + 8 : peers_;
-    return models * model + std::uint64_t{peers_} * 16 * 1024;
+    // Gossip: each peer's model, and while it mixes a second one of those that mix at once. Else:
+    // those of a round that train or were trained, and what the aggregator holds.
+    const std::uint64_t models = federated() ? cohort_most() + 8 : peers_;
+    return models * model + kept_models() * model + std::uint64_t{peers_} * 16 * 1024;
+}
+
+// Invited to a round, as strategies usually do.
+std::uint64_t Scenario::cohort_most() const {
+    const auto c = federated::federated_config(*config_);
+    const double wanted =
+        std::max(std::ceil(c.fraction * peers_), static_cast<double>(c.clients_min));
+    const double invited = std::ceil(c.over_provision * wanted);
+    return invited >= peers_ ? peers_ : static_cast<std::uint64_t>(std::max(invited, 1.0));
+}
+
+// Models on disks in memory, each as it was written and as it was synced.
+std::uint64_t Scenario::kept_models() const {
+    if (world_.disks == Disks::none) return 0;
+    const auto config = storage::checkpoint_config(*config_);
+    const std::uint64_t checkpoints = config.keep_last + config.keep_best, final_model = 1;
+    if (federated())
+        return 2 * (checkpoints + final_model) +
+               (world_.disks == Disks::all ? 2 * final_model * peers_ : 0);
+    if (world_.disks != Disks::all) return 0;
+    const auto every = static_cast<std::uint64_t>(config_->integer("gossip.checkpoint_every"));
+    const auto written = every == 0 ? 0 : run_.rounds == 0 ? checkpoints : run_.rounds / every;
+    return 2 * (std::min(written, checkpoints) + final_model) * peers_;
 }
 
 Status Scenario::check_possible() const {

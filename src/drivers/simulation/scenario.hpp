@@ -66,6 +66,8 @@ private:
     Scenario(const Extensions& extensions) : extensions_(extensions) {}
     Status set_up();
     Status check_possible() const;
+    std::uint64_t cohort_most() const;
+    std::uint64_t kept_models() const;
     void introduce(membership::MembershipConfig config);
     Status draw_graph();
     Status read_faults();

@@ -273,7 +273,7 @@ Result<Outcome> Simulation::run(const std::function<bool()>& go_on) {
     const auto began = Clock::now();
     auto looked = began;
     const auto time_max = scenario_->world().time_max;
-    const Instant last = World::kBeginning + std::min(time_max, kLongest);
+    const Instant last = World::kBeginning + std::min(time_max, kLongest / 2);
     std::uint64_t next_look = kEventsPerLook;  // a window may be one event, or a hundred thousand
     bool run_dry = false;
     while (end_.empty()) {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <span>
 
+#include "drivers/simulation/durations.hpp"
 #include "drivers/simulation/wire_path.hpp"
 
 namespace gossamer::simulation {
@@ -15,11 +16,15 @@ namespace {
 // few more, which it fetches.
 constexpr std::size_t kTakenMost = 16, kTakenPart = 32;
 constexpr std::size_t kPushAhead = 8;
+// Nobody can stop a run within a window, and what is said in it is kept until it ends.
+constexpr Duration kWindowMost = 1s;
 
 }  // namespace
 
 World::World(WorldSetup setup, Observer& observer)
-    : ground_(std::move(setup)), observer_(observer), calendar_(ground_.network.latency_least()) {
+    : ground_(std::move(setup)),
+      observer_(observer),
+      calendar_(std::min(ground_.network.latency_least(), kWindowMost)) {
     auto& places = ground_.places;
     // Real bytes run through engines that both ends share.
     const auto lanes = ground_.setup.wire ? 1 : std::max(1u, ground_.setup.threads);
@@ -31,7 +36,8 @@ World::World(WorldSetup setup, Observer& observer)
     // A fault comes before the start of the same instant: who is away from the first is not there.
     first_boot_ = faults.size();
     for (std::size_t i = 0; i < faults.size(); ++i)
-        world_queue_.push({kBeginning + faults[i].at, 0, 0, i}, {.kind = EventKind::fault, .a = i});
+        world_queue_.push({kBeginning + std::min(faults[i].at, kLongest), 0, 0, i},
+                          {.kind = EventKind::fault, .a = i});
     const auto peers = ground_.setup.directory.peers();
     for (PlaceIndex p = peers; p < places.size(); ++p) push_boot(p);
     world_events_ = first_boot_ + places.size();
@@ -40,7 +46,8 @@ World::World(WorldSetup setup, Observer& observer)
     };
     for (std::size_t i = 0; i < faults.size(); ++i) {
         if (faults[i].lasting > Duration::zero())
-            push(kBeginning + faults[i].at + faults[i].lasting,
+            push(kBeginning + std::min(faults[i].at, kLongest) +
+                     std::min(faults[i].lasting, kLongest),
                  {.kind = EventKind::fault, .b = 1, .a = i});
     }
     for (PlaceIndex p = 0; p < places.size(); ++p) lanes_[0]->next_availability(kBeginning, p);
