@@ -101,12 +101,14 @@ TEST_CASE("runs are listed by their numbers, so that the tenth is later than the
 TEST_CASE("a run that misses its target, or is cut off, ends with exit code 4") {
     const Folder here;
     here.write("small.toml", kSmallRun);
-    const auto missed = sim(here, "run small.toml --set run.target_accuracy=1 --set "
-                                  "training.learning_rate=0.00001");
+    const auto missed = sim(here,
+                            "run small.toml --set run.target_accuracy=1 --set "
+                            "training.learning_rate=0.00001");
     CHECK(missed.code == 4);
     CHECK(missed.out.find("the accuracy missed the target of 1") != std::string::npos);
     CHECK(sim(here, "run small.toml --set simulation.time_max=1s").code == 4);
-    CHECK(sim(here, "run small.toml --set 'simulation.faults=[\"0s kill all,aggregator\"]'").code == 4);
+    CHECK(sim(here, "run small.toml --set 'simulation.faults=[\"0s kill all,aggregator\"]'").code ==
+          4);
 }
 
 TEST_CASE("what a scenario names and nobody knows is a mistake in the scenario") {
@@ -151,8 +153,9 @@ TEST_CASE("an export names files by their full path, and says whom its keys are 
     std::filesystem::create_directory(here / "data");
     here.write("data/train.csv", rows);
     here.write("small.toml", kSmallRun);
-    const std::string data = " --set data.format=csv --set data.train=train.csv "
-                             "--set data.least_samples=1 --set data.folder=";
+    const std::string data =
+        " --set data.format=csv --set data.train=train.csv "
+        "--set data.least_samples=1 --set data.folder=";
     REQUIRE(sim(here, "export small.toml --out fleet" + data + "./data").code == 0);
     const auto folder = "folder = \"" + here.path.string() + "/data\"";
     CHECK(text_of(here / "fleet/peer-0/config.toml").find(folder) != std::string::npos);

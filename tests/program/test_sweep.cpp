@@ -154,8 +154,9 @@ TEST_CASE("a seed or a value that is named twice runs once, and there is a last 
         sim(here, "sweep small.toml --seeds 1-2,2,1 --grid run.rounds=2,2 --out s --format json");
     CHECK(answer.json()["runs"] == 2);
     // The same value written in another way is the same run.
-    answer = sim(here, "sweep small.toml --grid training.learning_rate=0.1,0.10 --out s "
-                       "--format json");
+    answer = sim(here,
+                 "sweep small.toml --grid training.learning_rate=0.1,0.10 --out s "
+                 "--format json");
     CHECK(answer.json()["runs"] == 1);
     CHECK(answer.json()["points"].size() == 1);
     answer = sim(here, "sweep small.toml --seeds 18446744073709551615 --out s");

@@ -23,9 +23,14 @@ std::string with(const Faults& faults) {
 
 // Clients that train for a second, for as long as a test looks.
 std::vector<std::string> some_clients(const Faults& faults) {
-    return {"simulation.compute=cost",   "simulation.samples_per_second=60", "run.rounds=1000",
-            "simulation.time_max=3min",  "federated.quorum=0.1",             "federated.attempts=1000",
-            "simulation.start_spread=2s", with(faults)};
+    return {"simulation.compute=cost",
+            "simulation.samples_per_second=60",
+            "run.rounds=1000",
+            "simulation.time_max=3min",
+            "federated.quorum=0.1",
+            "federated.attempts=1000",
+            "simulation.start_spread=2s",
+            with(faults)};
 }
 
 // When a place began to run or ceased to, in seconds: "on 0, asleep 5, on 15".
@@ -146,8 +151,8 @@ TEST_CASE("a fault that ends within another of its kind leaves that one in force
                                              "federated.patience_min=1s", with(faults)}));
         const auto o = simulation->run();
         REQUIRE(o);
-        std::string text = std::to_string(o->virtual_seconds) + " s, " +
-                           std::to_string(o->bytes_sent) + " bytes;";
+        std::string text =
+            std::to_string(o->virtual_seconds) + " s, " + std::to_string(o->bytes_sent) + " bytes;";
         for (const auto& [what, count] : simulation->chronicle().warnings())
             text += " " + std::to_string(count) + " " + what.substr(0, 6);
         return text;
@@ -191,8 +196,8 @@ TEST_CASE("who stands still does nothing, whatever befalls it, until it wakes") 
 
 TEST_CASE("what a disk has lost does not come back with the power") {
     const auto began_again_at = [](const Faults& faults, const char* set) {
-        auto simulation = make(load(federated_run(4, 12), {"simulation.samples_per_second=500", set,
-                                                           with(faults)}));
+        auto simulation = make(
+            load(federated_run(4, 12), {"simulation.samples_per_second=500", set, with(faults)}));
         std::vector<std::uint64_t> rounds;
         simulation->chronicle().also = [&](Instant, PlaceIndex place,
                                            const message::Notice& notice) {

@@ -41,9 +41,8 @@ TEST_CASE("who comes back when all others have left is not waited for") {
 }
 
 TEST_CASE("a gossip run of devices that come and go ends with those that are there") {
-    const auto o =
-        run(gossip_run(12, 20), {kSlow, "simulation.availability=churn", "simulation.churn_up=1m",
-                                 "simulation.churn_down=20s"});
+    const auto o = run(gossip_run(12, 20), {kSlow, "simulation.availability=churn",
+                                            "simulation.churn_up=1m", "simulation.churn_down=20s"});
     CHECK(o.end == "20 rounds are complete");
     CHECK(o.reached);
     CHECK(o.virtual_seconds < 400);

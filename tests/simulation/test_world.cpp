@@ -162,15 +162,14 @@ TEST_CASE("durations that no clock could count are the longest there are, and no
     const auto o = run(gossip_run(4, 10),
                        {"simulation.compute=cost", "simulation.samples_per_second=0.001",
                         "simulation.samples=1000000000000", "simulation.speed_spread=3",
-                        "simulation.up=1",
-                        "simulation.time_max=2min",
+                        "simulation.up=1", "simulation.time_max=2min",
                         "simulation.faults=[\"1s slow all by 1e300\",\"1s clock all by -1e300\","
                         "\"1s clock 0 by 1e300\",\"1s echo all by 1e300\"]"});
     CHECK(o.virtual_seconds <= 120);
     CHECK(o.virtual_seconds > 0);
     CHECK_FALSE(o.reached);
-    auto late = make(load(gossip_run(20, 10), {"simulation.start_spread=11000d",
-                                               "simulation.time_max=2min"}));
+    auto late = make(
+        load(gossip_run(20, 10), {"simulation.start_spread=11000d", "simulation.time_max=2min"}));
     REQUIRE(late->run());
     for (PlaceIndex p = 0; p < 20; ++p) CHECK(late->world().running(p) == (p == 0));
 }

@@ -39,8 +39,8 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 // By text, but runs of digits by their value.
 bool comes_before(const std::string& a, const std::string& b) {
     const auto digits = [](const std::string& text, std::size_t& at) {
-        const auto end = std::find_if_not(text.begin() + static_cast<std::ptrdiff_t>(at),
-                                          text.end(), is_digit);
+        const auto end =
+            std::find_if_not(text.begin() + static_cast<std::ptrdiff_t>(at), text.end(), is_digit);
         auto number = text.substr(at, static_cast<std::size_t>(end - text.begin()) - at);
         at += number.size();
         number.erase(0, std::min(number.find_first_not_of('0'), number.size()));

@@ -113,9 +113,8 @@ Status Sweep::prepare() {
 Status Sweep::start(std::size_t index) {
     storage::RealDisk disk;
     GOSSAMER_CHECK(disk.make_folders(folder(index)));
-    std::vector<std::string> words{"run",       scenario_file(),
-                                   "--out",     folder(index),
-                                   "--threads", std::to_string(flags_.threads)};
+    std::vector<std::string> words{"run",         scenario_file(), "--out",
+                                   folder(index), "--threads",     std::to_string(flags_.threads)};
     if (flags_.wire) words.push_back("--wire");
     for (const auto& set : plan_.runs[index].sets) {
         words.push_back("--set");

@@ -152,8 +152,7 @@ Result<SweepPlan> plan_sweep(const SweepFlags& flags, const Extensions& extensio
                 wider.back().push_back(value);
             }
         plan.points = std::move(wider);
-        if (plan.points.size() * seeds.size() > SweepPlan::kRunsMax)
-            return too_many();
+        if (plan.points.size() * seeds.size() > SweepPlan::kRunsMax) return too_many();
     }
     // Values that differ as texts may be the same: what was asked for already is not run twice.
     std::set<std::string> folders;

@@ -72,8 +72,8 @@ Verdict try_world(const DrawnWorld& world, bool twice, const Extensions& extensi
     Verdict again;
     auto second = run_world(world, 2, extensions, again);
     if (!second)
-        verdict.broken.push_back(fmt::format("seed {}, on two threads: {}", world.seed,
-                                             second.error().to_string()));
+        verdict.broken.push_back(
+            fmt::format("seed {}, on two threads: {}", world.seed, second.error().to_string()));
     for (auto& what : again.broken)
         if (std::ranges::find(verdict.broken, what) == verdict.broken.end())
             verdict.broken.push_back("on two threads: " + std::move(what));

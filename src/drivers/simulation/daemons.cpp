@@ -62,7 +62,8 @@ Result<std::vector<std::string>> addresses_of(const Scenario& scenario, const Da
 }
 
 // The settings as they are, but for files: what they name from here is not there seen from the new
-// folder. Files of data lie in data.folder; Fashion-MNIST has a folder of its own, made-up data none.
+// folder. Files of data lie in data.folder; Fashion-MNIST has a folder of its own, made-up data
+// none.
 Result<config::Config> located(const Scenario& scenario) {
     auto config = scenario.config();
     const auto set_path = [&](const char* key, const std::string& path) {
@@ -179,9 +180,9 @@ std::string readme(const Scenario& scenario, const std::vector<std::string>& add
         "\nThe same run in the simulator, with the same PeerIds:\n\n"
         "    gossamer-sim run scenario.toml\n\n"
         "Not carried over: simulated networks, devices and faults; real ones take their place.\n"
-        "Files of data and of a base model are named by their full path, as they lay where this was\n"
-        "made; on another machine set data.folder and model.base to where they lie there.\n\n"
-        "All keys, the federation's and the daemons', were made on one machine: this is for trials.\n"
+        "Files of data and of a base model are named by their full path, where this was made; on\n"
+        "another machine set data.folder and model.base to where they lie there.\n\n"
+        "All keys, the federation's and the daemons', were made on one machine: for trials.\n"
         "In earnest each machine makes its own key, and federation/root-key.pem belongs in a safe\n"
         "place offline.\n";
     return text;

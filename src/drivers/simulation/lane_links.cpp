@@ -44,8 +44,7 @@ void Lane::on_dial_arrives(PlaceIndex p, PlaceIndex from, ChannelId id) {
     auto code = kNoError;
     const bool lost = network_.blocked(from, p, true) || network_.blocked(p, from, true);
     if (place.state == PlaceState::asleep || place.state == PlaceState::dark || place.slept > 0 ||
-        lost ||
-        (role(p) == Role::peer && network_.behind_nat(p) && p != from)) {
+        lost || (role(p) == Role::peer && network_.behind_nat(p) && p != from)) {
         code = ErrorCode::kNetTimeout;
         answer = std::max(now_ - latency + kDialDeadline, now_ + latency);
     } else if (!place.node || place.stopping) {

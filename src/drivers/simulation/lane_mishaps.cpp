@@ -59,8 +59,8 @@ void Lane::befall(PlaceIndex from, End& end, Packet& packet) {
     const auto again = drawn.again * 0x9E3779B97F4A7C15ull;
     for (const auto& m : ground_.mishaps) {
         if (!(m.a[from] && m.b[to]) && !(m.a[to] && m.b[from])) continue;
-        auto draws = stream(setup_.seed, Purpose::scenario, (by ^ m.id << 58) + again,
-                            2 * end.id + side);
+        auto draws =
+            stream(setup_.seed, Purpose::scenario, (by ^ m.id << 58) + again, 2 * end.id + side);
         if (m.kind == FaultKind::damage) {
             for (auto& frame : packet.frames)
                 if (auto* model = std::get_if<wire::TransferEnd>(&frame.body))
@@ -118,8 +118,7 @@ void Lane::repeat_offer(PlaceIndex p, const job::Offer& offer) {
     const auto id = kEchoes | offer.id.value;
     auto& again = place.passed().echoes[id] = offer;
     again.id.value = id;
-    push(p, p, now_ + of_seconds(after),
-         {.kind = EventKind::echo, .life = place.life, .a = id});
+    push(p, p, now_ + of_seconds(after), {.kind = EventKind::echo, .life = place.life, .a = id});
 }
 
 void Lane::on_echo(PlaceIndex p, std::uint64_t id, std::uint32_t life) {

@@ -96,7 +96,7 @@ struct Passing {
     FlatMap<std::uint64_t, Dial> dials;
     FlatMap<PlaceIndex, End*> greeting;            // by the other
     std::vector<std::pair<EventKey, Event>> held;  // came while it was asleep
-    std::vector<const Fault*> under;  // faults in force on it alone, as they began
+    std::vector<const Fault*> under;               // faults in force on it alone, as they began
     // What befell it while it was asleep, and is felt when it wakes.
     std::vector<ChannelId> broken;
     bool told_to_leave = false;
@@ -104,8 +104,9 @@ struct Passing {
     Duration clock_offset{};
     std::map<std::uint64_t, job::Offer> echoes;  // by transfer
     bool over() const {
-        return dials.empty() && greeting.empty() && held.empty() && echoes.empty() && under.empty() &&
-               broken.empty() && !told_to_leave && slower == 1 && clock_offset == Duration{};
+        return dials.empty() && greeting.empty() && held.empty() && echoes.empty() &&
+               under.empty() && broken.empty() && !told_to_leave && slower == 1 &&
+               clock_offset == Duration{};
     }
 };
 
@@ -118,8 +119,8 @@ struct Place {
     bool stopping = false;
     bool startable = false;  // jobs may have become so since they were last looked at
     // Reasons why it is not there, each of which ends by itself: what holds its process off, and of
-    // that what takes its power; what holds its machine asleep. The first one lasts until its start.
-    // A scenario of a mebibyte cannot name more faults than these can count.
+    // that what takes its power; what holds its machine asleep. The first lasts until its start. A
+    // scenario of a mebibyte cannot name more faults than these can count.
     std::uint16_t away = 1, dark = 0, slept = 0;
     std::uint32_t life = 0, boots = 0, away_count = 0, dial_count = 0;
     Trace trace;

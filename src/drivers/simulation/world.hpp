@@ -56,7 +56,7 @@ public:
     bool ended() const { return ended_count_ == size(); }  // all finished, or are gone for good
     bool has_ended(PlaceIndex p) const { return place(p).ended; }
     bool has_finished(PlaceIndex p) const { return place(p).finished; }  // by itself
-    std::uint32_t life(PlaceIndex p) const { return place(p).life; }  // another after each boot
+    std::uint32_t life(PlaceIndex p) const { return place(p).life; }     // another after each boot
     std::size_t finished_count() const { return finished_count_; }
     bool linked(PlaceIndex p, PlaceIndex other) const;  // or about to be
     const Counts& counts() const { return counts_; }
