@@ -76,9 +76,10 @@ Result<config::Config> located(const Scenario& scenario) {
     } else if (format != "fashion-mnist" && format != "synthetic") {
         GOSSAMER_CHECK(set_path("data.folder", "."));
     }
-    if (const auto& base = config.text("model.base"); !base.empty()) {
-        GOSSAMER_CHECK(set_path("model.base", base));
-    }
+    for (const char* key : {"model.base", "simulation.trace"})
+        if (const auto& path = config.text(key); !path.empty()) {
+            GOSSAMER_CHECK(set_path(key, path));
+        }
     return config;
 }
 
