@@ -75,9 +75,11 @@ Json json_of(const RunOverview& run, WallTime now) {
     for (const auto& [key, text] : run.facts) {
         if (json.contains(key)) continue;
         const double value = number_fact(run, key);
-        if (text == "true" || text == "false")
+        if (run.texts.contains(key))
+            json[key] = telemetry::harmless(text);
+        else if (text == "true" || text == "false")
             json[key] = text == "true";
-        else if (run.texts.contains(key) || !std::isfinite(value))
+        else if (!std::isfinite(value))
             json[key] = telemetry::harmless(text);
         else
             json[key] =

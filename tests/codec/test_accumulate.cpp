@@ -81,6 +81,36 @@ TEST_CASE("a bad update is refused whole, with the position of its first bad ele
     CHECK(check_values(*f16, Bytes(20), 10, 1.0));
 }
 
+TEST_CASE("a codec that throws leaves the sum as it was") {
+    class Throwing final : public Codec {
+    public:
+        explicit Throwing(CodecRef inner) : inner_(std::move(inner)) {}
+        CodecTraits traits() const override { return inner_->traits(); }
+        std::size_t bytes_max(std::size_t count) const override { return inner_->bytes_max(count); }
+        Result<std::size_t> encode(std::span<std::byte> out, std::span<const float> values,
+                                   const EncodeState& state) const override {
+            return inner_->encode(out, values, state);
+        }
+        Status check(ByteView encoded, std::size_t count) const override {
+            return inner_->check(encoded, count);
+        }
+        void decode(std::span<float> out, ByteView encoded, std::size_t count,
+                    std::size_t first) const override {
+            if (first >= 2048) throw std::runtime_error("of the user's own");
+            inner_->decode(out, encoded, count, first);
+        }
+
+    private:
+        CodecRef inner_;
+    };
+    const Throwing codec(*find_codec("f16"));
+    const auto x = random_values(3, 5000);
+    const auto bytes = raw(codec, x);
+    std::vector<std::int64_t> sum(x.size(), -9);
+    CHECK_THROWS(add_encoded(sum, codec, bytes, 7.0f, tensor::ExactScale::choose(10.0f, 100.0, 1)));
+    CHECK(sum == std::vector<std::int64_t>(x.size(), -9));
+}
+
 TEST_CASE("mixing encoded models is the weighted mean of the decoded ones") {
     auto f32 = *find_codec("f32"), f16 = *find_codec("f16"), bf16 = *find_codec("bf16");
     std::size_t count = 2500;

@@ -167,30 +167,35 @@ TEST_CASE("a round without quorum is repeated, and ends the run when it goes on 
 }
 
 TEST_CASE("a run that was given up goes on with the next start") {
-    auto o = star(3, 3);
-    o.config.quorum = 1;
-    StarWorld world(o);
-    bool poisoned = true;
-    world.tamper = [&](std::size_t client, std::uint64_t round, std::span<float> update) {
-        if (poisoned && client == 0 && round == 2)
-            update[0] = std::numeric_limits<float>::infinity();
-    };
-    world.start();
-    world.run();
-    REQUIRE(world.engine->finished());
-    CHECK_FALSE(world.noticed<message::RunEnded>().at(0).reached);
-    CHECK(world.models.rbegin()->first == 1);
-    CHECK(world.final_models.empty());  // it has no last model
-    poisoned = false;
-    world.kill_aggregator(true);
-    for (std::size_t client = 0; client < 3; ++client) world.restart_client(client);
-    world.restart_aggregator();
-    world.run();
-    REQUIRE(world.engine->finished());
-    CHECK(world.noticed<message::RunEnded>().back().reached);
-    CHECK(world.models.rbegin()->first == 3);
-    CHECK(world.final_models.size() == 3);
-    check_every_round_follows_from_its_accepted_set(world);
+    for (const bool clients_stay : {false, true}) {  // with run.exit_when_finished = false
+        CAPTURE(clients_stay);
+        auto o = star(3, 8);
+        o.config.quorum = 1;
+        StarWorld world(o);
+        bool poisoned = true;
+        world.tamper = [&](std::size_t client, std::uint64_t round, std::span<float> update) {
+            if (poisoned && client == 0 && round == 2)
+                update[0] = std::numeric_limits<float>::infinity();
+        };
+        world.start();
+        world.run();
+        REQUIRE(world.engine->finished());
+        CHECK_FALSE(world.noticed<message::RunEnded>().at(0).reached);
+        CHECK(world.models.rbegin()->first == 1);
+        CHECK(world.final_models.empty());  // it has no last model
+        poisoned = false;
+        world.kill_aggregator(true);
+        for (std::size_t client = 0; !clients_stay && client < 3; ++client)
+            world.restart_client(client);
+        world.restart_aggregator();
+        world.run();
+        REQUIRE(world.engine->finished());
+        CHECK(world.noticed<message::RunEnded>().back().reached);
+        CHECK(world.models.rbegin()->first == 8);
+        CHECK(world.accepted.at(8).size() == 3);
+        CHECK(world.final_models.size() == 3);
+        check_every_round_follows_from_its_accepted_set(world);
+    }
 }
 
 TEST_CASE("a round whose peers die goes on with those alive") {

@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <signal.h>
 
+#include <ctime>
+
 #include "simulation_command.hpp"
 
 using namespace gossamer::program_test;
@@ -56,6 +58,37 @@ TEST_CASE("what cannot be replayed or compared is named with its reason") {
     }
     std::filesystem::remove(summary);
     CHECK(sim(here, "replay runs/small-1").err.find("did not end") != std::string::npos);
+}
+
+TEST_CASE("records of a simulation agree with its outcome, and say what really was") {
+    const Folder here;
+    here.write("small.toml", kSmallRun);
+    char began[32];
+    const std::time_t now = std::time(nullptr);
+    std::strftime(began, sizeof began, "%Y-%m-%dT%H:%M:%S", std::gmtime(&now));
+    int run = 0;
+    for (const std::string mode : {"federated", "gossip"}) {
+        CAPTURE(mode);
+        const auto command = "run small.toml --set topology.graph=ring --set run.mode=" + mode;
+        const auto answer = sim(here, command + " --format json");
+        REQUIRE_MESSAGE(answer.code == 0, answer.err);
+        const auto told = answer.json();
+        const auto folder = here / ("runs/small-" + std::to_string(++run));
+        const auto summary = nlohmann::json::parse(text_of(folder + "/summary.json"));
+        for (const char* key : {"accuracy", "loss", "rounds", "bytes_sent", "trace_hash"})
+            CHECK_MESSAGE(summary[key] == told[key], key);
+        CHECK(summary["sent_bytes"] == summary["bytes_sent"]);
+        CHECK(summary["started"].get<std::string>() >= began);
+        const auto metrics = text_of(folder + "/metrics.jsonl");
+        CHECK(metrics.find("\"event\":\"traffic\"") != metrics.npos);
+        CHECK(metrics.find("\"mixed\":") == metrics.npos);  // means over peers have no such count
+        REQUIRE(sim(here, command + " --threads 1").code == 0);
+        const auto again = here / ("runs/small-" + std::to_string(++run));
+        CHECK(text_of(again + "/metrics.jsonl") == metrics);
+    }
+    const auto nowhere = sim(here, "run small.toml --out /proc/nowhere");
+    CHECK(nowhere.code == 5);
+    CHECK(nowhere.err.find("/proc/nowhere") != std::string::npos);
 }
 
 TEST_CASE("compare shows what differs and what came of it") {

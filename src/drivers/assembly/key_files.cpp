@@ -51,8 +51,8 @@ Status write_new_file(const std::string& path, ByteView content, unsigned mode) 
     GOSSAMER_TRY(const auto file, disk.create(path, storage::Create::fresh, mode));
     auto written = file->append(content);
     if (written) written = file->sync();
-    if (written) return disk.sync_folder(storage::folder_of(path));
-    (void)disk.remove(path);  // half a key would stand in the way of the next try
+    if (written) written = disk.sync_folder(storage::folder_of(path));
+    if (!written) (void)disk.remove(path);  // half a key would stand in the next try's way
     return written;
 }
 

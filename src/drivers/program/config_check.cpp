@@ -44,7 +44,10 @@ public:
         const auto parts = data->partition.part_count != 0
                                ? static_cast<std::int64_t>(data->partition.part_count)
                                : config_.integer("run.peers");
-        if (parts > 0 && data->part >= parts && data->partition.kind != data::PartitionKind::whole)
+        const auto kind =
+            data->partition.kind;  // a file of parts may hold more than there are peers
+        if (parts > 0 && data->part >= parts && kind != data::PartitionKind::whole &&
+            kind != data::PartitionKind::explicit_)
             add({ErrorCode::kConfigRange,
                  "data.part: " + std::to_string(data->part) + " of " + std::to_string(parts) +
                      " parts",
@@ -84,7 +87,12 @@ public:
 private:
     void advertised(const std::string& listen) {
         const auto& told = config_.text("listen.advertise");
-        if (told.empty() || transport::parse_address(told)) return;
+        if (told.empty()) return;
+        if (listen.empty())
+            return add({ErrorCode::kConfigConflict,
+                        "listen.advertise is set, and listen.address is empty",
+                        "Nobody could dial it: set both, or none."});
+        if (transport::parse_address(told)) return;
         const auto port = listen.rfind(':');
         if (port != listen.npos && !listen.ends_with(":0"))
             keep(of_key("listen.advertise", transport::parse_address(told + listen.substr(port))));

@@ -154,7 +154,7 @@ Result<runtime::DaemonParts> Program::parts() {
     auto* records = records_.get();
     parts.record = [this, records](WallTime wall, const message::Notice& notice) {
         if (auto* ended = std::get_if<message::RunEnded>(&notice))
-            gave_up_ = gave_up_ || !ended->reached;
+            gave_up_ = !ended->reached;  // a run may be gone on with
         records->take(wall, notice);
     };
     parts.on_refused = [records](WallTime wall, const transport::IncomingRefused& refused) {

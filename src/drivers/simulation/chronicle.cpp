@@ -18,6 +18,8 @@ Chronicle::Chronicle(const Scenario& scenario)
       started_(scenario.places()),
       consensus_(scenario.learning().layout()->parameter_count(), scenario.peers()),
       accuracy_(scenario.peers(), kUnknown),
+      steps_(scenario.federated() ? 0 : scenario.peers()),
+      there_(steps_.size()),
       said_(scenario.places(), Said::nothing) {}
 
 Row& Chronicle::row(std::uint64_t round, Instant now) {
@@ -67,6 +69,7 @@ void Chronicle::on_notice(Instant now, PlaceIndex place, const message::Notice& 
         r.left_out += static_cast<std::uint32_t>(m->left_out.size());
         round_ = std::max(round_, m->step);
         if (consensus_.wants(m->step)) consensus_.add(m->step, moment.sample);
+        count(place, true, m->step);
     } else if (const auto* f = std::get_if<message::RoundFinished>(&notice)) {
         auto& r = row(f->round, now);
         r.train_loss.add(f->loss);
@@ -119,6 +122,15 @@ void Chronicle::busy(PlaceIndex place, const Busy& what) {
     if (row.size() >= kBusyMax) busy_until_ = what.from;
 }
 
+void Chronicle::count(PlaceIndex place, bool there, std::uint64_t step) {
+    if (place >= steps_.size()) return;
+    if (there_[place])
+        if (const auto it = at_step_.find(steps_[place]); --it->second == 0) at_step_.erase(it);
+    there_[place] = there, steps_[place] = step;
+    if (there) ++at_step_[step];
+    if (!at_step_.empty()) settled_ = std::max(settled_, at_step_.begin()->first);
+}
+
 bool Chronicle::reached() const {
     if (scenario_.federated()) return said_[scenario_.peers()] == Said::reached;
     for (PlaceIndex p = 0; p < said_.size(); ++p)
@@ -130,6 +142,7 @@ bool Chronicle::reached() const {
 void Chronicle::on_state(Instant now, PlaceIndex place, PlaceState state) {
     const bool first = !started_[place];
     started_[place] = true;
+    if (place < steps_.size()) count(place, state == PlaceState::running, steps_[place]);
     // What it said of the run's end was of a life that is over: the next one may see another.
     if ((state == PlaceState::off || state == PlaceState::dark) && !world_->has_ended(place))
         said_[place] = Said::nothing;

@@ -89,6 +89,9 @@ public:
     bool states_cut() const { return states_cut_; }
     const std::vector<std::pair<Instant, std::string>>& faults() const { return faults_; }
     const std::vector<double>& accuracy_of_peers() const { return accuracy_; }  // last; NaN
+    // Of gossip: rows below it change no more, but by who was away then. By what has happened in
+    // the world alone, so that who writes them as they settle writes the same in every run.
+    std::uint64_t settled() const { return settled_; }
     std::uint64_t round() const { return round_; }  // the last one known to be complete
     double accuracy() const;                        // the latest; NaN
     double loss() const;
@@ -107,6 +110,7 @@ private:
     Row& row(std::uint64_t round, Instant now);
     void add(Spread& spread, double value);
     void busy(PlaceIndex place, const Busy& what);
+    void count(PlaceIndex place, bool there, std::uint64_t step);
     const Scenario& scenario_;
     const World* world_ = nullptr;
     std::map<std::uint64_t, Row> rows_;
@@ -120,7 +124,10 @@ private:
     std::vector<StateEvent> states_;
     std::vector<std::pair<Instant, std::string>> faults_;
     std::vector<double> accuracy_;
-    std::uint64_t round_ = 0, updates_ = 0;
+    std::uint64_t round_ = 0, updates_ = 0, settled_ = 0;
+    std::vector<std::uint64_t> steps_;                // by peer: the last it mixed
+    std::vector<bool> there_;                         // by peer
+    std::map<std::uint64_t, std::uint32_t> at_step_;  // how many of those that are there
     std::string end_reason_, model_;
     enum class Said : std::uint8_t { nothing, missed, reached };
     std::vector<Said> said_;  // by place: how the run ended for it, in this life

@@ -39,10 +39,18 @@ RunRecords::RunRecords(storage::Disk& disk, const std::string& root, Simulation&
     recorder_ = std::make_unique<telemetry::Recorder>(disk, log_, nullptr, std::move(folder), run,
                                                       telemetry::telemetry_config(s.config()),
                                                       kVirtualMidnight);
+    auto& chronicle = simulation.chronicle();
     if (s.federated())  // the aggregator speaks for the run
-        simulation.chronicle().also = [this, speaker = s.peers()](Instant at, PlaceIndex place,
-                                                                  const message::Notice& notice) {
-            if (place == speaker) recorder_->take(notice, wall(at));
+        chronicle.also = [this, speaker = s.peers()](Instant at, PlaceIndex place,
+                                                     const message::Notice& notice) {
+            if (place != speaker) return;
+            recorder_->take(notice, wall(at));
+            if (const auto* round = std::get_if<message::RoundFinished>(&notice))
+                note_traffic(round->round);
+        };
+    else
+        chronicle.also = [this, &chronicle](Instant, PlaceIndex, const message::Notice&) {
+            if (chronicle.settled() > next_row_) write_rows(chronicle.settled());
         };
 }
 
@@ -50,12 +58,13 @@ RunRecords::~RunRecords() { simulation_.chronicle().also = nullptr; }
 
 WallTime RunRecords::wall(Instant at) const { return kVirtualMidnight + (at - World::kBeginning); }
 
-void RunRecords::follow() {
-    const auto round = simulation_.chronicle().round();
-    if (!simulation_.scenario().federated() && round > 1) write_rows(round - 1);
-    const auto bytes = simulation_.world().counts().sent_bytes;
-    recorder_->on_traffic(bytes, bytes, wall(simulation_.world().now()));
-    recorder_->flush(wall(simulation_.world().now()));
+void RunRecords::follow() { recorder_->flush(wall(simulation_.world().now())); }
+
+// With its round, not when somebody looks: records of two runs are to be alike.
+void RunRecords::note_traffic(std::uint64_t round) {
+    const auto& rows = simulation_.chronicle().rows();
+    if (const auto row = rows.find(round); row != rows.end())
+        recorder_->on_traffic(row->second.bytes, row->second.bytes, wall(row->second.at));
 }
 
 // In gossip nobody speaks for all: rows are the means over the peers.
@@ -75,6 +84,7 @@ void RunRecords::write_rows(std::uint64_t before) {
                                                .accuracy = row.accuracy.mean(),
                                                .sample_count = row.accuracy.count},
                             at);
+        note_traffic(round);
     }
     next_row_ = std::max(next_row_, before);
 }

@@ -25,6 +25,7 @@ public:
 
 private:
     void write_rows(std::uint64_t before);
+    void note_traffic(std::uint64_t round);
     WallTime wall(Instant at) const;
 
     storage::Disk& disk_;

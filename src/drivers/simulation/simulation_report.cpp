@@ -135,6 +135,7 @@ void add_peers(Report& report, const Scenario& scenario, const Chronicle& chroni
         for (const auto count : data::label_histogram(part))
             report.peers[p].label_counts.push_back(count);
     }
+    if (scenario.federated()) report.peers.push_back({.name = "aggregator", .trains = false});
 }
 
 // ---- timeline ----------------------------------------------------------------------------------

@@ -112,7 +112,12 @@ private:
     Result<job::AccumulateDone> perform(job::AccumulateJob& j, const Pause&) const {
         GOSSAMER_TRY(auto codec, tools_.codecs->find(j.codec));
         auto part = j.sum.parts().lend(*tools_.pool);
-        auto added = codec::add_encoded(part.words(), *codec, j.update.bytes(), j.weight, j.scale);
+        Status added;
+        try {  // the part holds other updates too, and comes back whatever the codec does
+            added = codec::add_encoded(part.words(), *codec, j.update.bytes(), j.weight, j.scale);
+        } catch (const std::exception& e) {
+            added = fail(ErrorCode::kInternal, std::string("the codec failed: ") + e.what());
+        }
         j.sum.parts().give_back(std::move(part));
         if (!added) {
             auto error = std::move(added).error();

@@ -60,16 +60,26 @@ Status add_encoded(std::span<std::int64_t> sum, const Codec& codec, ByteView enc
     GOSSAMER_CHECK(codec.check(encoded, count));
     BlockReader reader(codec, encoded, count);
     float room[kBlock];
+    // The blocks before `end`, term by term: integers leave no trace. What threw once and throws
+    // here too would leave a sum that nobody knows: that ends the process.
+    auto take_out = [&](std::size_t end) noexcept {
+        for (std::size_t back = 0; back < end; back += kBlock)
+            tensor::exact_add(sum.subspan(back, kBlock), reader.read(back, {room, kBlock}), -weight,
+                              scale);
+    };
     for (std::size_t at = 0; at < count; at += kBlock) {
         auto length = std::min(kBlock, count - at);
-        auto part = reader.read(at, {room, length});
+        std::span<const float> part;
+        try {
+            part = reader.read(at, {room, length});
+        } catch (...) {  // a codec of the user's own
+            take_out(at);
+            throw;
+        }
         auto bad = tensor::exact_add_checked(sum.subspan(at, length), part, weight, scale);
         if (bad == length) continue;
         auto refused = refuse(part[bad], at + bad, scale.bound);
-        // Takes the earlier blocks out again, term by term: integers leave no trace.
-        for (std::size_t back = 0; back < at; back += kBlock)
-            tensor::exact_add(sum.subspan(back, kBlock), reader.read(back, {room, kBlock}), -weight,
-                              scale);
+        take_out(at);
         return refused;
     }
     return {};

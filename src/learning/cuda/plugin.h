@@ -193,7 +193,7 @@ typedef struct {
     double delta_norm; /* norm before clipping; 0 where nothing is clipped */
     uint64_t seen, correct, counted; /* samples; labels */
     uint32_t failed_step; /* not 0: the loss of this batch was not finite; weights are of before */
-    uint32_t finite;      /* one of the three below; nothing is written to out but when SENT */
+    uint32_t finite;      /* DIVERGED, SENT or BEYOND_CODEC; only SENT is written to out */
 } gossamer_cuda_replica;
 
 typedef struct {

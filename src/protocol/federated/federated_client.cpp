@@ -42,7 +42,11 @@ void FederatedClient::on_link(job::Turn& turn, const PeerId& peer, bool up) {
 
 void FederatedClient::on_message(job::Turn& turn, const PeerId& from,
                                  const message::Message& message) {
-    if (!(aggregator_ == from) || phase_ == Phase::finished) return;
+    if (!(aggregator_ == from)) return;
+    // A run that was given up may be gone on with: a round says so.
+    if (phase_ == Phase::finished &&
+        !(given_up_ && std::holds_alternative<message::RoundStart>(message)))
+        return;
     if (auto* start = std::get_if<message::RoundStart>(&message)) {
         if (start->run == run_) on_round_start(turn, *start);
     } else if (auto* commit = std::get_if<message::Commit>(&message)) {
@@ -128,6 +132,11 @@ void FederatedClient::on_finished(job::Turn& turn, const message::RunFinished& f
     order_.reset();
     completed_ = finished.round;
     turn.notice(message::RunEnded{finished.round, finished.reason, finished.reached});
+    given_up_ = !finished.reached;
+    if (given_up_) {  // there is no last model to keep
+        phase_ = Phase::finished;
+        return;
+    }
     if (!copy_ || copy_->identity != finished.model) {
         turn.notice(message::Warning{{ErrorCode::kRunFinished,
                                       "the run ended before the final model arrived",
@@ -138,7 +147,7 @@ void FederatedClient::on_finished(job::Turn& turn, const message::RunFinished& f
     phase_ = Phase::finishing;
     job::CheckpointJob out;
     out.round = finished.round, out.model = copy_->model, out.identity = finished.model;
-    out.final_ = finished.reached;  // of a run that was given up there is no last model
+    out.final_ = true;
     jobs_.made().final = turn.start(std::move(out), job::JobClass::background);
 }
 
@@ -175,7 +184,7 @@ void FederatedClient::on_offered(job::Turn& turn, job::TransferId id, const mess
     auto refuse = [&](RefuseReason why) { turn.refuse(*aggregator_, id, why); };
     if (m.run != run_ || m.kind != message::TransferKind::global_model)
         return refuse(RefuseReason::run);
-    if (phase_ == Phase::finished) return refuse(RefuseReason::stopping);
+    if (phase_ == Phase::finished && !given_up_) return refuse(RefuseReason::stopping);
     if (m.layout != setup_->layout->digest()) return refuse(RefuseReason::layout);
     if (m.byte_count > setup_->layout->byte_count() + kCodecOverhead)
         return refuse(RefuseReason::size);

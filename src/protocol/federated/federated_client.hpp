@@ -117,6 +117,7 @@ private:
     ClientSetupRef setup_;
     message::RunId run_;
     message::Phase phase_ = message::Phase::waiting;
+    bool given_up_ = false;  // the run, in an earlier life of its aggregator
     std::uint64_t completed_ = 0;
     Instant since_;             // of the present wait
     Boxed<PeerId> aggregator_;  // while it is linked and joined

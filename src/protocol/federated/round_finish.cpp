@@ -86,7 +86,8 @@ void RoundEngine::on_evaluated(job::Turn& turn, const Result<job::JobDone>& done
     } else {
         turn.notice(message::Warning{done.error()});
     }
-    if (phase_ != Phase::finishing && phase_ != Phase::finished)
+    // The rule of a run that was given up is gone on with by its next life.
+    if ((phase_ != Phase::finishing && phase_ != Phase::finished) || !reached_)
         stop_.on_evaluation(evaluating_, accuracy);
 }
 

@@ -90,6 +90,7 @@ struct ReportPeer {
     std::string name;                              // empty = "peer <index>"
     double accuracy = kUnknownValue;               // at the end, 0 to 1
     std::vector<std::uint64_t> label_counts = {};  // samples of each class; empty = unknown
+    bool trains = true;                            // an aggregator is listed last, and does not
 };
 
 enum class Activity : std::uint8_t { train, send, wait, away, work };  // work: mix, evaluate, ...

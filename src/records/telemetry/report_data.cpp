@@ -132,14 +132,16 @@ Json labels_of(const Report& report) {
     for (std::size_t i = 0; i < label_count; ++i)
         names.push_back(i < report.label_names.size() ? text_of(report.label_names[i])
                                                       : Json(std::to_string(i)));
-    for (std::size_t i = 0; i < std::min(report.peers.size(), kPageLabelPeerMax); ++i) {
+    const auto peer_count =
+        static_cast<std::size_t>(std::ranges::count_if(report.peers, &ReportPeer::trains));
+    for (std::size_t i = 0; i < std::min(peer_count, kPageLabelPeerMax); ++i) {
         Json row = Json::array();
         const auto& counts = report.peers[i].label_counts;
         for (std::size_t label = 0; label < label_count; ++label)
             row.push_back(label < counts.size() ? counts[label] : 0);
         rows.push_back(std::move(row));
     }
-    return {{"peer_count", report.peers.size()}, {"names", names}, {"rows", rows}};
+    return {{"peer_count", peer_count}, {"names", names}, {"rows", rows}};
 }
 
 // ---- topology ----------------------------------------------------------------------------------
