@@ -42,11 +42,9 @@ void FederatedClient::on_link(job::Turn& turn, const PeerId& peer, bool up) {
 
 void FederatedClient::on_message(job::Turn& turn, const PeerId& from,
                                  const message::Message& message) {
-    if (!(aggregator_ == from)) return;
     // A run that was given up may be gone on with: a round says so.
-    if (phase_ == Phase::finished &&
-        !(given_up_ && std::holds_alternative<message::RoundStart>(message)))
-        return;
+    const bool again = given_up_ && std::holds_alternative<message::RoundStart>(message);
+    if (!(aggregator_ == from) || (phase_ == Phase::finished && !again)) return;
     if (auto* start = std::get_if<message::RoundStart>(&message)) {
         if (start->run == run_) on_round_start(turn, *start);
     } else if (auto* commit = std::get_if<message::Commit>(&message)) {
@@ -133,14 +131,11 @@ void FederatedClient::on_finished(job::Turn& turn, const message::RunFinished& f
     completed_ = finished.round;
     turn.notice(message::RunEnded{finished.round, finished.reason, finished.reached});
     given_up_ = !finished.reached;
-    if (given_up_) {  // there is no last model to keep
-        phase_ = Phase::finished;
-        return;
-    }
-    if (!copy_ || copy_->identity != finished.model) {
-        turn.notice(message::Warning{{ErrorCode::kRunFinished,
-                                      "the run ended before the final model arrived",
-                                      "The aggregator has it in its run folder."}});
+    if (given_up_ || !copy_ || copy_->identity != finished.model) {
+        if (!given_up_)  // of which there is no last model
+            turn.notice(message::Warning{{ErrorCode::kRunFinished,
+                                          "the run ended before the final model arrived",
+                                          "The aggregator has it in its run folder."}});
         phase_ = Phase::finished;
         return;
     }
