@@ -161,6 +161,13 @@ TEST_CASE("each certificate that must not be let in is refused with its own code
     CHECK_FALSE(usurper.greet(forger.trust(), Role::aggregator));
     CHECK_MESSAGE(siege.logs(ErrorCode::kTlsRole, "HELLO"), log_of(siege.target));
 
+    // Nobody else than peers has anything to do in a gossip run, however good the certificate.
+    for (const auto role : {Role::aggregator, Role::operator_}) {
+        claim = forger.honest(role);
+        TlsClient other(siege.port(), &claim);
+        CHECK_FALSE(other.greet(forger.trust(), role));
+    }
+
     // And the door is still open to whom it should be.
     TlsClient welcome(siege.port(), &honest);
     CHECK(welcome.greet(forger.trust()));

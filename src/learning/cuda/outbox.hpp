@@ -27,7 +27,8 @@ public:
     explicit Outbox(Machine& machine) : machine_(machine) {}
 
     // Room for so many of them as they are, the largest product: what a card lacks shows while
-    // fewer at once can still be chosen, not at the end of the first training.
+    // fewer at once can still be chosen, not at the end of the first training. Residuals are not
+    // counted: which codec there will be is not known yet.
     void reserve(std::size_t items, std::uint64_t count) {
         (void)make_room(std::vector<OutItem>(items), count);
     }
