@@ -1,11 +1,9 @@
 // Devices that are away: from the first, for several reasons at once, and what befalls them
 // meanwhile.
-#include <unistd.h>
-
-#include <filesystem>
 #include <fstream>
 
 #include "scenarios.hpp"
+#include "storage/temporary_folder.hpp"
 
 using namespace gossamer;
 using namespace gossamer::simulation;
@@ -55,16 +53,9 @@ std::string life_of(PlaceIndex place, std::vector<std::string> sets,
 std::string life_of_3(const Faults& faults) { return life_of(3, some_clients(faults)); }
 
 struct File {
-    explicit File(const std::string& text) {
-        auto name = (std::filesystem::temp_directory_path() / "gossamer-trace-XXXXXX").string();
-        ::close(::mkstemp(name.data()));
-        path = name;
-        std::ofstream(path) << text;
-    }
-    ~File() { std::filesystem::remove(path); }
-    File(const File&) = delete;
-    File& operator=(const File&) = delete;
-    std::string path;
+    explicit File(const std::string& text) { std::ofstream(path) << text; }
+    TemporaryFolder folder;
+    std::string path = folder.path + "/trace";
 };
 
 }  // namespace

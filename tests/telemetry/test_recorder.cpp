@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <optional>
+
 #include <cmath>
 #include <sstream>
 
@@ -31,6 +33,18 @@ struct Bench {
     }
     RecordedRun run{
         .name = "demo", .mode = "federated", .me = PeerId::of_number(9), .round_max = 10};
+};
+
+// What a recorder of ours leaves in a real folder.
+struct Kept : Bench {
+    TemporaryFolder folder;
+    storage::RealDisk real;
+    storage::RunFolder made = *storage::RunFolder::create(real, folder.path, "g");
+    std::optional<Recorder> recorder;
+    void start() { recorder.emplace(real, log, nullptr, made, run, TelemetryConfig{}, kNoon); }
+    nlohmann::json summary() const {
+        return nlohmann::json::parse(as_text(*real.read(made.summary(), 1 << 20)));
+    }
 };
 
 std::vector<nlohmann::json> json_lines(storage::Disk& disk, const std::string& path) {
@@ -114,36 +128,29 @@ TEST_CASE("a run is recorded in full without any code of the user") {
 }
 
 TEST_CASE("clients' accuracies stand in until there are our own, and are no best of those") {
-    TemporaryFolder folder;
-    storage::RealDisk disk;
-    Bench bench;
-    auto made = *storage::RunFolder::create(disk, folder.path, "g");
-    Recorder recorder(disk, bench.log, nullptr, made, bench.run, {}, kNoon);
-    const auto summary = [&] {
-        recorder.flush(kNoon + 1h);
-        return nlohmann::json::parse(as_text(*disk.read(made.summary(), 1 << 20)));
-    };
+    Kept kept;
+    kept.start();
+    auto& recorder = *kept.recorder;
     recorder.take(Evaluated{.round = 1, .where = "clients", .loss = 0.2, .accuracy = 0.97}, kNoon);
-    CHECK(summary()["accuracy"].get<double>() == 0.97);
+    recorder.flush(kNoon + 1h);
+    CHECK(kept.summary()["accuracy"].get<double>() == 0.97);
     recorder.take(Evaluated{.round = 2, .where = "central", .loss = 0.5, .accuracy = 0.8}, kNoon);
     recorder.take(Evaluated{.round = 2, .where = "clients", .loss = 0.2, .accuracy = 0.98}, kNoon);
     recorder.finish(kNoon + 1h, "finished");
-    const auto last = nlohmann::json::parse(as_text(*disk.read(made.summary(), 1 << 20)));
+    const auto last = kept.summary();
     CHECK(last["accuracy"].get<double>() == 0.8);
     CHECK(last["best_accuracy"].get<double>() == 0.8);
     CHECK(last["loss"].get<double>() == 0.5);
 }
 
 TEST_CASE("traffic is recorded with each round, and else once a minute") {
-    TemporaryFolder folder;
-    storage::RealDisk disk;
-    Bench bench;
-    auto made = *storage::RunFolder::create(disk, folder.path, "g");
-    Recorder recorder(disk, bench.log, nullptr, made, bench.run, {}, kNoon);
+    Kept kept;
+    kept.start();
+    auto& recorder = *kept.recorder;
     const auto count = [&] {
         recorder.flush(kNoon);
         std::size_t lines = 0;
-        for (const auto& line : json_lines(disk, made.metrics()))
+        for (const auto& line : json_lines(kept.real, kept.made.metrics()))
             lines += line["event"] == "traffic";
         return lines;
     };
@@ -155,19 +162,17 @@ TEST_CASE("traffic is recorded with each round, and else once a minute") {
     recorder.on_traffic(++bytes, 0, kNoon + 181s);
     recorder.finish(kNoon + 182s, "finished");  // and the last of them at the end
     CHECK(count() == 5);
-    CHECK(json_lines(disk, made.metrics()).back()["sent_bytes"] == bytes);
+    CHECK(json_lines(kept.real, kept.made.metrics()).back()["sent_bytes"] == bytes);
 }
 
 TEST_CASE("a driver may know some figures of the summary better, and when it really was") {
-    TemporaryFolder folder;
-    storage::RealDisk disk;
-    Bench bench;
-    auto made = *storage::RunFolder::create(disk, folder.path, "g");
-    bench.run.clock = [] { return kNoon + 24h; };
-    Recorder recorder(disk, bench.log, nullptr, made, bench.run, {}, kNoon);
+    Kept kept;
+    kept.run.clock = [] { return kNoon + 24h; };
+    kept.start();
+    auto& recorder = *kept.recorder;
     recorder.take(Evaluated{.round = 1, .where = "central", .loss = 0.5, .accuracy = 0}, kNoon);
     recorder.finish(kNoon + 1h, "finished", [](Summary& s) { s.set("loss", 0.25); });
-    const auto last = nlohmann::json::parse(as_text(*disk.read(made.summary(), 1 << 20)));
+    const auto last = kept.summary();
     CHECK(last["loss"].get<double>() == 0.25);
     CHECK(last["updated"] == "2026-03-02T12:00:00.000000Z");
     CHECK(last["seconds"].get<double>() == 0);

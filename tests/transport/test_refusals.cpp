@@ -5,6 +5,7 @@
 
 #include "connection/transport/address.hpp"
 #include "node.hpp"
+#include "training/option_values.hpp"
 
 using namespace gossamer;
 using namespace gossamer::transport;
@@ -84,6 +85,29 @@ TEST_CASE("addresses are host:port or [v6]:port") {
     for (const char* bad :
          {"", "host", "host:", ":80", "host:99999", "host:80x", "::1:80", "[::1]"})
         CHECK(parse_address(bad).error().code == ErrorCode::kNetAddress);
+}
+
+TEST_CASE("what others are told to dial is whole, or refused") {
+    const auto told = [](const std::string& listen, const std::string& advertise) {
+        OptionValues options(transport_options());
+        options.set("listen.address", listen).set("listen.advertise", advertise);
+        return transport_config(options).map([](const auto& c) { return c.advertise; });
+    };
+    CHECK(told("0.0.0.0:7400", "").value().empty());
+    CHECK(told("0.0.0.0:7400", "a.example").value() == "a.example:7400");
+    CHECK(told("[::]:7400", "[2001:db8::1]").value() == "[2001:db8::1]:7400");
+    CHECK(told("0.0.0.0:7400", "a.example:1").value() == "a.example:1");
+    CHECK(told("0.0.0.0:0", "a.example:1").value() == "a.example:1");
+    CHECK(told("0.0.0.0:0", "a.example").error().code == ErrorCode::kNetAddress);
+    CHECK(told("0.0.0.0:7400", "a:b:c").error().code == ErrorCode::kNetAddress);
+    CHECK(told("", "a.example:1").error().code == ErrorCode::kConfigConflict);
+
+    OptionValues options(transport_options());
+    const auto first = PeerId::of_number(1), second = PeerId::of_number(2);
+    options.set("membership.banned", std::vector{second.to_string(), first.to_string()});
+    CHECK(*transport_config(options)->banned == security::BanList{first, second});
+    options.set("membership.banned", std::vector<std::string>{"nobody"});
+    CHECK(transport_config(options).error().code == ErrorCode::kConfigType);
 }
 
 TEST_CASE("each way a dial can fail has its own code, and says whether to try again") {

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "connection/transport/address.hpp"
 #include "connection/transport/transport.hpp"
 
 namespace gossamer::transport {
@@ -83,23 +84,43 @@ OptionTable transport_options() {
     };
 }
 
+Result<std::string> advertised_address(const OptionSource& options) {
+    const auto& told = options.text("listen.advertise");
+    const auto& listen = options.text("listen.address");
+    if (told.empty()) return told;
+    if (listen.empty())
+        return fail(ErrorCode::kConfigConflict,
+                    "listen.advertise is set, and listen.address is empty",
+                    "Nobody could dial it: set both, or none.");
+    if (parse_address(told)) return told;
+    const auto port = listen.substr(std::min(listen.rfind(':'), listen.size()));
+    if (port != ":0" && parse_address(told + port)) return told + port;
+    return fail(ErrorCode::kNetAddress, "listen.advertise: \"" + told + "\" is not host:port",
+                port == ":0" ? "Name the port too: the system chooses the one listened on." : "");
+}
+
+Result<security::BanList> banned_peers(const OptionSource& options) {
+    security::BanList banned;
+    for (const auto& text : options.text_list("membership.banned")) {
+        const auto peer = PeerId::parse(text);
+        if (!peer)
+            return fail(ErrorCode::kConfigType, "membership.banned: \"" + text + "\" is no PeerId",
+                        "Name peers as `gossamer identity show` prints them: 64 hex digits.");
+        banned.push_back(*peer);
+    }
+    std::ranges::sort(banned);
+    return banned;
+}
+
 Result<TransportConfig> transport_config(const OptionSource& options) {
     const auto size = [&](const char* key) {
         return static_cast<std::size_t>(options.integer(key));
     };
     TransportConfig c;
     c.listen_address = options.text("listen.address");
-    c.advertise = options.text("listen.advertise");
-    auto banned = std::make_shared<security::BanList>();
-    for (const auto& text : options.text_list("membership.banned")) {
-        const auto peer = PeerId::parse(text);
-        if (!peer)
-            return fail(ErrorCode::kConfigType, "membership.banned: \"" + text + "\" is no PeerId",
-                        "Name peers as `gossamer identity show` prints them: 64 hex digits.");
-        banned->push_back(*peer);
-    }
-    std::ranges::sort(*banned);
-    if (!banned->empty()) c.banned = std::move(banned);
+    GOSSAMER_TRY(c.advertise, advertised_address(options));
+    GOSSAMER_TRY(auto banned, banned_peers(options));
+    if (!banned.empty()) c.banned = std::make_shared<security::BanList>(std::move(banned));
     c.threads = size("transport.threads");
     c.staging_bytes = size("transport.staging_bytes");
     c.link.credit_window_bytes = size("transport.credit_window_bytes");

@@ -28,7 +28,7 @@ namespace gossamer::transport {
 
 struct TransportConfig {
     std::string listen_address;  // host:port; empty: only dials out
-    std::string advertise;       // what others dial; empty: what follows from listen_address
+    std::string advertise;       // host:port to dial; empty: what follows from listen_address
     std::size_t threads = 0;     // for I/O; 0: one for two links, at most four and the cores
     std::uint64_t staging_bytes = 512 << 20;  // of all arriving transfers together
     std::size_t connections_max = 1024;       // links
@@ -45,7 +45,12 @@ struct TransportConfig {
     link::LinkLimits link;
 };
 OptionTable transport_options();
-Result<TransportConfig> transport_config(const OptionSource& options);  // kConfigType: banned
+// A host alone is told with the port that is listened on. Empty where nothing was set; errors:
+// kConfigConflict, kNetAddress.
+Result<std::string> advertised_address(const OptionSource& options);
+Result<security::BanList> banned_peers(const OptionSource& options);  // sorted; kConfigType
+// Errors: theirs.
+Result<TransportConfig> transport_config(const OptionSource& options);
 
 // An incoming connection that came to nothing; at most one a minute for each code, with the number
 // of those that were not reported.

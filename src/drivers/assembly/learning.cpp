@@ -15,6 +15,12 @@
 #include "records/storage/safetensors.hpp"
 
 namespace gossamer::assembly {
+
+std::uint64_t memory_of_machine() {
+    return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+           static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
 namespace {
 
 // What its file lacks is no fault of a checkpoint: another one of the folder is of no help.
@@ -28,8 +34,7 @@ Status rest_on_base(model::Network& network, const std::string& base, const tens
 
 // Of activations, which grow with the batch: the parameters alone say little of them.
 Status check_step(const model::Network& network, std::uint32_t batch_size) {
-    const auto memory = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
-                        static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    const auto memory = memory_of_machine();
     const auto bytes = model::Plan::bytes(network, batch_size, true);
     if (bytes <= memory) return {};
     const auto& largest = *std::ranges::max_element(network.stages(), {}, &model::Stage::out_count);

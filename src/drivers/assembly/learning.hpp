@@ -13,6 +13,9 @@
 
 namespace gossamer::assembly {
 
+// In bytes: what can never fit is refused before a start, with this figure.
+std::uint64_t memory_of_machine();
+
 struct Learning {
     std::shared_ptr<training::Trainer> trainer;
     std::shared_ptr<const codec::CodecTable> codecs;

@@ -44,8 +44,8 @@ public:
         const auto parts = data->partition.part_count != 0
                                ? static_cast<std::int64_t>(data->partition.part_count)
                                : config_.integer("run.peers");
-        const auto kind =
-            data->partition.kind;  // a file of parts may hold more than there are peers
+        const auto kind = data->partition.kind;
+        // Of one that is read from a file there may be more parts than peers.
         if (parts > 0 && data->part >= parts && kind != data::PartitionKind::whole &&
             kind != data::PartitionKind::explicit_)
             add({ErrorCode::kConfigRange,
@@ -58,8 +58,8 @@ public:
     void addresses() {
         const auto& listen = config_.text("listen.address");
         if (!listen.empty()) keep(of_key("listen.address", transport::parse_address(listen)));
-        advertised(listen);
-        keep(transport::transport_config(config_));
+        keep(transport::advertised_address(config_));
+        keep(transport::banned_peers(config_));
         for (const auto& text : config_.text_list("membership.seeds")) {
             const auto seed = of_key("membership.seeds", membership::parse_seed(text));
             if (keep(seed))
@@ -85,21 +85,6 @@ public:
     ConfigFindings findings;
 
 private:
-    void advertised(const std::string& listen) {
-        const auto& told = config_.text("listen.advertise");
-        if (told.empty()) return;
-        if (listen.empty())
-            return add({ErrorCode::kConfigConflict,
-                        "listen.advertise is set, and listen.address is empty",
-                        "Nobody could dial it: set both, or none."});
-        if (transport::parse_address(told)) return;
-        const auto port = listen.rfind(':');
-        if (port != listen.npos && !listen.ends_with(":0"))
-            keep(of_key("listen.advertise", transport::parse_address(told + listen.substr(port))));
-        else
-            keep(of_key("listen.advertise", transport::parse_address(told)));
-    }
-
     void setup(const job::RunConfig& run, const codec::CodecTable& codecs, Role role) {
         std::vector<Error> all;
         (void)assembly::NodeMould::create({.config = config_,

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 #include <sodium.h>
 
-#include "connection/transport/address.hpp"
 #include "drivers/assembly/claimed_folder.hpp"
 #include "drivers/assembly/member.hpp"
 #include "drivers/assembly/records.hpp"
@@ -35,9 +34,8 @@ std::string host_name() {
 // What others are told to dial: what was configured; else nothing when this daemon does not listen
 // or the system chooses its port, and this machine's name where it listens on all addresses.
 std::vector<std::string> dialable(const transport::TransportConfig& config) {
+    if (!config.advertise.empty()) return {config.advertise};
     const auto& listen = config.listen_address;
-    if (const auto& told = config.advertise; !told.empty())
-        return {transport::parse_address(told) ? told : told + listen.substr(listen.rfind(':'))};
     bool wildcard = listen.starts_with("0.0.0.0:") || listen.starts_with("[::]:") ||
                     listen.starts_with("*:") || listen.starts_with(":");
     if (listen.empty() || listen.ends_with(":0")) return {};

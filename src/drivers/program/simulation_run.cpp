@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include "drivers/program/simulation_commands.hpp"
+#include "drivers/runtime/core_loop.hpp"
 #include "drivers/simulation/run_records.hpp"
 #include "drivers/simulation/simulation_report.hpp"
 #include "records/telemetry/console.hpp"
@@ -71,7 +72,7 @@ Result<ExitCode> run_scenario(const RunFlags& flags, const Extensions& extension
     GOSSAMER_TRY(auto sim, simulation::Simulation::create(scenario, options));
 
     storage::RealDisk disk;
-    simulation::RunRecords records(disk, flags.out, *sim);
+    simulation::RunRecords records(disk, flags.out, *sim, runtime::wall_time);
     telemetry::Console console(telemetry::Console::to_stderr(),
                                telemetry::Console::stderr_is_terminal());
     if (const auto remark = scenario->learning().remark(); !remark.empty()) console.line(remark);

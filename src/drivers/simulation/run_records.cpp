@@ -1,21 +1,15 @@
 #include "drivers/simulation/run_records.hpp"
 
-#include <chrono>
-
 #include "drivers/simulation/simulation_report.hpp"
 
 namespace gossamer::simulation {
 
 namespace {
 constexpr WallTime kVirtualMidnight{1'767'225'600'000'000'000};  // 2026-01-01
-
-WallTime real_time() {
-    const auto since = std::chrono::system_clock::now().time_since_epoch();
-    return WallTime{std::chrono::duration_cast<std::chrono::nanoseconds>(since).count()};
-}
 }  // namespace
 
-RunRecords::RunRecords(storage::Disk& disk, const std::string& root, Simulation& simulation)
+RunRecords::RunRecords(storage::Disk& disk, const std::string& root, Simulation& simulation,
+                       std::function<WallTime()> clock)
     : disk_(disk), simulation_(simulation) {
     const auto& s = simulation.scenario();
     auto folder = storage::RunFolder::create(disk, root, s.run().name);
@@ -35,7 +29,7 @@ RunRecords::RunRecords(storage::Disk& disk, const std::string& root, Simulation&
                                .me = s.id(s.federated() ? s.peers() : 0),
                                .round_max = s.run().rounds,
                                .host = "simulation",
-                               .clock = real_time};
+                               .clock = std::move(clock)};
     recorder_ = std::make_unique<telemetry::Recorder>(disk, log_, nullptr, std::move(folder), run,
                                                       telemetry::telemetry_config(s.config()),
                                                       kVirtualMidnight);

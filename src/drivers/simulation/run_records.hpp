@@ -2,6 +2,7 @@
 // counted from 2026-01-01; what summary.json says of start and end is real time.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -14,7 +15,9 @@ namespace gossamer::simulation {
 class RunRecords {
 public:
     // Makes <root>/<run>-<n>. What cannot be written does not stop the run: finish() tells of it.
-    RunRecords(storage::Disk& disk, const std::string& root, Simulation& simulation);
+    // `clock`: when it really is.
+    RunRecords(storage::Disk& disk, const std::string& root, Simulation& simulation,
+               std::function<WallTime()> clock);
     ~RunRecords();
 
     const std::string& path() const { return path_; }

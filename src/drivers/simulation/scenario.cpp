@@ -1,7 +1,5 @@
 #include "drivers/simulation/scenario.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -221,8 +219,7 @@ std::uint64_t Scenario::kept_models() const {
 }
 
 Status Scenario::check_possible() const {
-    const auto pages = ::sysconf(_SC_PHYS_PAGES), page = ::sysconf(_SC_PAGESIZE);
-    const auto memory = static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page);
+    const auto memory = assembly::memory_of_machine();
     if (memory_estimate() > memory)
         return fail(
             ErrorCode::kConfigRange,

@@ -28,7 +28,6 @@ struct LogStyle {
 // NO_COLOR, JOURNAL_STREAM.
 LogStyle suitable_style(bool is_terminal,
                         const std::function<std::string(const char*)>& environment);
-// A value with spaces, quotes or an equals sign is quoted.
 std::string environment_variable(const char* name);  // of this process
 // A value with spaces, quotes or an equals sign is quoted.
 std::string logfmt_value(std::string_view value);

@@ -35,7 +35,7 @@ void RunProgress::take(const Notice& notice, WallTime wall) {
         if (!own && own_accuracy_) return;
         if (own && !own_accuracy_) best_accuracy_ = kUnknown;  // those were on other data
         own_accuracy_ = own;
-        accuracy_ = evaluated->accuracy;
+        accuracy_ = evaluated->accuracy, test_loss_ = evaluated->loss;
         if (!(best_accuracy_ >= accuracy_)) best_accuracy_ = accuracy_;
     } else if (auto member = std::get_if<MemberChanged>(&notice)) {
         auto [it, fresh] = members_.try_emplace(member->peer, member->to);

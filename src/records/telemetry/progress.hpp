@@ -30,8 +30,11 @@ public:
     std::optional<Duration> time_left(WallTime now) const;  // at the pace so far
 
     std::uint64_t round() const { return round_; }
-    double loss() const { return loss_; }
+    double loss() const { return loss_; }  // in training
+    // Of the last evaluation; while there was none of our own, of the clients' mean.
     double accuracy() const { return accuracy_; }
+    double test_loss() const { return test_loss_; }
+    bool evaluates_itself() const { return own_accuracy_; }
     double best_accuracy() const { return best_accuracy_; }
     // Members other than this one, by what is believed of them.
     std::size_t count_of(message::MemberState state) const {
@@ -48,7 +51,8 @@ private:
         WallTime wall;
     };
     std::optional<Mark> first_;
-    double loss_ = kUnknown, accuracy_ = kUnknown, best_accuracy_ = kUnknown;
+    double loss_ = kUnknown, test_loss_ = kUnknown;
+    double accuracy_ = kUnknown, best_accuracy_ = kUnknown;
     bool own_accuracy_ = false;
     std::map<PeerId, message::MemberState> members_;
     std::array<std::size_t, 4> member_counts_{};  // by state

@@ -103,12 +103,6 @@ Recorder::Recorder(storage::Disk& disk, Log& log, Console* console,
 void Recorder::take(const Notice& notice, WallTime wall) {
     auto event = describe(notice);
     progress_.take(notice, wall);
-    if (auto evaluated = std::get_if<Evaluated>(&notice)) {
-        const bool own = evaluated->where != "clients";  // theirs stand in while there are none
-        if (own || !own_evaluation_)
-            last_accuracy_ = evaluated->accuracy, last_loss_ = evaluated->loss;
-        own_evaluation_ = own_evaluation_ || own;
-    }
     if (std::holds_alternative<MemberChanged>(notice)) count_members(event);
     if (auto ended = std::get_if<RunEnded>(&notice)) {
         summary_.set("reason", harmless(ended->reason));
@@ -181,7 +175,7 @@ void Recorder::add_history(const Notice& notice, const Event& event, WallTime wa
     } else if (auto evaluated = std::get_if<Evaluated>(&notice)) {
         // Comes after its round: the row is completed, not replaced. An evaluation of its own
         // counts more than the mean of the clients.
-        if (evaluated->where == "clients" && own_evaluation_) return;
+        if (evaluated->where == "clients" && progress_.evaluates_itself()) return;
         history_->set_accuracy(evaluated->round, wall, evaluated->accuracy);
         return;
     } else {
@@ -243,9 +237,9 @@ void Recorder::write_summary(WallTime wall, const std::string& state,
     summary_.set("updated", rfc3339(now));
     summary_.set("seconds", seconds(now - real_start_));
     summary_.set("rounds", integer(progress_.round()));
-    summary_.set("accuracy", last_accuracy_);
+    summary_.set("accuracy", progress_.accuracy());
     summary_.set("best_accuracy", progress_.best_accuracy());
-    summary_.set("loss", last_loss_);
+    summary_.set("loss", progress_.test_loss());
     summary_.set("train_loss", progress_.loss());
     summary_.set("sent_bytes", integer(sent_bytes_));
     summary_.set("received_bytes", integer(received_bytes_));

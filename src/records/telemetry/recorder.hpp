@@ -94,8 +94,6 @@ private:
     std::pair<std::uint64_t, std::uint64_t> recorded_bytes_{0, 0};
     std::optional<WallTime> traffic_recorded_;
     std::uint64_t lost_ = 0;  // beyond what the files count themselves
-    double last_accuracy_ = RunProgress::kUnknown, last_loss_ = RunProgress::kUnknown;
-    bool own_evaluation_ = false;  // not of the clients alone
     std::optional<Error> loss_error_;
     bool loss_told_ = false, finished_ = false;
     std::optional<WallTime> summary_written_, progress_shown_;
