@@ -20,7 +20,8 @@ public:
             double delta = in.next[i];
             double v = squares[i] + delta * delta;
             squares[i] = static_cast<float>(v);
-            double step = options_.rate * delta / (std::sqrt(v) + options_.tau);
+            double root = std::sqrt(options_.tau * options_.tau + v);
+            double step = options_.rate * delta / (root + options_.tau);
             in.next[i] = static_cast<float>(in.current[i] + step);
         }
         return std::make_shared<federated::VectorState>(std::move(kept));
@@ -56,7 +57,7 @@ federated::StrategyEntry fed_adagrad_entry() {
               K::real,
               1e-3,
               "",
-              "Deltas well below it are taken as they are; smaller adapts more.",
+              "Deltas well below it move by rate / tau of half of them; smaller adapts more.",
               {},
               1e-9,
               1}},

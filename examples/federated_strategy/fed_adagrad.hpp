@@ -1,7 +1,7 @@
 // FedAdagrad (Reddi et al., ICLR 2021, arXiv:2003.00295): the server treats the mean delta as a
 // gradient and gives each parameter its own rate, smaller where deltas have been large so far,
 //
-//     v' = v + delta²        x' = x + rate · delta / (√v' + tau)
+//     v' = v + delta²        x' = x + rate · delta / (√v' + tau)        v = tau² at first
 //
 // On data that differ much between clients it needs fewer rounds than FedAvg.
 #pragma once

@@ -28,7 +28,7 @@ std::vector<float> next(const federated::Strategy& strategy, std::uint64_t round
 TEST_CASE("steps follow the published rule, also through a checkpoint") {
     auto strategy = fed_adagrad({0.1, 0.001});
     job::State state;
-    double x = 1, v = 0;
+    double x = 1, v = 1e-6;  // tau²
     std::vector<float> model{1.0F};
     for (std::uint64_t round = 1; round <= 20; ++round) {
         double delta = round % 3 == 0 ? -0.4 : 0.3;
@@ -37,6 +37,13 @@ TEST_CASE("steps follow the published rule, also through a checkpoint") {
         x += 0.1 * delta / (std::sqrt(v) + 0.001);
         CHECK(model[0] == doctest::Approx(x).epsilon(1e-5));
     }
+}
+
+TEST_CASE("deltas well below tau move by half of rate / tau of them") {
+    auto strategy = fed_adagrad({0.1, 0.01});
+    job::State state;
+    const auto model = next(*strategy, 1, {1.0F}, {1e-5F}, state);
+    CHECK(model[0] - 1 == doctest::Approx(0.1 / 0.02 * 1e-5).epsilon(1e-2));
 }
 
 TEST_CASE("it finds the minimum of a badly scaled bowl that one rate for all cannot") {

@@ -216,7 +216,7 @@ TEST_CASE("an explicit division comes from its file") {
 TEST_CASE("Fashion-MNIST is read where it is installed") {
     DataConfig config;
     if (access((std::string(kFashionMnistFolder) + "/train-images-idx3-ubyte.gz").c_str(), R_OK)) {
-        MESSAGE("skipped: the package dataset-fashion-mnist is not installed");
+        MESSAGE("SKIPPED: the package dataset-fashion-mnist is not installed");
         return;
     }
     auto split = load_dataset(config, RunSeed{1});

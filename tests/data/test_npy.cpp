@@ -51,6 +51,9 @@ TEST_CASE("npy arrays of every type that can be read keep their values") {
     CHECK(std::get<std::vector<float>>(doubles->values) == std::vector<float>{-1.25f, 3});
     auto bytes = parse_npy(npy(dictionary("|u1", "(3,)"), raw<std::uint8_t>({1, 2, 255})), "a");
     CHECK(std::get<std::vector<std::uint8_t>>(bytes->values)[2] == 255);
+    // Yes or no, not pixels: they stay 0 and 1 when features are made of them.
+    auto flags = parse_npy(npy(dictionary("|b1", "(2,)"), raw<std::uint8_t>({0, 1})), "a");
+    CHECK(std::get<std::vector<std::int64_t>>(flags->values) == std::vector<std::int64_t>{0, 1});
     auto ints = parse_npy(npy(dictionary("<i4", "(2,)"), raw<std::int32_t>({-7, 9})), "a");
     CHECK(std::get<std::vector<std::int64_t>>(ints->values) == std::vector<std::int64_t>{-7, 9});
     auto longs =

@@ -128,7 +128,8 @@ Result<job::JobDone> StarWorld::compute(std::size_t who, job::Job& any) {
                               .residual = std::make_shared<LeftOf>(j->round)};
     }
     if (auto* j = std::get_if<job::EvaluateJob>(&any)) {
-        if (who != kAggregator && !options.clients_have_test_data)
+        if (who == kAggregator ? !options.aggregator_finds_test_data
+                               : !options.clients_have_test_data)
             return job::EvaluateDone{0, 0, 0};
         auto off = tensor::squared_norm(j->model.values()) / static_cast<double>(count);
         return job::EvaluateDone{off, 1 / (1 + 1 / off), 100};

@@ -235,6 +235,8 @@ void StarWorld::connect(std::size_t client) {
     p.sent_until = p.heard_until = now;
     message::Join join;
     join.sample_count = 10 * (client + 1);
+    if (options.claimed_by_last && client + 1 == options.clients)
+        join.sample_count = options.claimed_by_last;
     join.round = clients[client]->progress().round;
     turn(kAggregator, [&](job::Turn& t) { engine->on_joined(t, id_of(client), join); });
     turn(client, [&](job::Turn& t) {

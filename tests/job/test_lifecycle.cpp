@@ -113,9 +113,9 @@ TEST_CASE("a run stops at its target accuracy and keeps its first reason") {
     run.target_accuracy = 0.9;
     run.rounds = 5;
     StopRule rule(run);
-    rule.on_evaluation(1, 0.899);
+    rule.on_evaluation(1, 0.899, 1);
     CHECK_FALSE(rule.reason());
-    rule.on_evaluation(2, 0.9);
+    rule.on_evaluation(2, 0.9, 1);
     REQUIRE(rule.reason());
     auto first = *rule.reason();
     rule.on_round(5);
@@ -126,13 +126,32 @@ TEST_CASE("patience counts evaluations since the best one, also over a restart")
     auto run = base();
     run.patience = 3;
     StopRule rule(run);
-    for (double accuracy : {0.5, 0.4, 0.6, 0.6, std::nan("")}) rule.on_evaluation(1, accuracy);
+    for (double accuracy : {0.5, 0.4, 0.6, 0.6, std::nan("")})
+        rule.on_evaluation(1, accuracy, std::nan(""));
     CHECK_FALSE(rule.reason());
     StopRule again(run);
     REQUIRE(again.load(rule.save({})));
-    CHECK(again.best_accuracy() == 0.6);
-    again.on_evaluation(6, 0.59);
-    CHECK(again.reason());
+    again.on_evaluation(6, 0.59, 1);
+    REQUIRE(again.reason());
+    CHECK(*again.reason() == "no better accuracy than 0.6 of round 1 in 3 evaluations");
+}
+
+TEST_CASE("where nothing is right or wrong patience looks at the loss") {
+    auto run = base();
+    run.patience = 2;
+    run.target_accuracy = 0.5;
+    StopRule rule(run);
+    const double none = std::nan("");
+    for (std::uint64_t round = 1; round <= 20; ++round)
+        rule.on_evaluation(round, none, 18.0 / static_cast<double>(round));
+    CHECK_FALSE(rule.reason());
+    StopRule again(run);
+    REQUIRE(again.load(rule.save({})));
+    again.on_evaluation(21, none, 1);
+    CHECK_FALSE(again.reason());
+    again.on_evaluation(22, none, none);
+    REQUIRE(again.reason());
+    CHECK(*again.reason() == "no better loss than 0.9 of round 20 in 2 evaluations");
 }
 
 TEST_CASE("wall time counts over restarts") {

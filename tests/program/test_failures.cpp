@@ -97,6 +97,8 @@ TEST_CASE("what a scenario gets wrong is told with line and column") {
     const auto base = place_of("small.toml", "model.base=nope.safetensors");
     CHECK(base.starts_with("MOD-06: --set: model.base: "));
     CHECK(has(base, "nope.safetensors: No such file"));
+    const auto layers = place_of("small.toml", "'model.layers=[\"conv 8 3\"]'");
+    CHECK(layers.starts_with("MOD-01: --set: model.layers: conv1: "));
     const auto graph = place_of("odd.toml", "topology.graph=hypercube --set run.peers=6");
     CHECK(graph.starts_with("TOP-01: --set: topology.graph: hypercube: 6 peers"));
 }

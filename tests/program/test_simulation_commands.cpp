@@ -258,6 +258,18 @@ TEST_CASE("a peer whose training fails is named with its round and the seed") {
     CAPTURE(answer.out);
     CHECK(answer.out.find("failed            peer 0, round 1, seed 5: ") != std::string::npos);
     CHECK(answer.out.find("finite") != std::string::npos);
+    // In gossip steps go by; but a run in which nobody could train has not reached its goal.
+    const auto gossip =
+        sim(here,
+            "run small.toml --set run.mode=gossip --set training.learning_rate=1000 "
+            "--set model.name=mlp-200-200 --format json");
+    CAPTURE(gossip.out);
+    CHECK(gossip.code == 4);
+    CHECK(gossip.json()["rounds"] >= 2);
+    CHECK(gossip.json()["reached"] == false);
+    CHECK(gossip.json()["failure_count"] == 4);  // each said so once
+    CHECK(gossip.json()["end"].get<std::string>().find("but nobody could train") !=
+          std::string::npos);
 }
 
 TEST_CASE("--device cuda refuses where there is no card, --device auto says why it is not used") {
@@ -267,7 +279,7 @@ TEST_CASE("--device cuda refuses where there is no card, --device auto says why 
     CHECK(fallen_back.code == 0);
     CHECK(fallen_back.err.find("trains on") != std::string::npos);
     if (fallen_back.err.find("trains on the processor: GPU-") == std::string::npos) {
-        MESSAGE("skipped: there is a card here");
+        MESSAGE("SKIPPED: there is a card here");
         return;
     }
     const auto refused = sim(folder, "run small.toml --device cuda");

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@ std::string fresh_path() {
 sockaddr_un address_of(const std::string& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
+    REQUIRE(path.size() < sizeof address.sun_path);
     std::memcpy(address.sun_path, path.data(), path.size());
     return address;
 }
@@ -80,6 +82,27 @@ TEST_CASE("a daemon's socket answers one line for one line, and only its user ma
     CHECK(runtime::ask_daemon(path, "hello", 1s).error().code == ErrorCode::kControlUnreachable);
 }
 
+TEST_CASE("another user is not answered, also when the file lets it in") {
+    if (::geteuid() != 0) {
+        MESSAGE("SKIPPED: only root can ask as somebody else");
+        return;
+    }
+    auto path = fresh_path();
+    auto socket = runtime::ControlSocket::open(path, [](std::string_view) { return "yes"; });
+    REQUIRE(socket);
+    REQUIRE(::chmod(path.c_str(), 0666) == 0);
+    CHECK(*runtime::ask_daemon(path, "may I?", 5s) == "yes");
+    const pid_t nobody = ::fork();
+    REQUIRE(nobody >= 0);
+    if (nobody == 0) {
+        const bool other = ::setgid(65534) == 0 && ::setuid(65534) == 0;
+        ::_exit(!other ? 2 : runtime::ask_daemon(path, "may I?", 5s) ? 1 : 0);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(nobody, &status, 0) == nobody);
+    CHECK(status == 0);
+}
+
 TEST_CASE("where somebody listens and takes no question, none waits for ever") {
     auto path = fresh_path();
     const auto address = address_of(path);
@@ -98,6 +121,7 @@ TEST_CASE("where somebody listens and takes no question, none waits for ever") {
     REQUIRE_FALSE(second);
     CHECK(second.error().code == ErrorCode::kNetAddressInUse);
     for (int fd : waiting) ::close(fd);
+    ::unlink(path.c_str());
     ::close(hung);
 }
 

@@ -144,8 +144,8 @@ TEST_CASE("a fault that ends within another of its kind leaves that one in force
         REQUIRE(o);
         std::string text =
             std::to_string(o->virtual_seconds) + " s, " + std::to_string(o->bytes_sent) + " bytes;";
-        for (const auto& [what, count] : simulation->chronicle().warnings())
-            text += " " + std::to_string(count) + " " + what.substr(0, 6);
+        for (const auto& [code, alike] : simulation->chronicle().warnings())
+            text += " " + std::to_string(alike.count) + " " + std::string(describe(code).id);
         return text;
     };
     const auto calm = seen({});
@@ -208,4 +208,28 @@ TEST_CASE("what a disk has lost does not come back with the power") {
     CHECK(began_again_at({"8s kill aggregator for 1s"}, "run.resume=false") == 0);
     // A disk that is new is as good as the old one.
     CHECK(began_again_at({"3s disk-lost aggregator", "8s power aggregator for 1s"}, none) > 2);
+}
+
+TEST_CASE("a peer whose disk is lost and whose clock is set back is heard again") {
+    // Epochs begin at the clock's seconds. This one's falls by an hour below what others know of
+    // it, so it must be told, and rise above.
+    auto simulation =
+        make(load(gossip_run(4, 100'000),
+                  {"simulation.disks=all",
+                   with({"3s clock 2 by -3600", "4s disk-lost 2", "4s kill 2 for 2s"})}));
+    auto& world = simulation->world();
+    const auto incarnation_at = [&](Duration when) {
+        while (world.elapsed() < when) REQUIRE(world.step());
+        const auto members = world.node(0).status(world.now()).members;
+        const auto it =
+            std::ranges::find(members, world.id(2), [](const auto& m) { return m.record.id; });
+        REQUIRE(it != members.end());
+        CHECK(it->record.state == message::MemberState::alive);
+        return it->record.incarnation;
+    };
+    const auto before = incarnation_at(2s);
+    CHECK((before >> 20) == 1'767'225'600);  // 2026-01-01
+    const auto after = incarnation_at(20s);
+    CHECK(after > before);
+    CHECK((after >> 20) == (before >> 20));  // not by its clock: it was told
 }

@@ -204,7 +204,7 @@ TEST_CASE("in a large run of a settled roster peers wait for their neighbours, a
 
 TEST_CASE("training.device decides what happens where there is no card") {
     if (!training::device_line().starts_with("none")) {
-        MESSAGE("skipped: there is a card here");
+        MESSAGE("SKIPPED: there is a card here");
         return;
     }
     const auto text = federated_run(4, 2);

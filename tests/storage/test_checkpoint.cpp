@@ -149,6 +149,38 @@ TEST_CASE("a damaged checkpoint is passed over for an older one, and said so") {
     CHECK(latest(disk).checkpoint->round == 2);
 }
 
+TEST_CASE("wherever commits is damaged the newest checkpoint is found, or the loss is said") {
+    const std::string commits = "run/checkpoints/commits";
+    std::size_t found_all = 0;
+    std::uint64_t size = 1;
+    for (std::uint64_t at = 0; at < size; ++at) {
+        MemoryDisk disk;
+        auto store = open(disk);
+        std::string newest;
+        for (std::uint64_t round : {1, 2, 3}) {
+            auto path = save(store, round);
+            REQUIRE(path);
+            REQUIRE(store.save_record(round + 1, as_bytes("begun")));
+            newest = *path;
+        }
+        size = *disk.size_of(commits);
+        const auto kept = *disk.read(newest, 1 << 20);
+        disk.damage(commits, at);
+        CAPTURE(at);
+        const auto found = latest(disk);
+        REQUIRE(found.checkpoint);
+        const bool whole = found.checkpoint->round == 3;
+        CHECK((whole || !found.skipped.empty()));
+        if (found.begun) CHECK(found.begun->round == found.checkpoint->round + 1);
+        found_all += whole;
+        auto going_on = open(disk);
+        REQUIRE(save(going_on, 3));
+        CHECK(*disk.read(newest, 1 << 20) == kept);  // never written over
+        CHECK(latest(disk).checkpoint->round == 3);
+    }
+    CHECK(found_all > size / 2);
+}
+
 TEST_CASE("without its commits a checkpoint still proves itself by its identity") {
     MemoryDisk disk;
     auto store = open(disk);

@@ -1,12 +1,14 @@
 """Counts test cases from a Meson test log and prints "N passed, N failed, N skipped".
 
-A doctest program counts by its own summary line; any other test counts as one. A test that died
-without a summary is one failure. Lines "SKIPPED: reason" are listed and counted as skipped.
+A doctest program counts by its own summary line; any other test counts as one. A doctest program
+without a summary died, and one that ran no case tested nothing: a failure each. What says
+"SKIPPED: reason" is listed and counted as skipped.
 """
 import json
 import re
 import sys
 
+BANNER = "[doctest] doctest version"
 SUMMARY = re.compile(r"test cases:\s*(\d+)\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed\s*\|\s*(\d+) skipped")
 
 
@@ -17,7 +19,7 @@ def main(path):
             test = json.loads(line)
             text = (test.get("stdout") or "") + (test.get("stderr") or "")
             text = re.sub(r"\x1b\[[0-9;]*m", "", text)
-            skips = re.findall(r"^SKIPPED: .*$", text, re.M)
+            skips = re.findall(r"\bSKIPPED: .*$", text, re.M)
             for reason in skips:
                 print(f"  {test['name']}: {reason}")
             summaries = SUMMARY.findall(text)
@@ -26,11 +28,13 @@ def main(path):
             elif summaries:
                 good = sum(int(s[1]) for s in summaries)
                 bad = sum(int(s[2]) for s in summaries)
-                if bad == 0 and test["result"] not in ("OK", "EXPECTEDFAIL"):
+                if bad == 0 and (good == 0 or test["result"] not in ("OK", "EXPECTEDFAIL")):
                     bad = 1
                 passed += good - min(len(skips), good)
                 failed += bad
                 skipped += min(len(skips), good)
+            elif BANNER in text:
+                failed += 1
             elif test["result"] in ("OK", "EXPECTEDFAIL"):
                 passed += 1
             else:

@@ -23,7 +23,7 @@ ROOMS = {
     "transport": ["session", "job"],
     "storage": ["message"], "telemetry": ["storage"], "config": [],
     "work": ["job", "training", "security", "storage", "thread"],
-    "assembly": ["node", "work", "telemetry", "config"],
+    "assembly": ["node", "wire", "work", "telemetry", "config"],
     "runtime": ["assembly", "transport", "thread"], "simulation": ["assembly", "session", "thread"],
     "program": ["runtime", "simulation"],
 }
@@ -176,10 +176,9 @@ def check_build_lists():
         folder = os.path.dirname(path)
         for name in re.findall(r"'([^']+\.cpp)'", open(path).read()):
             names[os.path.normpath(os.path.join(folder, name))] = True
-        # A loop over names may build 'x.cpp' from 'x'.
-        for stem in re.findall(r"'([a-z_0-9/]+)'", open(path).read()):  # also fuzz targets
+        # A loop over names builds 'x.cpp' from 'x'.
+        for stem in re.findall(r"'([a-z_0-9/]+)'", open(path).read()):
             names[os.path.normpath(os.path.join(folder, stem + ".cpp"))] = True
-            names[os.path.normpath(os.path.join(folder, "test_" + stem + ".cpp"))] = True
     for path in tracked(".cpp"):
         if path not in names:
             problem(path, 1, "in no meson.build: name it there")
@@ -189,10 +188,11 @@ def check_format():
     files = tracked(".cpp", ".hpp")
     run = subprocess.run(["clang-format-16", "--dry-run", "-Werror", "--ferror-limit=1", *files],
                          capture_output=True, text=True, cwd=TOP)
-    for line in run.stderr.split("\n"):
-        found = re.match(r"(.+?):(\d+):\d+: error: code should be clang-formatted", line)
-        if found:
-            problem(os.path.join(TOP, found.group(1)), found.group(2), "not formatted: ./run format")
+    found = re.findall(r"^(.+?):(\d+):\d+: error: code should be clang-formatted", run.stderr, re.M)
+    for path, line in found:
+        problem(os.path.join(TOP, path), line, "not formatted: ./run format")
+    if run.returncode and not found:
+        problem(os.path.join(TOP, ".clang-format"), 1, f"clang-format-16 failed: {run.stderr[:200]}")
 
 
 def picture(edges):

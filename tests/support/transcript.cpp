@@ -150,6 +150,7 @@ void run_story(const std::string& name, const StoryHandler& handler) {
     const std::string told = retell(expected, handler);
     if (std::getenv("GOSSAMER_RECORD") != nullptr) {
         std::ofstream(path) << told;
+        FAIL_CHECK(path << " is recorded, not compared");
         return;
     }
     std::istringstream want(expected), got(told);

@@ -1,6 +1,7 @@
 #include "fleet.hpp"
 
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -14,12 +15,29 @@ namespace gossamer::system_test {
 
 namespace fs = std::filesystem;
 
+// What earlier runs of the test left goes: it is kept to be looked at, once.
 std::string fresh_folder(const std::string& name) {
-    auto path =
-        fs::path(GOSSAMER_BUILD_FOLDER) / "system" / (name + "-" + std::to_string(::getpid()));
-    fs::remove_all(path);
+    const auto all = fs::path(GOSSAMER_BUILD_FOLDER) / "system";
+    fs::create_directories(all);
+    const auto path = all / (name + "-" + std::to_string(::getpid()));
+    for (const auto& entry : fs::directory_iterator(all)) {
+        const auto other = entry.path().filename().string();
+        if (!other.starts_with(name + "-")) continue;
+        const auto pid = std::strtol(other.c_str() + name.size() + 1, nullptr, 10);
+        const bool lives = ::kill(static_cast<pid_t>(pid), 0) == 0 && pid != ::getpid();
+        if (pid > 0 && !lives) fs::remove_all(entry.path());
+    }
     fs::create_directories(path);
     return path.string();
+}
+
+// The numbers alone: a safetensors file begins with the length of its header.
+std::string tensors_of(const std::string& path) {
+    const auto text = text_of(path);
+    if (text.size() < 8) return {};
+    std::size_t header = 0;
+    for (int i = 7; i >= 0; --i) header = header * 256 + static_cast<unsigned char>(text[i]);
+    return header + 8 <= text.size() ? text.substr(header + 8) : std::string();
 }
 
 cli::Options small_learning() {

@@ -12,6 +12,8 @@ namespace gossamer::system_test {
 std::string fresh_folder(const std::string& name);
 
 // Small synthetic data and a small network, so that a run takes a second or two.
+// What follows the header of a safetensors file; empty when it is none.
+std::string tensors_of(const std::string& path);
 cli::Options small_learning();
 
 cli::World make_world(const std::string& name, const std::string& mode, unsigned peer_count,

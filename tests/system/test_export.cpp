@@ -32,15 +32,6 @@ std::string only_file(const std::string& folder, const std::string& name) {
     return found;
 }
 
-// The numbers alone: a safetensors file begins with the length of its header.
-std::string tensors_of(const std::string& path) {
-    const auto text = text_of(path);
-    if (text.size() < 8) return {};
-    std::size_t header = 0;
-    for (int i = 7; i >= 0; --i) header = header * 256 + static_cast<unsigned char>(text[i]);
-    return header + 8 <= text.size() ? text.substr(header + 8) : std::string();
-}
-
 int run_to_end(std::vector<std::string> arguments, const std::string& output,
                std::vector<std::string> environment = {}) {
     auto process = cli::Process::start({std::move(arguments), output, std::move(environment)});

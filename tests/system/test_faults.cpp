@@ -262,7 +262,7 @@ void fill_disk(const std::string& file) {
 void check_survives_full_disk(cli::World& world, cli::Daemon& daemon) {
     const auto runs = daemon.folder + "/runs";
     if (!mount_small_disk(runs)) {
-        MESSAGE("skipped: no disk may be mounted here");
+        MESSAGE("SKIPPED: no disk may be mounted here");
         return;
     }
     start_all(world);

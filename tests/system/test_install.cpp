@@ -67,6 +67,32 @@ TEST_CASE("installed programs find their maths library, samples and units lie wh
     CHECK(id.error().what.find("KEY-01") != std::string::npos);
 }
 
+TEST_CASE("a program outside the tree builds on what is installed, and runs") {
+    const auto folder = fresh_folder("outside"), root = folder + "/root", file = folder + "/output";
+    const auto installed = output_of(
+        {"meson", "install", "--no-rebuild", "-C", GOSSAMER_BUILD_FOLDER, "--destdir", root}, file);
+    REQUIRE_MESSAGE(installed.code == 0, installed.text);
+    const std::string prefix = root + GOSSAMER_PREFIX;
+    const auto packages = prefix + "/" GOSSAMER_LIBRARY_FOLDER "/pkgconfig";
+    if (!fs::exists(packages + "/gossamer.pc")) {
+        MESSAGE("SKIPPED: built without -Dlibrary=true");
+        return;
+    }
+    for (const char* name : {"heavy_ball.cpp", "heavy_ball.hpp", "simulate.cpp", "simulate.toml"})
+        fs::copy_file(std::string(GOSSAMER_EXAMPLE "/") + name, folder + "/" + name);
+    const auto built = output_of({"sh", "-c",
+                                  "cd '" + folder + "' && flags=$(PKG_CONFIG_PATH='" + packages +
+                                      "' pkg-config --define-variable=prefix='" + prefix +
+                                      "' --cflags --libs gossamer) && " GOSSAMER_COMPILER
+                                      " heavy_ball.cpp simulate.cpp -o mine $flags"},
+                                 file);
+    REQUIRE_MESSAGE(built.code == 0, built.text);
+    const auto ran = output_of(
+        {folder + "/mine", "run", folder + "/simulate.toml", "--out", folder + "/runs"}, file);
+    CHECK_MESSAGE(ran.code == 0, ran.text);
+    CHECK_MESSAGE(ran.text.find("trace hash") != std::string::npos, ran.text);
+}
+
 TEST_CASE("systemd has nothing to say against the units") {
     if (!finds("systemd-analyze")) {
         MESSAGE("SKIPPED: no systemd-analyze here");

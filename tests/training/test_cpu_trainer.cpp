@@ -1,3 +1,4 @@
+// Long because all cases stand on one small trainer.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -212,6 +213,42 @@ TEST_CASE("Momentum survives between rounds, also through a checkpoint") {
     foreign.state = std::make_shared<Saved>(Bytes(7));
     CHECK(s.trainer->train(std::move(foreign), *s.pool).error().code ==
           ErrorCode::kCheckpointFormat);
+}
+
+TEST_CASE("A saved state of another optimiser is let go, and training goes on") {
+    const Setup momentum(with({.momentum = 0.9}, 0.02)), adam(with({.kind = OptimiserKind::adam}));
+    auto half = momentum.trainer->train(momentum.request(momentum.initial()), *momentum.pool);
+    REQUIRE(half);
+    auto fresh = adam.request(adam.initial()), resumed = adam.request(adam.initial());
+    resumed.state = std::make_shared<Saved>(half->state->save());
+    CHECK(adam.train(std::move(resumed)) == adam.train(std::move(fresh)));
+}
+
+TEST_CASE("The schedule begins with the first batch of the first round") {
+    TrainingConfig warm = with({}, 0.1), half = with({}, 0.05);
+    warm.schedule.warmup = 2;
+    const Setup s(warm), slow(half), fast(with({}, 0.1));
+    auto one = s.request(s.initial(), 1), as_slow = slow.request(slow.initial(), 1);
+    one.steps = as_slow.steps = 1;
+    CHECK(s.train(std::move(one)) == slow.train(std::move(as_slow)));
+    auto second = s.request(s.initial(), 2), full = fast.request(fast.initial(), 2);
+    second.steps = full.steps = 1;
+    CHECK(s.train(std::move(second)) == fast.train(std::move(full)));
+}
+
+TEST_CASE("Where nothing is right or wrong there is no accuracy") {
+    model::NetworkSpec spec{.name = "test", .input = {2}};
+    spec.layers.push_back(model::parse_layer("dense 2").value());
+    spec.loss = model::Loss::reconstruction;
+    auto pool = tensor::BufferPool::create(1 << 20);
+    auto plans = std::make_shared<PlanStock>(model::Network::create(spec).value(), 10, pool);
+    auto trainer = CpuTrainer::create(plans, clouds(20, 1), clouds(20, 2), {}).value();
+    auto weights = pool->take_floats(trainer->layout()->parameter_count());
+    trainer->initialise(weights.floats(), kSeed);
+    const auto evaluated = trainer->evaluate(weights.floats(), EvaluationSet::test, {});
+    REQUIRE(evaluated);
+    CHECK(std::isnan(evaluated->accuracy));
+    CHECK(evaluated->loss > 0);
 }
 
 TEST_CASE("The proximal term pulls back to the start") {

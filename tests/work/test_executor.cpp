@@ -149,29 +149,6 @@ TEST_CASE("when a job fails, all that needed its output are answered with an err
     CHECK(answers.got.at(4).error().code == ErrorCode::kCancelled);
 }
 
-TEST_CASE("a job that throws has failed, and the next one runs") {
-    auto layout = layout_of(1);
-    auto pool = tensor::BufferPool::create(1 << 20);
-    Answers answers;
-    auto plain = arithmetic(pool);
-    work::Executor executor(
-        1,
-        [&](job::Job& job, const std::function<bool()>& pause) {
-            auto* compute = std::get_if<job::ComputeJob>(&job);
-            if (compute && compute->name == "throws") throw std::runtime_error("of the user's own");
-            return plain(job, pause);
-        },
-        answers.sink());
-    auto bad = plus_one({}, tensor::Model::promise(layout));
-    bad.name = "throws";
-    executor.start({{JobId{1}, JobClass::normal, bad},
-                    {JobId{2}, JobClass::normal, plus_one({}, tensor::Model::promise(layout))}});
-    REQUIRE(answers.wait(2));
-    CHECK(answers.got.at(1).error().code == ErrorCode::kInternal);
-    CHECK(answers.got.at(1).error().what.find("of the user's own") != std::string::npos);
-    CHECK(answers.got.at(2).has_value());
-}
-
 TEST_CASE("an urgent job runs between the batches of a training on the only thread") {
     std::atomic<int> batches{0};
     std::atomic<bool> urgent_done{false};

@@ -30,6 +30,7 @@ public:
     double loss = 0.5;
     bool checks = false;
     std::string bytes;  // encoded, when it makes those itself
+    std::function<void()> first = [] {};
     training::Product asked{};
 
     const tensor::LayoutRef& layout() const override { return layout_; }
@@ -39,6 +40,7 @@ public:
                                          tensor::BufferPool& pool) override {
         training::TrainProduct product;
         asked = request.product;
+        first();
         if (!bytes.empty()) {
             product.product = training::Product::encoded;
             product.weights = pool.take(bytes.size());
@@ -94,6 +96,21 @@ struct Bench {
 };
 
 }  // namespace
+
+TEST_CASE("a trainer of the user's own that throws has failed its job, no more") {
+    Bench bench;
+    bench.trainer->weights = {1, 2, 3, 4};
+    job::TrainJob job;
+    bench.trainer->first = [] { throw std::runtime_error("of the user's own"); };
+    auto done = bench.train(job);
+    REQUIRE(!done);
+    CHECK(done.error().code == ErrorCode::kInternal);
+    CHECK(done.error().what == "a job failed: of the user's own");
+    bench.trainer->first = [] { throw 7; };
+    CHECK(!bench.train(job));
+    bench.trainer->first = [] {};
+    CHECK(bench.train(job));
+}
 
 TEST_CASE("training that gives NaN or infinite values fails by name, and fills nothing") {
     for (float bad : {kNaN, kInfinity, -kInfinity}) {

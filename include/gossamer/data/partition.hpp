@@ -17,9 +17,12 @@ namespace gossamer::data {
 using Partition = std::vector<std::vector<std::uint32_t>>;  // the rows of each part
 
 enum class PartitionKind : std::uint8_t {
-    whole,      // every part holds all samples: each peer has files of its own
-    iid,        // a random, even division
-    dirichlet,  // each class divided by proportions from Dir(alpha) (Hsu et al. 2019)
+    whole,  // every part holds all samples: each peer has files of its own
+    iid,    // a random, even division
+    // Each class divided over the parts by proportions from Dir(alpha) (Yurochkin et al. 2019;
+    // NIID-Bench, Li et al. 2022): parts differ in size too. Hsu et al. 2019 draw the classes of
+    // parts of one size, so figures of the same alpha do not compare.
+    dirichlet,
     shards,     // sorted by label, cut into shards, some to each part (McMahan et al. 2017)
     explicit_,  // rows listed in a file
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -57,15 +58,14 @@ public:
     // The run begins, or goes on after a restart: the wall time already used still counts.
     void on_begin(Instant now);
     void on_round(std::uint64_t completed);  // steps or rounds that are complete
-    // Of the model of `round`; hand over each model's accuracy once, in the order of rounds. NaN
-    // counts as no better.
-    void on_evaluation(std::uint64_t round, double accuracy);
+    // Of the model of `round`; hand over each model's figures once, in the order of rounds. The
+    // loss decides where the accuracy is NaN; where that is NaN too, it counts as no better.
+    void on_evaluation(std::uint64_t round, double accuracy, double loss);
     void on_time(Instant now);
 
     // "20 rounds are complete", "accuracy 0.912 reached the target 0.9"; empty while it goes on.
     const std::optional<std::string>& reason() const { return reason_; }
     Instant deadline() const;  // of the wall time; never() when there is none or it has ended
-    double best_accuracy() const { return best_; }  // -1 before the first
     std::uint64_t best_round() const { return best_round_; }
 
     Bytes save(Instant now) const;  // at most 64 bytes; a reason is not saved, it comes again
@@ -79,7 +79,7 @@ private:
     double target_ = 0;
     Duration wall_time_{}, used_before_{};
     Instant begun_ = Instant::never();
-    double best_ = -1;
+    double best_ = -std::numeric_limits<double>::infinity();  // accuracy, or the loss below zero
     std::uint64_t best_round_ = 0, without_better_ = 0;
     std::optional<std::string> reason_;
 };

@@ -72,6 +72,11 @@ enum class Loss : std::uint8_t {
     reconstruction,         // mean squared error against the sample itself
 };
 
+// Whether an output is right or wrong, so that there is an accuracy; `targets`: instead of labels.
+inline bool knows_answers(Loss loss, bool targets) {
+    return loss != Loss::reconstruction && !targets;
+}
+
 struct LayerSpec {
     LayerKind kind = LayerKind::dense;
     std::uint32_t units = 0;           // outputs of dense, channels out of conv, groups, heads

@@ -4,6 +4,7 @@
 // OptimiserState, which travels through jobs and into checkpoints.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -40,7 +41,11 @@ struct ScheduleSpec {
     std::uint64_t warmup = 0, length = 1000;  // in batches
     double factor = 0.1;
 
-    double at(std::uint64_t step) const;
+    double at(std::uint64_t step) const;  // from 0
+    // Of batch i of a round, which has so many; rounds count from 1.
+    double at(std::uint64_t round, std::uint64_t steps, std::uint64_t i) const {
+        return at((std::max<std::uint64_t>(round, 1) - 1) * steps + i);
+    }
     bool operator==(const ScheduleSpec&) const = default;
 };
 
@@ -55,8 +60,9 @@ public:
     static Result<std::shared_ptr<OptimiserState>> load(ByteView saved, OptimiserKind kind,
                                                         std::size_t parameter_count,
                                                         tensor::BufferPool& pool);
-    // For `count` parameters: a copy of `before`, or zeros when it is null. A state that is not an
-    // OptimiserState came out of a checkpoint, and is read from its save(); errors as of load().
+    // For `count` parameters: a copy of `before`, or zeros when it is null or of another optimiser.
+    // A state that is not an OptimiserState came out of a checkpoint, and is read from its save();
+    // errors as of load().
     static Result<std::shared_ptr<OptimiserState>> after(const tensor::StateValue* before,
                                                          const OptimiserSpec& spec,
                                                          std::size_t count,

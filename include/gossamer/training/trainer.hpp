@@ -30,7 +30,7 @@ enum class Product : std::uint8_t { weights = 0, delta = 1, encoded = 2 };  // w
 struct TrainRequest {
     tensor::Model start;      // when it is the only handle, it may be trained in place: whoever
                               // wants to fall back on it keeps a handle
-    std::uint64_t round = 0;  // names the batches: round r takes up where round r - 1 ended
+    std::uint64_t round = 1;  // from 1; names the batches: round r takes up where r - 1 ended
     PeerId who;
     RunSeed seed;
     std::uint32_t epochs = 1, steps = 0;  // steps count when not 0
@@ -39,7 +39,6 @@ struct TrainRequest {
     const codec::Codec* codec = nullptr;  // of an encoded product; its bytes to the bit
     tensor::State residual;               // what encoded products before it left unsent
     double proximal_mu = 0;               // FedProx: adds mu / 2 · |w - start|² to the loss
-    std::uint64_t schedule_offset = 0;    // added to the place in the learning-rate schedule
     const Pause* pause = nullptr;         // null: never
 };
 
@@ -56,7 +55,8 @@ struct TrainProduct {
 enum class EvaluationSet : std::uint8_t { test = 0, train = 1 };
 
 struct Evaluation {
-    double loss = 0, accuracy = 0;   // means over the labels; accuracy 0 without any
+    // Means over the labels, or over the samples; accuracy NaN where no answer is right or wrong.
+    double loss = 0, accuracy = 0;
     std::uint64_t sample_count = 0;  // 0: this peer holds no such samples
 };
 

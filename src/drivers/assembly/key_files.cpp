@@ -23,7 +23,7 @@ struct Descriptor {
 
 // Through one descriptor, so that what was checked is what is read.
 Result<Bytes> read_small(const std::string& path, bool secret) {
-    const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     if (file.fd < 0) return fail(ErrorCode::kKeyMissing, path + ": " + std::strerror(errno));
     struct stat info {};
     if (::fstat(file.fd, &info) != 0 || !S_ISREG(info.st_mode))
@@ -63,9 +63,13 @@ Status replace_public_file(const std::string& path, ByteView content) {
 
 Result<Bytes> read_public_file(const std::string& path) { return read_small(path, false); }
 
-Result<security::IdentityKey> read_private_key(const std::string& path) {
+Result<security::SecretBytes> read_secret_file(const std::string& path) {
     GOSSAMER_TRY(auto bytes, read_small(path, true));
-    const security::SecretBytes secret(std::move(bytes));
+    return security::SecretBytes(std::move(bytes));
+}
+
+Result<security::IdentityKey> read_private_key(const std::string& path) {
+    GOSSAMER_TRY(const auto secret, read_secret_file(path));
     auto key = security::IdentityKey::from_pem(secret.view());
     if (!key) return fail(key.error().code, path + ": " + key.error().what);
     return key;

@@ -16,7 +16,8 @@ Status write_new_file(const std::string& path, ByteView content, unsigned mode);
 Status replace_public_file(const std::string& path, ByteView content);
 
 Result<Bytes> read_public_file(const std::string& path);  // at most 64 KiB; kKeyMissing
-// Also kKeyPermissions.
+// Erased when it goes. Also kKeyPermissions.
+Result<security::SecretBytes> read_secret_file(const std::string& path);
 Result<security::IdentityKey> read_private_key(const std::string& path);
 
 }  // namespace gossamer::assembly

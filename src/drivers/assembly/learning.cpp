@@ -47,14 +47,26 @@ Status check_step(const model::Network& network, std::uint32_t batch_size) {
                 "Lower the batch, or make that layer smaller.");
 }
 
+// An error of a layer, with the key by which its file and line are found.
+Error of_model(const OptionSource& options, Error error) {
+    if (error.what.find("model.") == std::string::npos) {
+        const bool listed = !options.text_list("model.layers").empty();
+        error.what = (listed ? "model.layers: " : "model.name: ") + error.what;
+    }
+    return error;
+}
+
 Result<std::shared_ptr<training::PlanStock>> make_plans(const OptionSource& options,
                                                         const data::Dataset& train,
                                                         std::uint32_t batch_size, RunSeed seed,
                                                         const tensor::PoolRef& pool) {
     auto outputs = train.has_labels() ? train.class_count() : train.target_count();
-    GOSSAMER_TRY(auto spec, model::network_spec(options, train.shape(), outputs,
-                                                train.has_labels() ? train.label_count() : 1));
-    GOSSAMER_TRY(auto network, model::Network::create(std::move(spec)));
+    auto spec = model::network_spec(options, train.shape(), outputs,
+                                    train.has_labels() ? train.label_count() : 1);
+    if (!spec) return fail(of_model(options, std::move(spec).error()));
+    auto made = model::Network::create(std::move(*spec));
+    if (!made) return fail(of_model(options, std::move(made).error()));
+    auto network = std::move(*made);
     GOSSAMER_CHECK(check_step(network, batch_size));
     if (const auto& base = options.text("model.base"); base.empty())
         network.rest_on_draws(seed, *pool);

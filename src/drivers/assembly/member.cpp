@@ -3,6 +3,7 @@
 #include <map>
 
 #include "connection/security/identity.hpp"
+#include "connection/wire/wire.hpp"
 #include "drivers/assembly/known_peers.hpp"
 #include "gossamer/data/load.hpp"
 #include "gossamer/federated/config.hpp"
@@ -104,7 +105,26 @@ public:
              federated::make_strategy(core.config.strategy, parts_.config,
                                       parts_.extensions.strategies));
         core.has_test_data = parts_.has_test_data;
+        const bool evaluates = core.config.client_evaluate_every > 0 ||
+                               (core.config.evaluate_every > 0 && parts_.has_test_data);
+        if (core.run.rounds == 0 && core.run.wall_time == Duration{} && !evaluates)
+            errors_.push_back({ErrorCode::kConfigConflict,
+                               "run.rounds and run.wall_time are 0, and nothing is ever evaluated: "
+                               "neither run.target_accuracy nor run.patience would end the run",
+                               "set federated.evaluate_every or federated.client_evaluate_every, "
+                               "or run.rounds"});
         return core;
+    }
+
+    // What each link begins with must fit a frame, or nobody would ever hear of this run.
+    void greeting() {
+        const auto fits = wire::check(
+            message::Join{.run_name = parts_.run.name, .tensors = parts_.layout->tensors()});
+        if (!fits)
+            errors_.push_back(
+                {ErrorCode::kConfigRange,
+                 "the run and its model cannot be told to others: " + fits.error().what,
+                 "shorten run.name, or give the model fewer tensors"});
     }
 
     const std::vector<Error>& errors() const { return errors_; }
@@ -136,6 +156,7 @@ private:
 Result<NodeMould> NodeMould::create(const Parts& parts, std::vector<Error>* all) {
     NodeMould mould;
     Findings findings(parts);
+    findings.greeting();
     job::SharedSettings shared(parts.run, parts.layout->digest());
     if (parts.run.mode == message::Mode::gossip) {
         auto core = findings.gossip();
@@ -202,7 +223,7 @@ Result<Member> make_member(const MemberSetup& setup) {
         member.boot_epoch = *epoch;
     } else {
         // Without a disk the clock still gives a number larger than in earlier lives.
-        member.boot_epoch = static_cast<std::uint64_t>(setup.now.ns / 1'000'000'000);
+        member.boot_epoch = storage::PeerBook::epoch_of(setup.now);
         member.remarks.push_back("the peer book cannot be written: " + epoch.error().to_string());
     }
     base.boot_epoch = member.boot_epoch;

@@ -73,6 +73,11 @@ std::string FinishedRun::fact(const std::string& key) const {
     return found == facts.end() ? std::string() : found->second;
 }
 
+std::uint64_t FinishedRun::failure_count() const {
+    const double count = figure("failure_count");
+    return count > 0 ? static_cast<std::uint64_t>(count) : 0;  // NaN in runs of old
+}
+
 std::string FinishedRun::state() const {
     if (!finished()) return fact("state").empty() ? "unknown" : fact("state");
     if (broken()) return "broken";

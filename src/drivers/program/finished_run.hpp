@@ -19,6 +19,7 @@ struct FinishedRun {
     double figure(const std::string& key) const;  // NaN when it is not there
     std::string fact(const std::string& key) const;
     bool finished() const { return fact("state") == "finished"; }
+    std::uint64_t failure_count() const;  // trainings that failed
     bool broken() const { return !fact("broken_invariants").empty(); }
     std::string state() const;  // "finished", "goal missed", "broken", or what summary.json says
 };

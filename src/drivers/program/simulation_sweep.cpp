@@ -8,6 +8,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -54,7 +55,8 @@ public:
     Status write_tables() const;
     void print(const std::string& format) const;
     std::size_t failed() const { return failed_.size(); }
-    std::size_t broken() const;
+    std::size_t broken() const { return count(&FinishedRun::broken); }
+    std::size_t count(const std::function<bool(const FinishedRun&)>& which) const;
     std::size_t done() const;
     std::size_t size() const { return plan_.runs.size(); }
 
@@ -196,9 +198,9 @@ std::string Sweep::what_broke(std::size_t index) const {
                        telemetry::harmless(run->fact("broken_invariants"), 240), run->folder);
 }
 
-std::size_t Sweep::broken() const {
+std::size_t Sweep::count(const std::function<bool(const FinishedRun&)>& which) const {
     return static_cast<std::size_t>(
-        std::ranges::count_if(done_, [](const auto& run) { return run && run->broken(); }));
+        std::ranges::count_if(done_, [&](const auto& run) { return run && which(*run); }));
 }
 
 std::size_t Sweep::done() const {
@@ -237,7 +239,7 @@ Status Sweep::write_tables() const {
     head.insert(head.end(), {"seed", "state", "reached"});
     const auto figures = known_figures();
     for (const auto& figure : figures) head.push_back(figure.key);
-    head.insert(head.end(), {"trace_hash", "folder"});
+    head.insert(head.end(), {"failure_count", "trace_hash", "folder"});
     std::string csv = csv_line(head);
     for (std::size_t i = 0; i < size(); ++i) {
         auto row = plan_.points[plan_.runs[i].point];
@@ -246,12 +248,13 @@ Status Sweep::write_tables() const {
         const auto& run = done_[i];
         const bool failed =
             std::ranges::any_of(failed_, [&](const auto& entry) { return entry.first == i; });
-        row.push_back(run ? (run->broken() ? "broken" : "finished") : failed ? "failed" : "open");
+        row.push_back(run ? run->state() : failed ? "failed" : "open");
         row.push_back(run ? run->fact("reached") : "");
         for (const auto& figure : figures) {
             const double value = run ? run->figure(figure.key) : NAN;
             row.push_back(std::isnan(value) ? "" : fmt::format("{}", value));
         }
+        row.push_back(run ? fmt::format("{}", run->failure_count()) : "");
         row.push_back(run ? run->fact("trace_hash") : "");
         row.push_back(run ? run->folder : folder(i));
         csv += csv_line(row);
@@ -315,6 +318,10 @@ Result<ExitCode> sweep(const SweepFlags& flags, const Extensions& extensions) {
     if (all.failed() > 0)
         fmt::print(stderr, "{} runs failed; what they said: {}/runs/*/output\n", all.failed(),
                    flags.out);
+    if (const auto runs = all.count([](const auto& run) { return run.failure_count() > 0; }))
+        fmt::print(stderr, "trainings failed in {} runs: failures in their summary.json\n", runs);
+    if (const auto runs = all.count([](const auto& run) { return run.state() == "goal missed"; }))
+        fmt::print(stderr, "{} runs missed their goal; runs.csv names them\n", runs);
     if (all.broken() > 0) {
         fmt::print(stderr, "{} runs broke an invariant; runs.csv names them\n", all.broken());
         return ExitCode::failed;

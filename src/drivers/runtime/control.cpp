@@ -122,6 +122,14 @@ Result<std::unique_ptr<ControlSocket>> ControlSocket::open(const std::string& pa
                     "choose a folder that can be written with control.socket");
     }
     int wake = ::eventfd(0, EFD_CLOEXEC);
+    if (wake < 0) {  // nobody could tell its thread to end
+        auto error =
+            fail(ErrorCode::kNetListen, "control socket " + path + ": " + std::strerror(errno),
+                 "raise the limit of open files (ulimit -n)");
+        ::close(listener);
+        (void)remove_stale(path);
+        return error;
+    }
     return std::unique_ptr<ControlSocket>(
         new ControlSocket(path, listener, wake, std::move(answer)));
 }

@@ -113,10 +113,12 @@ void CoreLoop::drain() {
 }
 
 void CoreLoop::run(const Callbacks& callbacks) {
-    running_ = true;
     while (running_) {
         pollfd fds[3] = {{wake_, POLLIN, 0}, {timer_, POLLIN, 0}, {signals_, POLLIN, 0}};
-        if (::poll(fds, 3, -1) < 0 && errno != EINTR) return;
+        if (::poll(fds, 3, -1) < 0) {
+            GOSSAMER_ASSERT(errno == EINTR || errno == ENOMEM, "three descriptors can be polled");
+            continue;
+        }
         std::uint64_t count = 0;
         if (fds[2].revents & POLLIN) {
             signalfd_siginfo info{};

@@ -36,7 +36,7 @@ public:
 
     void post(Event event);                // from any thread
     void arm(Instant deadline);            // the loop's thread only
-    void run(const Callbacks& callbacks);  // until stop()
+    void run(const Callbacks& callbacks);  // until stop(), which may have come before
     void stop() { running_ = false; }      // the loop's thread only
 
 private:
@@ -48,7 +48,7 @@ private:
     std::deque<Event> events_;
     Instant armed_ = Instant::never();
     Duration drift_{};  // boot time minus monotonic time: grows by the time asleep
-    bool running_ = false;
+    bool running_ = true;
 };
 
 // SIGTERM, SIGINT and SIGHUP, for a loop to read.

@@ -241,12 +241,13 @@ void draw_devices(Sketch& w, double samples) {
 
 void draw_learning(Sketch& w) {
     auto& d = w.draw;
-    const std::vector<std::string> codecs = {"f32", "f32", "f16", "bf16"};
+    std::vector<std::string> codecs = {"f32", "f32", "f16", "bf16"};  // of whole models too
     if (w.federated) {
         std::vector<std::string> strategies;
         for (const auto& s : federated::built_in_strategies()) strategies.push_back(s.name);
         w.line("\n[federated]");
         w.line("strategy = \"{}\"", d.chance(0.6) ? "fed_avg" : d.one(strategies));
+        codecs.insert(codecs.end(), {"int8", "sign", "top10", "top1"});
         w.line("codec = \"{}\"", d.one(codecs));
         w.line("fraction = {:.2f}", d.chance(0.5) ? 1.0 : d.real(0.3, 1));
         w.line("quorum = {:.2f}", d.real(0, 1));

@@ -88,10 +88,11 @@ void Chronicle::on_notice(Instant now, PlaceIndex place, const message::Notice& 
         if (!peer || (!scenario_.federated() && (e->reached || !any_reached())))
             end_reason_ = e->reason;
     } else if (const auto* w = std::get_if<message::Warning>(&notice)) {
-        ++warnings_[std::string(describe(w->error.code).id) + ": " + w->error.what];
-        if (warnings_.size() > 100) warnings_.erase(warnings_.begin());
+        auto& alike = warnings_[w->error.code];
+        if (++alike.count == 1) alike.first = w->error.what;
         const bool own_work = w->error.code == ErrorCode::kTrainingFailed ||
                               w->error.code == ErrorCode::kModelNotFinite;
+        failure_count_ += own_work;
         if (own_work && failures_.size() < kFailuresMax && world_->running(place))
             failures_.push_back(fmt::format("{}, round {}, seed {}: {}",
                                             peer ? fmt::format("peer {}", place) : "the aggregator",

@@ -55,6 +55,12 @@ struct StateEvent {
     PlaceState state{};
 };
 
+// Of one code: all say much the same, each with its round and peer.
+struct Warnings {
+    std::uint64_t count = 0;
+    std::string first;
+};
+
 class Chronicle final : public Observer {
 public:
     static constexpr std::size_t kTimelinePlaces = 64, kBusyMax = 4'096, kEventsMax = 5'000,
@@ -102,9 +108,10 @@ public:
     // Of all evaluations that a stop rule would count; below 0: there was none.
     double best_accuracy() const { return best_accuracy_; }
     const std::string& model() const { return model_; }
-    const std::map<std::string, std::uint64_t>& warnings() const { return warnings_; }
-    // Whose own work failed, the first ones: "peer 3, round 7, seed 1: ...".
+    const std::map<ErrorCode, Warnings>& warnings() const { return warnings_; }
+    // Whose own work failed, the first ones: "peer 3, round 7, seed 1: ..."; and how often.
     const std::vector<std::string>& failures() const { return failures_; }
+    std::uint64_t failure_count() const { return failure_count_; }
 
 private:
     Row& row(std::uint64_t round, Instant now);
@@ -132,8 +139,9 @@ private:
     enum class Said : std::uint8_t { nothing, missed, reached };
     std::vector<Said> said_;  // by place: how the run ended for it, in this life
     double best_accuracy_ = -1;
-    std::map<std::string, std::uint64_t> warnings_;
+    std::map<ErrorCode, Warnings> warnings_;
     std::vector<std::string> failures_;
+    std::uint64_t failure_count_ = 0;
 };
 
 }  // namespace gossamer::simulation

@@ -10,7 +10,6 @@ namespace gossamer::simulation {
 
 namespace {
 
-constexpr WallTime kWallBeginning{1'767'225'600'000'000'000};  // 2026-01-01
 constexpr std::size_t kNodeFetched = 512, kEndsFetched = 64, kUpFetched = 8;
 constexpr Duration kStall = 250ms;  // a deadline later than this: the node is told that it slept
 
@@ -289,8 +288,8 @@ void Lane::boot(PlaceIndex p) {
     auto& place = places_[p];
     if (place.node || place.ended || place.away > 0 || place.slept > 0) return;
     ++place.life;
-    counts.restarts += place.boots > 0;
-    auto made = setup_.factory.node(p, ++place.boots, wall(p));
+    counts.restarts += place.boots++ > 0;
+    auto made = setup_.factory.node(p, wall(p));
     if (!made) {
         auto error = std::move(made).error();
         const bool peer = role(p) == Role::peer;

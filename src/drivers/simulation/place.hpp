@@ -18,7 +18,6 @@ namespace gossamer::simulation {
 
 class WirePath;
 
-inline constexpr Instant kBeginning{1'000'000'000};
 inline constexpr std::uint64_t kEchoes = std::uint64_t{1} << 62;  // transfers that no core made
 
 // A channel is named by who dialled and its count of dials, so that a name depends on nobody else.

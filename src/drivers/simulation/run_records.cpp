@@ -4,9 +4,7 @@
 
 namespace gossamer::simulation {
 
-namespace {
-constexpr WallTime kVirtualMidnight{1'767'225'600'000'000'000};  // 2026-01-01
-}  // namespace
+namespace {}  // namespace
 
 RunRecords::RunRecords(storage::Disk& disk, const std::string& root, Simulation& simulation,
                        std::function<WallTime()> clock)
@@ -32,7 +30,7 @@ RunRecords::RunRecords(storage::Disk& disk, const std::string& root, Simulation&
                                .clock = std::move(clock)};
     recorder_ = std::make_unique<telemetry::Recorder>(disk, log_, nullptr, std::move(folder), run,
                                                       telemetry::telemetry_config(s.config()),
-                                                      kVirtualMidnight);
+                                                      kWallBeginning);
     auto& chronicle = simulation.chronicle();
     if (s.federated())  // the aggregator speaks for the run
         chronicle.also = [this, speaker = s.peers()](Instant at, PlaceIndex place,
@@ -43,14 +41,20 @@ RunRecords::RunRecords(storage::Disk& disk, const std::string& root, Simulation&
                 note_traffic(round->round);
         };
     else
-        chronicle.also = [this, &chronicle](Instant, PlaceIndex, const message::Notice&) {
+        chronicle.also = [this, &chronicle](Instant at, PlaceIndex place,
+                                            const message::Notice& notice) {
+            // What is no figure of a step is told as the first peer sees it.
+            if (place == 0 && (std::holds_alternative<message::MemberChanged>(notice) ||
+                               std::holds_alternative<message::CaughtUp>(notice) ||
+                               std::holds_alternative<message::Warning>(notice)))
+                recorder_->take(notice, wall(at));
             if (chronicle.settled() > next_row_) write_rows(chronicle.settled());
         };
 }
 
 RunRecords::~RunRecords() { simulation_.chronicle().also = nullptr; }
 
-WallTime RunRecords::wall(Instant at) const { return kVirtualMidnight + (at - World::kBeginning); }
+WallTime RunRecords::wall(Instant at) const { return kWallBeginning + (at - World::kBeginning); }
 
 void RunRecords::follow() { recorder_->flush(wall(simulation_.world().now())); }
 

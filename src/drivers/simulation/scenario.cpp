@@ -11,6 +11,7 @@
 #include "drivers/assembly/member.hpp"
 #include "drivers/simulation/durations.hpp"
 #include "gossamer/federated/config.hpp"
+#include "gossamer/training/options.hpp"
 #include "records/storage/checkpoint.hpp"
 
 namespace gossamer::simulation {
@@ -191,8 +192,25 @@ std::uint64_t Scenario::memory_estimate() const {
     const std::uint64_t model = learning_->layout()->byte_count();
     // Gossip: each peer's model, and while it mixes a second one of those that mix at once. Else:
     // those of a round that train or were trained, and what the aggregator holds.
-    const std::uint64_t models = federated() ? cohort_most() + 8 : peers_;
-    return models * model + kept_models() * model + std::uint64_t{peers_} * 16 * 1024;
+    const std::uint64_t trained = federated() ? cohort_most() : peers_;
+    const std::uint64_t models = trained + (federated() ? 8 : 0);
+    return (models + trained * optimiser_copies() + residuals() + kept_models()) * model +
+           std::uint64_t{peers_} * 16 * 1024;
+}
+
+// Vectors as long as the model that an optimiser keeps from step to step.
+std::uint64_t Scenario::optimiser_copies() const {
+    const auto training = training::training_config(*config_);
+    if (!training || world_.compute == ComputeMode::cost) return 0;
+    if (training->optimiser.kind != training::OptimiserKind::sgd) return 2;
+    return training->optimiser.momentum != 0 ? 1 : 0;
+}
+
+// What lossy codecs leave unsent, of whoever has trained once.
+std::uint64_t Scenario::residuals() const {
+    if (!federated() || world_.compute == ComputeMode::cost) return 0;
+    const auto codec = learning_->codecs()->find(federated::federated_config(*config_).codec);
+    return codec && (*codec)->traits().error_feedback ? peers_ : 0;
 }
 
 // Invited to a round, as strategies usually do.

@@ -67,6 +67,8 @@ private:
     Status set_up();
     Status check_possible() const;
     std::uint64_t cohort_most() const;
+    std::uint64_t optimiser_copies() const;
+    std::uint64_t residuals() const;
     std::uint64_t kept_models() const;
     void introduce(membership::MembershipConfig config);
     Status draw_graph();

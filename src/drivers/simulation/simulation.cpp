@@ -14,6 +14,7 @@
 #include "drivers/work/perform.hpp"
 #include "protocol/job/ends.hpp"
 #include "protocol/node/run_node.hpp"
+#include "records/storage/peer_book.hpp"
 
 namespace gossamer::simulation {
 
@@ -58,13 +59,12 @@ Result<std::unique_ptr<Simulation>> Simulation::create(std::shared_ptr<const Sce
     }
     sim.trainers_.resize(s.extensions().trainer ? s.places() : 0);
     sim.finals_.resize(s.places());
+    sim.epochs_.resize(s.places());
     // Who trains in every step keeps the order of its samples.
     const bool keeps = !s.federated() && s.world().compute != ComputeMode::cost;
     sim.kept_trainers_.resize(keeps && !s.extensions().trainer ? s.places() : 0);
     setup.directory = s.directory();
-    setup.factory.node = [&sim](PlaceIndex p, std::uint64_t boot, WallTime now) {
-        return sim.make_node(p, boot, now);
-    };
+    setup.factory.node = [&sim](PlaceIndex p, WallTime now) { return sim.make_node(p, now); };
     setup.factory.cost = [&sim](PlaceIndex p, const job::Job& j) { return sim.cost_of(p, j); };
     setup.factory.work = [&sim](PlaceIndex p, job::Job j, std::function<void()>& later) {
         return sim.work_for(p, std::move(j), later);
@@ -116,15 +116,22 @@ Simulation::DiskPlace& Simulation::disk_of(PlaceIndex p) {
     return *kept;
 }
 
-Result<std::unique_ptr<node::Node>> Simulation::make_node(PlaceIndex p, std::uint64_t boot,
-                                                          WallTime) {
+// As a daemon's start makes it, by the place's own clock.
+std::uint64_t Simulation::boot_epoch(PlaceIndex p, WallTime now) {
+    using storage::PeerBook;
+    if (!has_disk(p)) return epochs_[p] = std::max(epochs_[p] + 1, PeerBook::epoch_of(now));
+    const auto epoch = PeerBook::begin_epoch(disk_of(p).disk, "peers.book", now);
+    return epoch ? *epoch : PeerBook::epoch_of(now);
+}
+
+Result<std::unique_ptr<node::Node>> Simulation::make_node(PlaceIndex p, WallTime now) {
     const auto& s = *scenario_;
     const Role role = s.role(p);
     node::NodeSetup base;
     base.self = {.id = s.id(p), .role = role};
     if (role == Role::aggregator || !world_ || !world_->network().behind_nat(p))
         base.self.addresses = {s.address(p)};
-    base.boot_epoch = boot;
+    base.boot_epoch = boot_epoch(p, now);
     base.membership = s.membership();
     base.known = s.known(p);
     if (s.extensions().trainer) {
@@ -312,6 +319,10 @@ Outcome Simulation::outcome() {
         o.reached = false;
         o.end += fmt::format("; the accuracy missed the target of {:.4g}", target);
     }
+    if (o.reached && chronicle_.client_updates() == 0 && chronicle_.failure_count() > 0) {
+        o.reached = false;
+        o.end += "; but nobody could train";
+    }
     o.accuracy = chronicle_.accuracy();
     o.loss = chronicle_.loss();
     o.worst_accuracy = std::nan("");
@@ -329,6 +340,7 @@ Outcome Simulation::outcome() {
     o.model = chronicle_.model();
     o.broken = invariants_.broken();
     o.failures = chronicle_.failures();
+    o.failure_count = chronicle_.failure_count();
     o.consensus = std::nan("");
     if (!scenario_->federated()) {
         const auto count = scenario_->learning().layout()->parameter_count();

@@ -37,6 +37,7 @@ struct Outcome {
     std::string model;                  // identity of the final global model
     std::vector<std::string> broken;    // invariants
     std::vector<std::string> failures;  // see Chronicle
+    std::uint64_t failure_count = 0;
 };
 
 class Simulation {
@@ -59,8 +60,8 @@ public:
 
 private:
     Simulation(std::shared_ptr<const Scenario> scenario, const SimulationOptions& options);
-    Result<std::unique_ptr<node::Node>> make_node(PlaceIndex place, std::uint64_t boot,
-                                                  WallTime now);
+    Result<std::unique_ptr<node::Node>> make_node(PlaceIndex place, WallTime now);
+    std::uint64_t boot_epoch(PlaceIndex place, WallTime now);
     Compute::Work work_for(PlaceIndex place, job::Job job, std::function<void()>& later);
     tensor::Model held_model(PlaceIndex place) const;
     Result<job::JobDone> share_first_model(PlaceIndex place, const tensor::Model& out);
@@ -78,6 +79,7 @@ private:
     std::vector<std::shared_ptr<training::Trainer>> trainers_;  // of the user's own
     std::vector<std::shared_ptr<training::Trainer>> kept_trainers_;
     std::map<PlaceIndex, std::unique_ptr<DiskPlace>> disks_;
+    std::vector<std::uint64_t> epochs_;  // of places without a disk: their last boot's
     std::vector<tensor::Model> finals_;  // of places that ended
     std::map<Role, assembly::NodeMould> moulds_;
     std::mutex first_model_mutex_;

@@ -245,8 +245,11 @@ void add_events(Report& report, Simulation& simulation, const Chronicle& chronic
             fmt::format("Of what members heard of each other the first {} "
                         "changes were kept.",
                         Chronicle::kEventsMax));
-    for (const auto& [text, count] : chronicle.warnings())
-        report.notes.push_back(fmt::format("Warning, {} times: {}", count, text));
+    for (const auto& [code, alike] : chronicle.warnings())
+        report.notes.push_back(alike.count == 1
+                                   ? fmt::format("Warning {}: {}", describe(code).id, alike.first)
+                                   : fmt::format("Warning {}, {} times, first: {}",
+                                                 describe(code).id, alike.count, alike.first));
 }
 
 }  // namespace
@@ -264,6 +267,7 @@ telemetry::Report report_of(Simulation& simulation, const Outcome& outcome) {
         report.notes.push_back("The run was interrupted; this is how far it came.");
     else if (!outcome.reached)
         report.notes.push_back("The run did not reach its goal: " + outcome.end + ".");
+    for (const auto& text : outcome.failures) report.notes.push_back("Failed: " + text);
     for (const auto& text : outcome.broken) report.notes.push_back("Broken invariant: " + text);
     telemetry::Summary summary;
     fill_summary(summary, scenario, outcome);
@@ -307,9 +311,9 @@ void fill_summary(telemetry::Summary& summary, const Scenario& scenario, const O
     summary.set("bytes_sent", whole(o.bytes_sent));
     summary.set("trace_hash", fmt::format("{:016x}", o.trace_hash));
     if (!o.model.empty()) summary.set("final_model", o.model);
-    std::string broken;
-    for (const auto& text : o.broken) broken += (broken.empty() ? "" : "; ") + text;
-    summary.set("broken_invariants", broken);
+    summary.set("failure_count", whole(o.failure_count));
+    summary.set("failures", fmt::format("{}", fmt::join(o.failures, "; ")));
+    summary.set("broken_invariants", fmt::format("{}", fmt::join(o.broken, "; ")));
 }
 
 }  // namespace gossamer::simulation

@@ -8,12 +8,13 @@
 #include "connection/security/authority.hpp"
 #include "connection/security/tls_engine.hpp"
 #include "connection/wire/wire.hpp"
+#include "drivers/simulation/world_setup.hpp"
 
 namespace gossamer::simulation {
 
 namespace {
 
-constexpr WallTime kIssued{1'767'225'600'000'000'000}, kNow = kIssued + 1h;
+constexpr WallTime kNow = kWallBeginning + 1h;
 
 }  // namespace
 
@@ -25,15 +26,16 @@ std::uint64_t wire_bytes(const wire::Frame& frame, wire::Scale& scale) {
 
 Result<WireIdentities> WireIdentities::create() {
     std::array<std::byte, 32> seed{};
-    security::FederationOptions options{.name = "simulation", .now = kIssued};
+    security::FederationOptions options{.name = "simulation", .now = kWallBeginning};
     GOSSAMER_TRY(auto federation, security::create_federation(options, seed));
     WireIdentities identities;
     for (const Role role : {Role::peer, Role::aggregator}) {
         seed[0] = static_cast<std::byte>(1 + static_cast<int>(role));
         const auto key = security::IdentityKey::from_seed(seed);
         const security::CertificateRequest request{key.public_key(), key.peer_id()};
-        GOSSAMER_TRY(auto leaf, security::sign_request(federation.issuing_key, federation.issuing,
-                                                       request, {.role = role, .now = kIssued}));
+        GOSSAMER_TRY(auto leaf,
+                     security::sign_request(federation.issuing_key, federation.issuing, request,
+                                            {.role = role, .now = kWallBeginning}));
         GOSSAMER_TRY(auto context, security::TlsContext::create(key, {leaf, federation.issuing},
                                                                 federation.trust, kNow));
         identities.contexts_.push_back(std::move(context));

@@ -16,6 +16,9 @@ namespace gossamer::simulation {
 
 class WireIdentities;
 
+inline constexpr Instant kBeginning{1'000'000'000};
+inline constexpr WallTime kWallBeginning{1'767'225'600'000'000'000};  // 2026-01-01, by right clocks
+
 enum class PlaceState : std::uint8_t {
     off,   // its process does not run
     dark,  // nor does its machine: nothing answers
@@ -25,8 +28,7 @@ enum class PlaceState : std::uint8_t {
 
 // How places are brought to life and what they compute.
 struct Factory {
-    std::function<Result<std::unique_ptr<node::Node>>(PlaceIndex, std::uint64_t boot, WallTime)>
-        node;
+    std::function<Result<std::unique_ptr<node::Node>>(PlaceIndex, WallTime)> node;
     std::function<Duration(PlaceIndex, const job::Job&)> cost;
     // Bound to the place; called on any thread. `later`: what there is to say after the window.
     std::function<Compute::Work(PlaceIndex, job::Job, std::function<void()>& later)> work;

@@ -113,11 +113,7 @@ void Executor::run(std::unique_lock<std::mutex>& lock, TaskRef task) {
     if (!task->cancelled && !stopping_) {
         lock.unlock();
         auto begin = std::chrono::steady_clock::now();
-        try {  // a trainer, strategy or codec of the user's own may throw: a failed job, no more
-            result = perform_(task->job, [this, &task] { return pause(*task); });
-        } catch (const std::exception& e) {
-            result = fail(ErrorCode::kInternal, std::string("a job failed: ") + e.what());
-        }
+        result = perform_(task->job, [this, &task] { return pause(*task); });
         elapsed = std::chrono::steady_clock::now() - begin - task->nested;
         lock.lock();
     }

@@ -23,7 +23,8 @@
 
 namespace gossamer::work {
 
-// Does one job. `pause` is called between the parts of a long one; false means: give up.
+// Does one job; throws nothing. `pause` is called between the parts of a long one; false means:
+// give up.
 using Perform = std::function<Result<job::JobDone>(job::Job&, const std::function<bool()>& pause)>;
 using Done = std::function<void(job::JobId, Result<job::JobDone>, Duration elapsed)>;
 

@@ -32,7 +32,8 @@ class Workshop {
 public:
     explicit Workshop(Tools tools) : tools_(std::move(tools)) {}
 
-    Result<job::JobDone> operator()(job::Job& any, const Pause& pause) const {
+    // A trainer, strategy or codec of the user's own may throw: a failed job, no more.
+    Result<job::JobDone> operator()(job::Job& any, const Pause& pause) const try {
         return std::visit(
             [&](auto& j) -> Result<job::JobDone> {
                 auto done = perform(j, pause);
@@ -40,6 +41,10 @@ public:
                 return job::JobDone(std::move(*done));
             },
             any);
+    } catch (const std::exception& e) {
+        return fail(ErrorCode::kInternal, std::string("a job failed: ") + e.what());
+    } catch (...) {
+        return fail(ErrorCode::kInternal, "a job failed: what it threw tells nothing");
     }
 
 private:

@@ -113,7 +113,7 @@ std::optional<Header> parse_dictionary(std::string_view text) {
 
 std::optional<Element> element_of(std::string_view descr) {
     constexpr std::pair<std::string_view, Element> kKnown[] = {
-        {"|u1", Element::u8},  {"|b1", Element::u8},  {"|i1", Element::i8},
+        {"|u1", Element::u8},  {"|b1", Element::i8},  {"|i1", Element::i8},
         {"<i2", Element::i16}, {"<u2", Element::u16}, {"<i4", Element::i32},
         {"<i8", Element::i64}, {"<f4", Element::f32}, {"<f8", Element::f64},
     };

@@ -212,7 +212,7 @@ Status CpuTrainer::run(const TrainRequest& request, std::span<float> weights, Tr
         model::Batch batch = batch_of(loader.step(first + i, place.room));
         if (draws)
             batch.draws = stream(request.seed, Purpose::dropout, first + i, request.who).next_u64();
-        const double rate = config_.schedule.at(request.schedule_offset + first + i);
+        const double rate = config_.schedule.at(request.round, steps, i);
         double loss = 0;
         if (fused) {
             loss = plan.sgd_step(weights, batch, static_cast<float>(rate),
@@ -307,7 +307,9 @@ Result<Evaluation> CpuTrainer::evaluate(std::span<const float> parameters, Evalu
     }
     const auto count = static_cast<double>(std::max<std::uint64_t>(total.counted, 1));
     result.loss = total.loss_sum / count;
-    result.accuracy = static_cast<double>(total.correct) / count;
+    const bool judged =
+        model::knows_answers(place->plan.network().spec().loss, view.data->target_count() > 0);
+    result.accuracy = judged ? static_cast<double>(total.correct) / count : std::nan("");
     return result;
 }
 

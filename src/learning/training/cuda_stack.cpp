@@ -200,8 +200,7 @@ std::vector<gossamer_cuda_step> CudaStack::steps_of(const TrainRequest& request,
     const bool adam = config_.optimiser.kind != OptimiserKind::sgd;
     std::vector<gossamer_cuda_step> steps(count);
     for (std::uint64_t i = 0; i < count; ++i) {
-        steps[i].rate =
-            static_cast<float>(config_.schedule.at(request.schedule_offset + first + i));
+        steps[i].rate = static_cast<float>(config_.schedule.at(request.round, count, i));
         if (draws_)
             steps[i].draws =
                 stream(request.seed, Purpose::dropout, first + i, request.who).next_u64();
@@ -394,7 +393,7 @@ Result<Evaluation> CudaStack::evaluate(const CudaPart& part, std::span<const flo
     // As on the processor: a loss that is not finite is told, not hidden.
     const auto count = static_cast<double>(std::max<std::uint64_t>(one.counted, 1));
     result.loss = one.failed_step != 0 ? std::nan("") : one.loss_sum / count;
-    result.accuracy = static_cast<double>(one.correct) / count;
+    result.accuracy = network_.judges() ? static_cast<double>(one.correct) / count : std::nan("");
     return result;
 }
 

@@ -22,6 +22,9 @@ struct CudaNetwork {
     std::vector<gossamer_cuda_layer> layers;
     std::vector<float> frozen;
     gossamer_cuda_network description{};
+    bool judges() const {  // as model::knows_answers()
+        return description.target_count == 0 && description.loss != GOSSAMER_CUDA_RECONSTRUCTION;
+    }
 };
 // kGpuModel, naming the layer, when the card does not run this network.
 Result<CudaNetwork> cuda_network(const model::Network& network, std::uint32_t target_count,

@@ -27,6 +27,15 @@ tensor::Buffer copy(const tensor::Buffer& from, tensor::BufferPool& pool) {
     return buffer;
 }
 
+// What saved bytes say; nothing when they are no optimiser's.
+std::optional<OptimiserKind> kind_of(ByteView saved) {
+    ByteReader in(saved);
+    const auto magic = in.get<std::uint32_t>();
+    const auto kind = in.get<OptimiserKind>();
+    if (!in.ok() || magic != kStateMagic) return {};
+    return kind;
+}
+
 }  // namespace
 
 double ScheduleSpec::at(std::uint64_t step) const {
@@ -91,8 +100,9 @@ Result<std::shared_ptr<OptimiserState>> OptimiserState::after(const tensor::Stat
                                                               tensor::BufferPool& pool) {
     const auto* old = dynamic_cast<const OptimiserState*>(before);
     std::shared_ptr<OptimiserState> state;
-    if (before && !old) {
-        GOSSAMER_TRY(state, load(before->save(), spec.kind, count, pool));
+    const auto saved = before && !old ? before->save() : Bytes();
+    if (before && !old && kind_of(saved).value_or(spec.kind) == spec.kind) {
+        GOSSAMER_TRY(state, load(saved, spec.kind, count, pool));
     } else {
         state = std::make_shared<OptimiserState>();
         state->kind = spec.kind;

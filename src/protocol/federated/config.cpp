@@ -58,7 +58,7 @@ OptionTable federated_options() {
          "epochs",
          "Passes over its data that a client trains in a round.",
          {},
-         0,
+         1,
          1e6},
         {"federated.local_steps",
          K::integer,

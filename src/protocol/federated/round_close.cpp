@@ -48,7 +48,29 @@ void RoundEngine::try_begin(job::Turn& turn) {
     start_checkpoint(turn, false, false);
 }
 
-Result<RoundPlan> RoundEngine::make_plan(job::Turn& turn, std::uint32_t attempt) const {
+// The sum's fixed point must hold the heaviest update, so a weight far above the others' would
+// round theirs away, whether its update comes or not.
+void RoundEngine::leave_out_heavy(job::Turn& turn, std::vector<Invited>& cohort) {
+    if (cohort.empty()) return;
+    std::vector<float> weights;
+    for (const auto& [peer, weight] : cohort) weights.push_back(weight);
+    const auto middle = weights.begin() + static_cast<std::ptrdiff_t>((weights.size() - 1) / 2);
+    std::nth_element(weights.begin(), middle, weights.end());
+    const float most = *middle * kWeightRatioMax;
+    std::erase_if(cohort, [&](const Invited& one) {
+        if (one.weight <= most) return false;
+        if (heavy_.insert(one.peer).second)  // said once
+            turn.notice(message::Warning{
+                {ErrorCode::kUpdateTooLarge,
+                 fmt::format("{} says it has {:.6g} samples, half of the others at most {:.6g}; "
+                             "it takes no part, for its weight would round theirs away",
+                             one.peer.short_string(), one.weight, *middle),
+                 "Look at its data; it counts again when it joins with fewer."}});
+        return true;
+    });
+}
+
+Result<RoundPlan> RoundEngine::make_plan(job::Turn& turn, std::uint32_t attempt) {
     auto here = candidates();
     const auto& config = setup_.config;
     Selection selection{
@@ -57,15 +79,16 @@ Result<RoundPlan> RoundEngine::make_plan(job::Turn& turn, std::uint32_t attempt)
     auto cohort = setup_.strategy->select(selection);
     RoundPlan plan;
     plan.round = completed_ + 1, plan.attempt = attempt;
-    float largest = 0;
-    double total = 0;
     std::sort(cohort.peers.begin(), cohort.peers.end());
     for (const auto& candidate : here) {  // a user's rule may name anybody: keep who is here
         if (!std::binary_search(cohort.peers.begin(), cohort.peers.end(), candidate.peer)) continue;
-        auto weight = static_cast<float>(candidate.sample_count);
-        plan.cohort.push_back({candidate.peer, weight});
-        largest = std::max(largest, weight), total += weight;
+        plan.cohort.push_back({candidate.peer, static_cast<float>(candidate.sample_count)});
     }
+    leave_out_heavy(turn, plan.cohort);
+    float largest = 0;
+    double total = 0;
+    for (const auto& [peer, weight] : plan.cohort)
+        largest = std::max(largest, weight), total += weight;
     if (plan.cohort.empty())
         return fail(ErrorCode::kNoPeers, "the strategy selected no client that is here");
     plan.wanted = std::clamp<std::uint64_t>(cohort.wanted, 1, plan.cohort.size());

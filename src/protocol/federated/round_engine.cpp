@@ -22,10 +22,10 @@ RoundEngine::RoundEngine(EngineSetup setup)
       run_(message::run_id(setup_.run.name)),
       layout_digest_(setup_.layout->digest()),
       stop_(setup_.run),
+      own_test_data_(setup_.has_test_data),
       loss_(kUnknown),
       accuracy_(kUnknown) {
     timers_.fill(Instant::never());
-    std::sort(setup_.run.roster.begin(), setup_.run.roster.end());
 }
 
 Status RoundEngine::restore(job::Restored restored) {
@@ -164,12 +164,12 @@ void RoundEngine::on_member(job::Turn& turn, const PeerId& peer, MemberState sta
     auto& client = clients_[peer];
     client.state = state;
     changed(peer, client);
+    // While a round is closed its slots say no more than who was late.
+    const bool open = phase_ == Phase::collecting || phase_ == Phase::finishing;
     auto* slot = slots_.find(peer);
-    if (gone(state)) {
-        if (slot && slot->stage() < Stage::adding)
-            exclude(turn, peer, *slot, ErrorCode::kUpdateStale,
-                    state == MemberState::dead ? "it is dead" : "it left");
-    }
+    if (open && gone(state) && slot && slot->stage() < Stage::adding)
+        exclude(turn, peer, *slot, ErrorCode::kUpdateStale,
+                state == MemberState::dead ? "it is dead" : "it left");
     advance(turn);
 }
 
@@ -356,7 +356,7 @@ void RoundEngine::start_checkpoint(job::Turn& turn, bool with_model, bool final_
 
 void RoundEngine::start_evaluation(job::Turn& turn, const tensor::Model& model,
                                    std::uint64_t round) {
-    if (!setup_.has_test_data) return;
+    if (!own_test_data_) return;
     evaluating_ = round;
     evaluate_job_ =
         turn.start(job::EvaluateJob{model, job::EvaluationSet::test}, job::JobClass::background);

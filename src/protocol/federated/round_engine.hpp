@@ -44,6 +44,9 @@ struct EngineSetup {
     bool has_test_data = false;  // the aggregator can evaluate by itself
 };
 
+// A client that claims more than so many times the samples of the round's median takes no part.
+inline constexpr float kWeightRatioMax = 1 << 20;
+
 class RoundEngine {
 public:
     explicit RoundEngine(EngineSetup setup);
@@ -146,7 +149,8 @@ private:
     void give_up_slow(job::Turn& turn);
     // round_close.cpp
     void try_begin(job::Turn& turn);
-    Result<RoundPlan> make_plan(job::Turn& turn, std::uint32_t attempt) const;
+    void leave_out_heavy(job::Turn& turn, std::vector<Invited>& cohort);
+    Result<RoundPlan> make_plan(job::Turn& turn, std::uint32_t attempt);
     std::size_t peers_needed() const;
     void distribute(job::Turn& turn);
     void try_close(job::Turn& turn);
@@ -171,10 +175,12 @@ private:
     message::RunId run_;
     Digest128 layout_digest_;
     job::StopRule stop_;
+    bool own_test_data_;  // else the clients' reports tell how good the model is
     Phase phase_ = Phase::initial;
     std::array<Instant, static_cast<std::size_t>(Timer::count_)> timers_;
     PeerMap<Client> clients_;
     std::size_t trainable_ = 0;
+    std::set<PeerId> heavy_;               // told to weigh too much
     std::array<SlowestTimes, 3> slowest_;  // by kind
 
     tensor::Model model_, next_;

@@ -77,10 +77,13 @@ void RoundEngine::try_finish(job::Turn& turn) {
 
 void RoundEngine::on_evaluated(job::Turn& turn, const Result<job::JobDone>& done) {
     evaluated_ = evaluating_;
-    auto accuracy = std::numeric_limits<double>::quiet_NaN();
+    constexpr auto kUnknown = std::numeric_limits<double>::quiet_NaN();
+    auto accuracy = kUnknown, loss = kUnknown;
     if (done) {
         const auto& result = std::get<job::EvaluateDone>(*done);
-        loss_ = result.loss, accuracy_ = accuracy = result.accuracy;
+        own_test_data_ = result.sample_count > 0;  // a user's trainer tells only now
+        if (!own_test_data_) return;
+        loss_ = loss = result.loss, accuracy_ = accuracy = result.accuracy;
         turn.notice(message::Evaluated{evaluating_, "central", result.loss, result.accuracy,
                                        result.sample_count});
     } else {
@@ -88,7 +91,7 @@ void RoundEngine::on_evaluated(job::Turn& turn, const Result<job::JobDone>& done
     }
     // The rule of a run that was given up is gone on with by its next life.
     if ((phase_ != Phase::finishing && phase_ != Phase::finished) || !reached_)
-        stop_.on_evaluation(evaluating_, accuracy);
+        stop_.on_evaluation(evaluating_, accuracy, loss);
 }
 
 void RoundEngine::on_report(job::Turn& turn, const PeerId& from,
@@ -105,25 +108,27 @@ void RoundEngine::on_report(job::Turn& turn, const PeerId& from,
     }
 }
 
-// The clients' mean, weighted by their test samples, summed in PeerId order.
+// The clients' mean, weighted by their test samples, summed in PeerId order; of the accuracy among
+// those who have one, for a task without right answers knows none.
 void RoundEngine::publish_reports(job::Turn& turn, std::uint64_t round) {
-    double loss = 0, accuracy = 0, total = 0;
+    double loss = 0, accuracy = 0, total = 0, judged = 0;
     std::uint64_t samples = 0;
     for (const auto& [peer, report] : reports_) {
         auto weight = static_cast<double>(report.sample_count);
-        if (report.sample_count == 0 || !(report.accuracy >= 0 && report.accuracy <= 1) ||
+        if (report.sample_count == 0 || report.accuracy < 0 || report.accuracy > 1 ||
             !std::isfinite(report.loss))
             continue;
-        loss += weight * report.loss, accuracy += weight * report.accuracy;
-        total += weight, samples += report.sample_count;
+        if (!std::isnan(report.accuracy)) accuracy += weight * report.accuracy, judged += weight;
+        loss += weight * report.loss, total += weight, samples += report.sample_count;
     }
     reports_.clear();
     if (samples == 0) return;
-    turn.notice(message::Evaluated{round, "clients", loss / total, accuracy / total, samples});
-    if (setup_.has_test_data) return;
-    loss_ = loss / total, accuracy_ = accuracy / total;
+    loss /= total, accuracy /= judged;  // NaN when nobody has one
+    turn.notice(message::Evaluated{round, "clients", loss, accuracy, samples});
+    if (own_test_data_) return;
+    loss_ = loss, accuracy_ = accuracy;
     evaluated_ = round;
-    if (phase_ == Phase::collecting) stop_.on_evaluation(round, accuracy_);
+    if (phase_ == Phase::collecting) stop_.on_evaluation(round, accuracy_, loss_);
 }
 
 }  // namespace gossamer::federated

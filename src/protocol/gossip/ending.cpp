@@ -43,7 +43,7 @@ void Gossip::on_evaluated(job::Turn& turn, job::JobId id, Result<job::JobDone> d
         accuracy_ = e->accuracy;
         turn.notice(message::Evaluated{round, "local", e->loss, e->accuracy, e->sample_count});
         if (stage_ < Stage::closing) {
-            rule_.on_evaluation(round, e->accuracy);
+            rule_.on_evaluation(round, e->accuracy, e->loss);
             check_rule(turn);
         }
     } else if (!done && !evaluation_failed_) {

@@ -159,9 +159,10 @@ void StopRule::on_round(std::uint64_t completed) {
         end(fmt::format("{} {} complete", completed, completed == 1 ? "round is" : "rounds are"));
 }
 
-void StopRule::on_evaluation(std::uint64_t round, double accuracy) {
-    if (accuracy > best_) {
-        best_ = accuracy, best_round_ = round, without_better_ = 0;
+void StopRule::on_evaluation(std::uint64_t round, double accuracy, double loss) {
+    const double score = std::isnan(accuracy) ? -loss : accuracy;
+    if (score > best_) {
+        best_ = score, best_round_ = round, without_better_ = 0;
     } else {
         ++without_better_;
     }
@@ -172,8 +173,9 @@ void StopRule::judge() {
     if (target_ > 0 && best_ >= target_)
         end(fmt::format("accuracy {:.4g} reached the target {:.4g}", best_, target_));
     if (patience_ != 0 && without_better_ >= patience_)
-        end(fmt::format("no better accuracy than {:.4g} of round {} in {} evaluations", best_,
-                        best_round_, without_better_));
+        end(fmt::format("no better {} than {:.4g} of round {} in {} evaluations",
+                        best_ < 0 ? "loss" : "accuracy", std::abs(best_), best_round_,
+                        without_better_));
 }
 
 void StopRule::on_time(Instant now) {

@@ -198,7 +198,7 @@ private:
     void make_room();
     std::size_t places() const { return local_view() ? kLocalMembersMax : kMembersMax; }
     std::size_t hearsay_places() const { return local_view() ? kLocalHearsayMax : kMembersMax; }
-    void warn_full(job::Turn& turn, std::size_t count, const char* of_whom);
+    void warn_full(job::Turn& turn, bool& warned, std::size_t count, const char* of_whom);
     // judging.cpp: what silence means
     void suspect_silent(job::Turn& turn);
     void bury_overdue(job::Turn& turn);
@@ -240,7 +240,7 @@ private:
     Instant last_beat_{};
     std::uint32_t tellings_ = 0;
     std::size_t hearsay_count_ = 0, linked_count_ = 0;
-    bool full_warned_ = false, stopped_ = false;
+    bool full_warned_ = false, hearsay_warned_ = false, stopped_ = false;
 };
 
 }  // namespace gossamer::membership

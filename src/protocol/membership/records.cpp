@@ -45,7 +45,7 @@ void Membership::learn_one(job::Turn& turn, const PeerId& from, const MemberReco
     if (!entry) {
         if (!may_tell(turn, from)) return;
         if (hearsay_count_ >= hearsay_places())
-            return warn_full(turn, hearsay_count_, "members whom nobody here met");
+            return warn_full(turn, hearsay_warned_, hearsay_count_, "members whom nobody here met");
         entry = meet(turn, record.id, record.role, record.state,
                      "heard of from " + from.short_string());
         if (!entry) return;
@@ -233,15 +233,16 @@ void Membership::make_room() {
     members_.erase(least);
 }
 
-void Membership::warn_full(job::Turn& turn, std::size_t count, const char* of_whom) {
-    if (std::exchange(full_warned_, true)) return;
+void Membership::warn_full(job::Turn& turn, bool& warned, std::size_t count, const char* of_whom) {
+    if (std::exchange(warned, true)) return;
     const auto what = std::to_string(count) + " " + of_whom + " are known; more are not remembered";
     turn.notice(message::Warning{{ErrorCode::kLinkBusy, what, {}}});
 }
 
 Membership::Entry* Membership::meet(job::Turn& turn, const PeerId& id, Role role, MemberState state,
                                     Reason how) {
-    if (members_.size() >= places()) return warn_full(turn, places(), "members"), nullptr;
+    if (members_.size() >= places())
+        return warn_full(turn, full_warned_, places(), "members"), nullptr;
     Entry& entry = *members_.try_emplace(id).first;
     Member& member = entry.second;
     member.role = role;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <limits>
 #include <set>
 
@@ -18,14 +19,9 @@
 namespace gossamer::storage {
 namespace {
 
-constexpr std::string_view kCommits = "commits";
 constexpr std::string_view kRecordBlob = "gossamer.record";
 constexpr std::string_view kStatePrefix = "gossamer.state.";
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
-constexpr std::uint64_t kCommitsBytesMax = std::uint64_t{256} << 20;
-constexpr std::uint64_t kCommitsRewriteBytes = std::uint64_t{1} << 20;
-constexpr std::uint64_t kRecordBytesMax = std::uint64_t{64} << 20;
-constexpr std::uint8_t kEntryVersion = 1;
 
 class Xxh3 {
 public:
@@ -43,50 +39,15 @@ private:
     XXH3_state_t* state_;
 };
 
-Bytes encode(const CheckpointStore::Entry& entry) {
-    ByteWriter body;
-    body.put(kEntryVersion);
-    body.put(static_cast<std::uint8_t>(entry.is_checkpoint));
-    body.put(entry.round);
-    body.put_text(entry.file);
-    body.put(entry.file_bytes);
-    body.put(entry.checksum);
-    body.put(entry.identity);
-    body.put(entry.score);
-    body.put_blob(entry.record);
-    ByteWriter out;
-    out.put(static_cast<std::uint32_t>(body.view().size()));
-    out.put(static_cast<std::uint64_t>(XXH3_64bits(body.view().data(), body.view().size())));
-    out.put_bytes(body.view());
-    return out.take();
-}
-
-std::optional<CheckpointStore::Entry> decode(ByteView body) {
-    ByteReader in(body);
-    if (in.get<std::uint8_t>() != kEntryVersion) return std::nullopt;
-    CheckpointStore::Entry entry;
-    entry.is_checkpoint = in.get<std::uint8_t>() != 0;
-    entry.round = in.get<std::uint64_t>();
-    entry.file = in.get_text(255);
-    entry.file_bytes = in.get<std::uint64_t>();
-    entry.checksum = in.get<Digest128>();
-    entry.identity = in.get<Digest256>();
-    entry.score = in.get<double>();
-    auto record = in.get_blob(kRecordBytesMax);
-    entry.record.assign(record.begin(), record.end());
-    if (!in.at_end() || entry.file.find('/') != std::string::npos) return std::nullopt;
-    return entry;
-}
-
 // A round saved again (a run gone on from an older one) gets a name of its own: a committed file is
 // never written over.
-std::string file_name(std::uint64_t round, std::span<const CheckpointStore::Entry> taken) {
+std::string file_name(std::uint64_t round, const std::function<bool(const std::string&)>& taken) {
     for (unsigned again = 0;; ++again) {
         char name[64];
         std::snprintf(name, sizeof name,
                       again == 0 ? "round-%08llu.safetensors" : "round-%08llu-%u.safetensors",
                       static_cast<unsigned long long>(round), again);
-        if (std::ranges::count(taken, name, &CheckpointStore::Entry::file) == 0) return name;
+        if (!taken(name)) return name;
     }
 }
 
@@ -181,73 +142,16 @@ Result<CheckpointStore> CheckpointStore::open(Disk& disk, std::string folder,
     return store;
 }
 
-Status CheckpointStore::read_commits() {
-    auto path = join(folder_, kCommits);
-    if (!disk_->exists(path)) return {};
-    GOSSAMER_TRY(auto bytes, disk_->read(path, kCommitsBytesMax));
-    ByteReader in(bytes);
-    while (in.left() > 0) {
-        auto size = in.get<std::uint32_t>();
-        auto checksum = in.get<std::uint64_t>();
-        auto body = in.get_bytes(size);
-        if (!in.ok() || XXH3_64bits(body.data(), body.size()) != checksum) break;
-        auto entry = decode(body);
-        if (!entry) break;
-        entries_.push_back(std::move(*entry));
-    }
-    // Entries of files removed long ago go; the newest stay, so that a lost one is noticed.
-    bool found = false;
-    for (std::size_t i = entries_.size(); i-- > 0;) {
-        if (!entries_[i].is_checkpoint) continue;
-        bool here = disk_->exists(join(folder_, entries_[i].file));
-        if (found && !here) entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
-        found = found || here;
-    }
-    return {};
-}
-
-// Also what makes the file appendable again after a torn end: so it runs at the first append.
-Status CheckpointStore::rewrite_commits() {
-    Bytes all;
-    for (const auto& entry : entries_) {
-        auto bytes = encode(entry);
-        all.insert(all.end(), bytes.begin(), bytes.end());
-    }
-    auto path = join(folder_, kCommits);
-    ByteView parts[] = {all};
-    GOSSAMER_CHECK(disk_->replace_file(path, parts));
-    GOSSAMER_TRY(commits_, disk_->create(path, Create::append));
-    commits_bytes_ = all.size();
-    rewrite_at_ = std::max(kCommitsRewriteBytes, 2 * commits_bytes_);
-    return {};
-}
-
-Status CheckpointStore::append_entry(Entry entry) {
-    if (!commits_ || commits_bytes_ > rewrite_at_) {
-        entries_.push_back(std::move(entry));
-        auto status = rewrite_commits();
-        if (!status) entries_.pop_back(), commits_.reset();
-        return status;
-    }
-    auto bytes = encode(entry);
-    auto write = [&]() -> Status {
-        GOSSAMER_CHECK(commits_->append(bytes));
-        return commits_->sync();
-    };
-    if (auto status = write(); !status) {
-        commits_.reset();  // its end may be torn: rewrite before the next one
-        return status;
-    }
-    commits_bytes_ += bytes.size();
-    entries_.push_back(std::move(entry));
-    return {};
-}
-
 Result<CheckpointStore::Entry> CheckpointStore::write_file(const CheckpointContent& content) {
     const auto& layout = *content.layout;
+    // Where commits was damaged, files may be of entries that are lost.
+    const auto taken = [&](const std::string& name) {
+        return std::ranges::count(entries_, name, &Entry::file) > 0 ||
+               (damage_seen_ && disk_->exists(join(folder_, name)));
+    };
     Entry entry{.is_checkpoint = true,
                 .round = content.round,
-                .file = file_name(content.round, entries_),
+                .file = file_name(content.round, taken),
                 .identity = content.identity,
                 .score = content.score};
     if (entry.identity == Digest256{})
@@ -370,13 +274,20 @@ Result<RestoredCheckpoint> CheckpointStore::restore_alone(const std::string& fil
 
 Result<Restored> CheckpointStore::latest(const tensor::PoolRef& pool) const {
     Restored out;
+    const auto damage =
+        commits_path() + " is damaged; what it said of later checkpoints is not known";
     bool newest = true;  // a record belongs to the checkpoint before it and to no older one
-    for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
-        if (!entry->is_checkpoint) {
-            if (newest && !out.begun) out.begun = Restored::Begun{entry->round, entry->record};
+    for (std::size_t i = entries_.size(); i-- > 0;) {
+        const auto& entry = entries_[i];
+        if (damaged_at_ == i + 1) {  // what lay there may have been the checkpoint of the record
+            out.skipped.push_back(damage);
+            out.begun.reset();
+        }
+        if (!entry.is_checkpoint) {
+            if (newest && !out.begun) out.begun = Restored::Begun{entry.round, entry.record};
             continue;
         }
-        auto restored = restore(*entry, pool);
+        auto restored = restore(entry, pool);
         if (restored) {
             out.checkpoint = std::move(*restored);
             return out;
@@ -385,6 +296,7 @@ Result<Restored> CheckpointStore::latest(const tensor::PoolRef& pool) const {
         out.begun.reset();
         newest = false;
     }
+    if (damaged_at_ == 0) out.skipped.push_back(damage);
     // The commits themselves are lost: a file that proves its own identity is better than nothing.
     GOSSAMER_TRY(auto names, disk_->list(folder_));
     for (auto name = names.rbegin(); name != names.rend(); ++name) {

@@ -52,7 +52,7 @@ struct Restored {
         Bytes record;
     };
     std::optional<Begun> begun;
-    std::vector<std::string> skipped;  // checkpoints that were damaged, with the reason
+    std::vector<std::string> skipped;  // what was damaged, with the reason
 };
 
 struct CheckpointConfig {
@@ -91,9 +91,12 @@ public:
 private:
     CheckpointStore(Disk& disk, std::string folder, CheckpointConfig config)
         : disk_(&disk), folder_(std::move(folder)), config_(config) {}
+    // commits.cpp
+    std::string commits_path() const;
     Status read_commits();
     Status rewrite_commits();
     Status append_entry(Entry entry);
+    // checkpoint.cpp
     Result<Entry> write_file(const CheckpointContent& content);
     Result<RestoredCheckpoint> restore(const Entry& entry, const tensor::PoolRef& pool) const;
     Result<RestoredCheckpoint> restore_alone(const std::string& file,
@@ -104,6 +107,8 @@ private:
     std::string folder_;
     CheckpointConfig config_;
     std::vector<Entry> entries_;
+    std::optional<std::size_t> damaged_at_;  // of commits as it was found: before so many entries
+    bool damage_seen_ = false;
     DiskFileRef commits_;
     std::uint64_t commits_bytes_ = 0, rewrite_at_ = 0;
 };

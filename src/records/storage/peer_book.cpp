@@ -72,11 +72,14 @@ Status PeerBook::save(Disk& disk, const std::string& path) const {
     return disk.replace_file(path, parts, kPrivateMode);
 }
 
+std::uint64_t PeerBook::epoch_of(WallTime now) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(now.ns, 0)) / 1'000'000'000;
+}
+
 Result<std::uint64_t> PeerBook::begin_epoch(Disk& disk, const std::string& path, WallTime now) {
     PeerBook book;
     if (auto loaded = load(disk, path)) book = std::move(*loaded);
-    auto seconds = static_cast<std::uint64_t>(std::max<std::int64_t>(now.ns, 0)) / 1'000'000'000;
-    book.boot_epoch = std::max(book.boot_epoch + 1, seconds);
+    book.boot_epoch = std::max(book.boot_epoch + 1, epoch_of(now));
     GOSSAMER_CHECK(book.save(disk, path));
     return book.boot_epoch;
 }

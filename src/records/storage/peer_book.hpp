@@ -32,6 +32,9 @@ public:
     // also at least the wall time in seconds, so that losing the book does not make it go back.
     static Result<std::uint64_t> begin_epoch(Disk& disk, const std::string& path, WallTime now);
 
+    // What the clock alone gives, for who cannot write.
+    static std::uint64_t epoch_of(WallTime now);
+
     std::uint64_t boot_epoch = 0;
     std::vector<KnownPeer> peers;
 };
