@@ -52,4 +52,31 @@ inline Outcome run(const std::string& text, std::vector<std::string> sets = {},
     return *outcome;
 }
 
+// What was said in a run, in the order in which it was: when, in virtual seconds, and by whom.
+class Heard {
+public:
+    explicit Heard(Simulation& simulation) {
+        simulation.chronicle().also = [this](Instant at, PlaceIndex place,
+                                             const message::Notice& notice) {
+            said_.push_back({seconds(at - World::kBeginning), place, notice});
+        };
+    }
+    Heard(const Heard&) = delete;
+    Heard& operator=(const Heard&) = delete;
+
+    template <class N, class F>
+    void each(F&& told) const {
+        for (const auto& said : said_)
+            if (const auto* n = std::get_if<N>(&said.notice)) told(said.at, said.place, *n);
+    }
+
+private:
+    struct Said {
+        double at;
+        PlaceIndex place;
+        message::Notice notice;
+    };
+    std::vector<Said> said_;
+};
+
 }  // namespace gossamer::simulation::testing
