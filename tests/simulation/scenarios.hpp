@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -50,6 +51,11 @@ inline Outcome run(const std::string& text, std::vector<std::string> sets = {},
     auto outcome = simulation->run();
     REQUIRE_MESSAGE(outcome, (outcome ? "" : outcome.error().to_string()));
     return *outcome;
+}
+
+// doctest::Approx allows a part of one more than the value.
+inline bool within(double part, double value, double expected) {
+    return std::abs(value - expected) <= part * std::abs(expected);
 }
 
 // What was said in a run, in the order in which it was: when, in virtual seconds, and by whom.
