@@ -87,7 +87,7 @@ TEST_CASE("a clog holds data back and lets dials pass") {
     CHECK(heard >= 7 + 0.5 + 0.1);
     CHECK(heard <= 7 + 1 + 0.1);
     CHECK(held.first(1, 0, MemberState::left) == doctest::Approx(6.1));
-    // Its dial took four latencies, what it says then is held for 1.6 s; a cut fails the dial itself.
+    // Its dial took four latencies, what it says then is held for 1.6 s. A cut fails the dial.
     const Few dials(R"("0s clog 0 | aggregator for 2s")");
     CHECK(dials.link(kAggregator, 0, true) == doctest::Approx(2 + 0.8 + 0.1));
     CHECK(dials.link(0, kAggregator, false) == kNever);
