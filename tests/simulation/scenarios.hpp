@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -51,5 +52,37 @@ inline Outcome run(const std::string& text, std::vector<std::string> sets = {},
     REQUIRE_MESSAGE(outcome, (outcome ? "" : outcome.error().to_string()));
     return *outcome;
 }
+
+// doctest::Approx allows a part of one more than the value.
+inline bool within(double part, double value, double expected) {
+    return std::abs(value - expected) <= part * std::abs(expected);
+}
+
+// What was said in a run, in the order in which it was: when, in virtual seconds, and by whom.
+class Heard {
+public:
+    explicit Heard(Simulation& simulation) {
+        simulation.chronicle().also = [this](Instant at, PlaceIndex place,
+                                             const message::Notice& notice) {
+            said_.push_back({seconds(at - World::kBeginning), place, notice});
+        };
+    }
+    Heard(const Heard&) = delete;
+    Heard& operator=(const Heard&) = delete;
+
+    template <class N, class F>
+    void each(F&& told) const {
+        for (const auto& said : said_)
+            if (const auto* n = std::get_if<N>(&said.notice)) told(said.at, said.place, *n);
+    }
+
+private:
+    struct Said {
+        double at;
+        PlaceIndex place;
+        message::Notice notice;
+    };
+    std::vector<Said> said_;
+};
 
 }  // namespace gossamer::simulation::testing

@@ -100,11 +100,6 @@ TEST_CASE("a line that is too thin makes rounds longer, not wrong") {
     CHECK(thin.bytes_sent >= free.bytes_sent);
 }
 
-TEST_CASE("peers behind NAT take part by dialling out") {
-    const auto o = run(federated_run(8, 3), {"simulation.nat=1.0"});
-    CHECK(o.client_updates == 24);
-}
-
 TEST_CASE("more clients than a mesh holds know the aggregator alone") {
     auto simulation = make(load(federated_run(100, 2), {"federated.fraction=0.2"}));
     const auto o = simulation->run();

@@ -218,6 +218,8 @@ void draw_network(Sketch& w) {
 void draw_devices(Sketch& w, double samples) {
     auto& d = w.draw;
     w.line("samples_per_second = {:.3f}", samples / w.pace.step);
+    // As slow as they are: evaluation goes on while other things happen.
+    if (w.federated) w.line("server_samples_per_second = {:.3f}", samples / w.pace.step);
     if (d.chance(0.4)) w.line("speed_spread = {:.2f}", d.real(0, 0.6));
     if (d.chance(0.3)) {
         w.line("slow_part = {:.2f}", d.real(0.05, 0.3));

@@ -164,6 +164,13 @@ OptionTable device_options() {
          .reason = "How fast a device trains, in virtual time.",
          .least = 1e-3,
          .most = 1e12},
+        {.key = "simulation.server_samples_per_second",
+         .kind = OptionKind::real,
+         .fallback = 1e6,
+         .unit = "samples/s",
+         .reason = "How fast the aggregator would train; it only evaluates.",
+         .least = 1e-3,
+         .most = 1e12},
         {.key = "simulation.speed_spread",
          .kind = OptionKind::real,
          .fallback = 0.0,
@@ -295,6 +302,7 @@ Result<WorldConfig> world_config(const OptionSource& source) {
 
     auto& d = c.devices;
     d.samples_per_second = source.real("simulation.samples_per_second");
+    d.server_samples_per_second = source.real("simulation.server_samples_per_second");
     d.speed_spread = source.real("simulation.speed_spread");
     d.slow_part = source.real("simulation.slow_part");
     d.slow_factor = source.real("simulation.slow_factor");

@@ -31,8 +31,9 @@ struct NetworkConfig {
 };
 
 struct DeviceConfig {
-    double samples_per_second = 10'000;  // trained
-    double speed_spread = 0;             // deviation of the logarithm of the speeds
+    double samples_per_second = 10'000;      // trained
+    double server_samples_per_second = 1e6;  // of the aggregator, which only evaluates
+    double speed_spread = 0;                 // deviation of the logarithm of the speeds
     double slow_part = 0, slow_factor = 10;
     double drift = 0;        // of the wall clocks, at most, as a part
     Duration clock_error{};  // of the wall clocks at the start, at most

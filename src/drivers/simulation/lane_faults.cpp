@@ -33,12 +33,18 @@ void Lane::next_availability(Instant now, PlaceIndex p) {
         returns = goes + std::max<Duration>(times(d.down_mean, draws.exponential()), 1ms);
     } else if (d.availability == Availability::diurnal) {
         const double phase = stream(setup_.seed, Purpose::scenario, 0, p).uniform();
-        goes = kBeginning + times(d.day, phase + static_cast<double>(k));
+        // The first day began before the world did: who is in the midst of its night sleeps from
+        // the first.
+        goes = kBeginning + times(d.day, phase + static_cast<double>(k) - 1);
         returns = goes + times(d.day, d.asleep_part);
+        if (returns <= now) return next_availability(now, p);
     } else {
         return;
     }
-    push_world(p, goes, {.kind = EventKind::availability, .a = kGoes});
+    if (goes < now)
+        ++place.slept;
+    else
+        push_world(p, goes, {.kind = EventKind::availability, .a = kGoes});
     push_world(p, returns, {.kind = EventKind::availability, .a = kReturns});
 }
 

@@ -186,6 +186,7 @@ void Scenario::draw_devices() {
     }
     const auto slow = static_cast<std::size_t>(d.slow_part * peers_ + 0.5);
     for (std::size_t i = 0; i < slow; ++i) speeds_[order[i]] /= d.slow_factor;
+    if (federated()) speeds_[peers_] = d.server_samples_per_second;
 }
 
 std::uint64_t Scenario::memory_estimate() const {
