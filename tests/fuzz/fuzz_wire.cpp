@@ -1,4 +1,4 @@
-// One table body under every frame type; what decodes must encode and decode again.
+// One table body under every frame type; what decodes must encode, decode again, and be the same.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -18,6 +18,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Bytes bytes;
     wire::encode(*frame, bytes);
     auto again = wire::read_header(ByteView(bytes).first<wire::kHeaderBytes>());
-    if (!again || !wire::decode(*again, ByteView(bytes).subspan(wire::kHeaderBytes))) std::abort();
+    if (!again) std::abort();
+    auto second = wire::decode(*again, ByteView(bytes).subspan(wire::kHeaderBytes));
+    if (!second) std::abort();
+    Bytes same;
+    wire::encode(*second, same);
+    if (same != bytes) std::abort();
     return 0;
 }

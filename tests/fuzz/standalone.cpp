@@ -1,8 +1,10 @@
-// Runs a libFuzzer target without libFuzzer: inputs that are random, and mutations of the files
-// given, for a fixed number of rounds. It keeps every parser under fire in the ordinary test run;
-// ./run fuzz does the coverage-guided work.
+// Runs a libFuzzer target without libFuzzer: inputs that are random, and mutations of the files in
+// the folders given, for a fixed number of rounds. It keeps every parser under fire in the ordinary
+// test run; ./run fuzz does the coverage-guided work.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -41,9 +43,15 @@ Input mutate(Input input, gossamer::RngStream& rng) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    std::vector<std::string> paths;
+    for (int i = 1; i < argc; ++i)
+        for (const auto& entry : std::filesystem::recursive_directory_iterator(argv[i]))
+            if (entry.is_regular_file()) paths.push_back(entry.path().string());
+    std::ranges::sort(paths);
     std::vector<Input> corpus;
-    for (int i = 1; i < argc; ++i) {
-        std::ifstream file(argv[i], std::ios::binary);
+    for (const auto& path : paths) {
+        std::ifstream file(path, std::ios::binary);
+        if (!file) return std::fprintf(stderr, "%s cannot be read\n", path.c_str()), 2;
         corpus.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
     }
     const char* text = std::getenv("GOSSAMER_FUZZ_SEED");

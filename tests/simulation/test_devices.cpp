@@ -159,3 +159,43 @@ TEST_CASE(
         CHECK(within(0.35, static_cast<double>(times), 20 * 170 / 40.0));
     }
 }
+
+TEST_CASE("a device without the memory of a step does not train, and says what it takes") {
+    // Some of the eight have less than a step takes; where nobody has as much nothing is begun.
+    const std::vector<std::string> sets = {"federated.quorum=0.1", "simulation.memory_spread=1",
+                                           "simulation.memory=1KiB"};
+    auto scenario = load(federated_run(8, 3), sets);
+    std::size_t small = 0;
+    std::string said;
+    for (PlaceIndex p = 0; p < 8; ++p)
+        if (const auto fits = scenario->fits_memory(p); !fits) ++small, said = fits.error().what;
+    CAPTURE(said);
+    REQUIRE(small > 0);
+    REQUIRE(small < 8);
+    CHECK(said.find("a step of training takes ") != std::string::npos);
+    const auto o = run(federated_run(8, 3), sets);
+    CHECK(o.client_updates == 3 * (8 - small));
+    CHECK(o.failure_count == 3 * small);
+    const auto none = Scenario::load("test.toml", federated_run(8, 3), {"simulation.memory=1KiB"},
+                                     no_extensions());
+    REQUIRE_FALSE(none);
+    CHECK(none.error().code == ErrorCode::kConfigRange);
+    CHECK(none.error().what.find("simulation.memory: no device can train: ") != std::string::npos);
+}
+
+TEST_CASE("lines differ by their spread, each the same up and down") {
+    NetworkConfig config;
+    config.up_bytes_per_second = 1e6, config.down_bytes_per_second = 4e6;
+    config.rate_spread = 0.5;
+    const Network network(config, {7});
+    double sum = 0, squares = 0;
+    constexpr PlaceIndex kPeers = 4000;
+    for (PlaceIndex p = 0; p < kPeers; ++p) {
+        const double log = std::log(network.up_rate(p) / 1e6);
+        CHECK(network.down_rate(p) == doctest::Approx(4 * network.up_rate(p)));
+        sum += log, squares += log * log;
+    }
+    const double mean = sum / kPeers;
+    CHECK(std::abs(mean) < 3.5 * 0.5 / std::sqrt(double{kPeers}));
+    CHECK(std::sqrt(squares / kPeers - mean * mean) == doctest::Approx(0.5).epsilon(0.05));
+}

@@ -140,6 +140,12 @@ OptionTable network_options() {
          .fallback = std::int64_t{0},
          .unit = "bytes/s",
          .reason = "What the aggregator can send, and receive; 0: no limit."},
+        {.key = "simulation.rate_spread",
+         .kind = OptionKind::real,
+         .fallback = 0.0,
+         .reason = "Deviation of the logarithm of what peers' lines carry, up and down alike.",
+         .least = 0,
+         .most = 3},
         {.key = "simulation.loss",
          .kind = OptionKind::real,
          .fallback = 0.0,
@@ -175,6 +181,17 @@ OptionTable device_options() {
          .kind = OptionKind::real,
          .fallback = 0.0,
          .reason = "Deviation of the logarithm of the devices' speeds.",
+         .least = 0,
+         .most = 3},
+        {.key = "simulation.memory",
+         .kind = OptionKind::bytes,
+         .fallback = std::int64_t{0},
+         .reason = "Memory of a device: with less than a step of training takes, its trainings "
+                   "fail; 0: as much as it takes."},
+        {.key = "simulation.memory_spread",
+         .kind = OptionKind::real,
+         .fallback = 0.0,
+         .reason = "Deviation of the logarithm of the devices' memory.",
          .least = 0,
          .most = 3},
         {.key = "simulation.slow_part",
@@ -296,6 +313,7 @@ Result<WorldConfig> world_config(const OptionSource& source) {
     n.jitter = source.real("simulation.jitter");
     n.up_bytes_per_second = static_cast<double>(source.integer("simulation.up"));
     n.down_bytes_per_second = static_cast<double>(source.integer("simulation.down"));
+    n.rate_spread = source.real("simulation.rate_spread");
     n.server_bytes_per_second = static_cast<double>(source.integer("simulation.server_rate"));
     n.loss = source.real("simulation.loss");
     n.nat_part = source.real("simulation.nat");
@@ -304,6 +322,8 @@ Result<WorldConfig> world_config(const OptionSource& source) {
     d.samples_per_second = source.real("simulation.samples_per_second");
     d.server_samples_per_second = source.real("simulation.server_samples_per_second");
     d.speed_spread = source.real("simulation.speed_spread");
+    d.memory = static_cast<double>(source.integer("simulation.memory"));
+    d.memory_spread = source.real("simulation.memory_spread");
     d.slow_part = source.real("simulation.slow_part");
     d.slow_factor = source.real("simulation.slow_factor");
     d.clock_error = source.duration("simulation.clock_error");

@@ -26,8 +26,9 @@ struct NetworkConfig {
     double jitter = 0.1;      // a packet takes up to this part longer
     double up_bytes_per_second = 0, down_bytes_per_second = 0;  // of each place; 0 = no limit
     double server_bytes_per_second = 0;                         // of an aggregator, each way
-    double loss = 0;      // chance that a packet is sent again after a timeout
-    double nat_part = 0;  // of the peers that cannot be dialled
+    double rate_spread = 0;  // deviation of the logarithm of what peers' lines carry
+    double loss = 0;         // chance that a packet is sent again after a timeout
+    double nat_part = 0;     // of the peers that cannot be dialled
 };
 
 struct DeviceConfig {
@@ -35,8 +36,10 @@ struct DeviceConfig {
     double server_samples_per_second = 1e6;  // of the aggregator, which only evaluates
     double speed_spread = 0;                 // deviation of the logarithm of the speeds
     double slow_part = 0, slow_factor = 10;
-    double drift = 0;        // of the wall clocks, at most, as a part
-    Duration clock_error{};  // of the wall clocks at the start, at most
+    double memory = 0;         // bytes of a device to train in; 0: as many as it takes
+    double memory_spread = 0;  // deviation of its logarithm
+    double drift = 0;          // of the wall clocks, at most, as a part
+    Duration clock_error{};    // of the wall clocks at the start, at most
     Availability availability = Availability::always;
     Duration up_mean = 600s, down_mean = 60s;  // churn
     bool churn_loses_power = false;            // or only its process

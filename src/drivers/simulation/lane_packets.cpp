@@ -37,12 +37,12 @@ bool carries_model(const Packet& packet) {
 
 double Lane::up_rate(PlaceIndex p) const {
     const auto& net = network_.config();
-    return role(p) == Role::aggregator ? net.server_bytes_per_second : net.up_bytes_per_second;
+    return role(p) == Role::aggregator ? net.server_bytes_per_second : network_.up_rate(p);
 }
 
 double Lane::down_rate(PlaceIndex p) const {
     const auto& net = network_.config();
-    return role(p) == Role::aggregator ? net.server_bytes_per_second : net.down_bytes_per_second;
+    return role(p) == Role::aggregator ? net.server_bytes_per_second : network_.down_rate(p);
 }
 
 std::unique_ptr<Packet> Lane::empty_packet() {

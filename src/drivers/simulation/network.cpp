@@ -49,6 +49,12 @@ Duration Network::extra(std::uint64_t channel, std::uint64_t n, Duration latency
     return extra;
 }
 
+double Network::line(PlaceIndex peer, double mean) const {
+    if (config_.rate_spread == 0 || mean == 0) return mean;
+    auto draws = stream(seed_, Purpose::scenario, 3'000'000, peer);
+    return mean * portable_exp(config_.rate_spread * draws.normal());
+}
+
 bool Network::behind_nat(PlaceIndex peer) const {
     return config_.nat_part > 0 && draw(kNat, peer, 0) < config_.nat_part;
 }

@@ -29,6 +29,9 @@ public:
     // What the n-th packet on a channel takes beyond the latency: jitter, and a retransmission.
     Duration extra(std::uint64_t channel, std::uint64_t n, Duration latency) const;
     bool behind_nat(PlaceIndex peer) const;
+    // Bytes a second of a peer's line; 0: no limit.
+    double up_rate(PlaceIndex peer) const { return line(peer, config_.up_bytes_per_second); }
+    double down_rate(PlaceIndex peer) const { return line(peer, config_.down_bytes_per_second); }
 
     void raise(Barrier barrier) { barriers_.push_back(std::move(barrier)); }
     void lower(std::uint64_t id) {
@@ -38,6 +41,7 @@ public:
     bool blocked(PlaceIndex from, PlaceIndex to, bool dial = false) const;
 
 private:
+    double line(PlaceIndex peer, double mean) const;
     double draw(std::uint64_t what, std::uint64_t a, std::uint64_t b) const;  // [0, 1)
     NetworkConfig config_;
     RunSeed seed_;

@@ -11,6 +11,7 @@
 #include "drivers/assembly/member.hpp"
 #include "drivers/simulation/durations.hpp"
 #include "gossamer/federated/config.hpp"
+#include "gossamer/model/plan.hpp"
 #include "gossamer/training/options.hpp"
 #include "records/storage/checkpoint.hpp"
 
@@ -207,6 +208,28 @@ std::uint64_t Scenario::optimiser_copies() const {
     return training->optimiser.momentum != 0 ? 1 : 0;
 }
 
+// A step, what it begins with and what it makes.
+std::uint64_t Scenario::training_bytes() const {
+    const auto* plans = learning_->plans();
+    if (!plans) return 0;
+    return model::Plan::bytes(plans->network(), plans->batch_size(), true) +
+           (2 + optimiser_copies()) * learning_->layout()->byte_count();
+}
+
+Status Scenario::fits_memory(std::uint32_t peer) const {
+    const auto& d = world_.devices;
+    if (d.memory == 0 || world_.compute != ComputeMode::real) return {};
+    auto draws = stream(run_.seed, Purpose::scenario, 2'000'000, peer);
+    const double memory = d.memory * portable_exp(d.memory_spread * draws.normal());
+    const auto needed = training_bytes();
+    if (static_cast<double>(needed) <= memory) return {};
+    return fail(ErrorCode::kTrainingFailed,
+                fmt::format("a step of training takes {}, this device has {}",
+                            format_bytes(static_cast<std::int64_t>(needed)),
+                            format_bytes(static_cast<std::int64_t>(memory))),
+                "lower training.batch_size or the size of the model, or raise simulation.memory");
+}
+
 // What lossy codecs leave unsent, of whoever has trained once.
 std::uint64_t Scenario::residuals() const {
     if (!federated() || world_.compute == ComputeMode::cost) return 0;
@@ -247,7 +270,11 @@ Status Scenario::check_possible() const {
                         format_bytes(static_cast<std::int64_t>(memory_estimate())),
                         format_bytes(static_cast<std::int64_t>(memory))),
             "lower the number of peers or the size of the model");
-    return {};
+    for (std::uint32_t p = 0; p < peers_; ++p)
+        if (fits_memory(p)) return {};
+    auto none = fits_memory(0).error();
+    return fail(ErrorCode::kConfigRange, "simulation.memory: no device can train: " + none.what,
+                none.hint);
 }
 
 // In a small gossip run one living seed of three is enough to meet everybody; in a large one a

@@ -50,6 +50,8 @@ public:
     PeerId id(std::uint32_t place) const { return directory_.id(place); }
     std::string address(std::uint32_t place) const { return directory_.address(place); }
     double samples_per_second(std::uint32_t place) const { return speeds_[place]; }
+    // Of a peer's device, for kTrainingFailed: what training takes, when that is more than it has.
+    Status fits_memory(std::uint32_t peer) const;
     // How the places find each other; each leaves itself out.
     const membership::MembershipConfigRef& membership() const { return membership_; }
     // Those of gossip whom a place exchanges models with; known beforehand in large runs.
@@ -68,6 +70,7 @@ private:
     Status check_possible() const;
     std::uint64_t cohort_most() const;
     std::uint64_t optimiser_copies() const;
+    std::uint64_t training_bytes() const;
     std::uint64_t residuals() const;
     std::uint64_t kept_models() const;
     void introduce(membership::MembershipConfig config);

@@ -192,6 +192,7 @@ Compute::Work Simulation::work_for(PlaceIndex p, job::Job any, std::function<voi
     return [this, p, trains, kept, after = std::move(after), foreseen = std::move(foreseen),
             tools = std::move(tools)]() mutable -> Result<job::JobDone> {
         const auto& learning = scenario_->learning();
+        if (std::holds_alternative<job::TrainJob>(*kept)) GOSSAMER_CHECK(scenario_->fits_memory(p));
         if (trains && !tools.trainer) {
             GOSSAMER_TRY(tools.trainer, learning.trainer(scenario_->role(p), p));
         }
