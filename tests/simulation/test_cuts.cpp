@@ -138,3 +138,9 @@ TEST_CASE("peers behind NAT dial and are not dialled, and train like others") {
     const auto o = run(federated_run(8, 3), {"simulation.nat=1.0"});
     CHECK(o.client_updates == 24);
 }
+
+TEST_CASE("members whose lines are too thin for their heartbeats break no promise of ours") {
+    // A model of 20 kB at 1 kB/s; heartbeats wait behind it, and members hold each other for dead.
+    const auto o = run(gossip_run(8, 3), {"simulation.up=1kB", "simulation.time_max=20min"});
+    CHECK(o.broken.empty());
+}

@@ -237,6 +237,8 @@ void Invariants::look_around(Instant now) {
     for (PlaceIndex p = 0; p < world_->size(); ++p) {
         if (world_->state(p) != PlaceState::running || !world_->running(p)) continue;
         look_at_bounds(p);
+        // Who hears of others that late, or is heard, cannot keep up with them: its line's doing.
+        if (world_->line_wait(p) > kOverdueMost) places_[p].disturbed = now;
         if (all || world_->role(p) == Role::aggregator) look_at_deadlines(now, p);
         if (!all || world_->has_ended(p)) continue;
         look_at_incarnations(p);

@@ -49,6 +49,10 @@ public:
         const auto found = ground_.hanging.find(p);
         return found == ground_.hanging.end() ? 0 : found->second.size();
     }
+    // How long what is sent or received now waits for the place's lines.
+    Duration line_wait(PlaceIndex p) const {
+        return std::max(place(p).line_up, place(p).line_down) - now_;
+    }
     const link::Staging& staging(PlaceIndex p) const { return place(p).staging; }
     std::optional<PlaceIndex> place_of(const PeerId& id) const {
         return ground_.setup.directory.place_of(id);
