@@ -6,8 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command_line.hpp"
-#include "gossamer/model/plan.hpp"
-#include "gossamer/training/make_trainer.hpp"
+#include "drivers/program/version.hpp"
 
 namespace gossamer::cli {
 namespace {
@@ -48,16 +47,12 @@ void add_general_commands(CLI::App& app, CommandLine& line) {
         ->footer("  gossamer version")
         ->callback([&line] {
             line.chosen = [](Console& console) -> Result<ExitCode> {
-                const char* maths = model::maths_instruction_set();
-                const auto card = training::device_line();
-                console.answer({{"version", GOSSAMER_VERSION},
-                                {"protocol", "gossamer/1"},
-                                {"maths", maths},
-                                {"graphics_card", card}},
-                               fmt::format("gossamer " GOSSAMER_VERSION
-                                           " (protocol gossamer/1, maths for {})\n"
-                                           "graphics card: {}",
-                                           maths, card));
+                const auto version = program::version();
+                console.answer({{"version", version.number},
+                                {"protocol", version.protocol},
+                                {"maths", version.maths},
+                                {"graphics_card", version.graphics_card}},
+                               version.text());
                 return ExitCode::ok;
             };
         });

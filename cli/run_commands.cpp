@@ -115,7 +115,7 @@ Result<ExitCode> list(Console& console, const std::string& folder) {
                         bytes_fact(run, "sent_bytes"), bytes_fact(run, "received_bytes"),
                         started(run), short_time(number_fact(run, "seconds"))});
     }
-    console.answer(json, runs.empty() ? "no runs in " + folder + "\n" : table(rows));
+    console.answer(json, runs.empty() ? "no runs in " + folder + "\n" : text_table(rows));
     return ExitCode::ok;
 }
 
@@ -206,7 +206,7 @@ std::string rounds_text(const std::vector<storage::RoundRow>& rounds, std::size_
     std::string title = first ? fmt::format("\nThe last {} of {} rounds (--rounds 0 shows all)\n",
                                             rounds.size() - first, rounds.size())
                               : "\nRounds\n";
-    return title + table(rows);
+    return title + text_table(rows);
 }
 
 std::string short_id(const std::string& text) {
@@ -221,7 +221,7 @@ std::string members_text(const std::vector<storage::MemberRow>& members) {
         rows.push_back({clock_of(row.wall), short_id(row.peer),
                         row.from == row.to ? "-" : telemetry::harmless(row.from),  // it is new
                         telemetry::harmless(row.to), telemetry::harmless(row.reason)});
-    return "\nMembers\n" + table(rows);
+    return "\nMembers\n" + text_table(rows);
 }
 
 std::string facts_text(const RunOverview& run, WallTime now) {

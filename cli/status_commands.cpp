@@ -168,7 +168,7 @@ std::string members_text(const Json& json) {
              text_in(member, "phase"), text_in(member, "reason")});
     }
     if (rows.size() == 1) return "no other member is known\n";
-    return table(rows);
+    return text_table(rows);
 }
 
 Result<ExitCode> status(Console& console, const std::string& socket) {

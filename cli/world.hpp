@@ -65,9 +65,9 @@ private:
     std::vector<unsigned> ports_;
 };
 
-// Makes a key and a certificate of this role in `identity`, with our own commands.
 // Where "peers/gossamer-peer" of the build folder is: there, or in bin/ of an installation.
 std::string program_in(const std::string& programs, const std::string& path);
+// Makes a key and a certificate of this role in `identity`, with our own commands.
 Result<PeerId> make_identity(const std::string& programs, const std::string& federation,
                              const std::string& identity, const std::string& role);
 // The newest final.safetensors below a daemon's folder; empty when there is none.

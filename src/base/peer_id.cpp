@@ -31,12 +31,6 @@ std::optional<std::uint64_t> PeerId::number() const {
     return *this == of_number(n) ? std::optional(n) : std::nullopt;
 }
 
-std::size_t PeerIdHash::operator()(const PeerId& id) const {
-    std::size_t h = 0;  // of_number ids differ in the first 8 bytes, real ones everywhere
-    std::memcpy(&h, id.bytes.data(), sizeof h);
-    return h * 0x9e3779b97f4a7c15ull;
-}
-
 std::string_view to_string(Role role) {
     switch (role) {
         case Role::peer: return "peer";

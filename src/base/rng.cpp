@@ -70,7 +70,6 @@ std::uint64_t RngStream::below(std::uint64_t bound) {  // Lemire's method with r
 }
 
 double RngStream::uniform() { return static_cast<double>(next_u64() >> 11) * 0x1p-53; }
-float RngStream::uniform_float() { return static_cast<float>(next_u32() >> 8) * 0x1p-24f; }
 
 double RngStream::normal() {  // Marsaglia's polar method; the second value is thrown away
     for (;;) {

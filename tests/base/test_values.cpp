@@ -6,7 +6,6 @@
 #include "gossamer/base/error.hpp"
 #include "gossamer/base/options.hpp"
 #include "gossamer/base/peer_id.hpp"
-#include "gossamer/base/ring.hpp"
 #include "gossamer/base/time.hpp"
 
 using namespace gossamer;
@@ -68,12 +67,7 @@ TEST_CASE("a byte reader refuses to read past the end, for ever") {
     CHECK(from_hex(to_hex(bytes)) == bytes);
 }
 
-TEST_CASE("never stays never, and a ring has a bound") {
+TEST_CASE("never stays never") {
     CHECK((Instant::never() + 5s).is_never());
     CHECK(Instant{5} + 5ns == Instant{10});
-    BoundedRing<int> ring(2);
-    CHECK(ring.push(1));
-    CHECK(ring.push(2));
-    CHECK_FALSE(ring.push(3));
-    CHECK(ring.pop() == 1);
 }

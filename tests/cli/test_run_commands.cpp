@@ -162,7 +162,7 @@ TEST_CASE("times and tables read at a glance") {
     CHECK(cli::short_time(3 * 86400 + 4 * 3600) == "3d04h");
     CHECK(cli::short_time(std::nan("")) == "-");
     CHECK(cli::short_time(1e300) != "");
-    CHECK(cli::table({{"a", "b", "c"}, {"long", "", "x"}, {"\xc3\xa9"}}) ==
+    CHECK(cli::text_table({{"a", "b", "c"}, {"long", "", "x"}, {"\xc3\xa9"}}) ==
           "  a     b  c\n  long     x\n  \xc3\xa9\n");
 }
 

@@ -151,3 +151,16 @@ TEST_CASE("a user's codec joins the table unless it takes a name or id in use") 
     CHECK(!table.add(std::make_shared<MyCodec>("third", 200)));
     CHECK(!table.add(std::make_shared<MyCodec>("low", 4)));
 }
+
+TEST_CASE("a table takes as many codecs as a HELLO can list") {
+    CodecTable table;
+    std::vector<std::string> names;
+    for (int i = 0; i < 100; ++i) names.push_back("mine" + std::to_string(i));
+    std::uint8_t id = 128;
+    for (auto left = kCodecsMax - table.ids().size(); left > 0; --left, ++id)
+        CHECK(table.add(std::make_shared<MyCodec>(names[id - 128u], id)));
+    const auto refused = table.add(std::make_shared<MyCodec>("one more", id));
+    REQUIRE(!refused);
+    CHECK(refused.error().what.find("32 are the most") != std::string::npos);
+    CHECK(table.ids().size() == kCodecsMax);
+}

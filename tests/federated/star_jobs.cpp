@@ -19,7 +19,7 @@ std::vector<float> trained_by(std::size_t client, std::uint64_t round,
     std::vector<float> out(start.begin(), start.end());
     for (std::size_t i = 0; i < out.size(); ++i) {
         auto target = static_cast<float>((client + i) % 5);
-        out[i] += 0.3F * (target - out[i]) + 0.01F * noise.uniform_float();
+        out[i] += 0.3F * (target - out[i]) + 0.01F * static_cast<float>(noise.uniform());
     }
     return out;
 }
@@ -105,7 +105,7 @@ Result<job::JobDone> StarWorld::compute(std::size_t who, job::Job& any) {
     if (auto* j = std::get_if<job::InitialModelJob>(&any)) {
         auto buffer = pool_->take_floats(count);
         auto draw = stream(options.run.seed, Purpose::model_init);
-        for (auto& x : buffer.floats()) x = draw.uniform_float();
+        for (auto& x : buffer.floats()) x = static_cast<float>(draw.uniform());
         j->out.fill(std::move(buffer));
         return job::InitialModelDone{};
     }

@@ -118,7 +118,7 @@ public:
                 if (step(*end)) moved = true, --frames_max;
             if (auto_welcome && b.all<Greeted>().size() == 1 && !b.link.is_up() &&
                 !b.link.is_closed()) {
-                b.link.welcome(now);
+                b.link.welcome();
                 moved = true;
             }
             a.drain();

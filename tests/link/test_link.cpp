@@ -60,7 +60,7 @@ TEST_CASE("another federation is rejected for good, a full listener only for now
     Pair full;
     full.auto_welcome = false;
     full.run();
-    full.b.link.reject(full.now, wire::RejectReason::busy, "512 links");
+    full.b.link.reject(wire::RejectReason::busy, "512 links");
     full.run();
     REQUIRE(full.a.closed());
     CHECK(full.a.closed()->error.code == ErrorCode::kLinkBusy);
@@ -114,8 +114,8 @@ TEST_CASE("without room only the control lane is handed out") {
 TEST_CASE("a message too large for the wire is refused here and the link stays") {
     Pair pair;
     pair.run();
-    message::Custom custom{{1}, 1, "mine", Bytes(wire::kPayloadMax + 1)};
-    auto status = pair.a.link.send(pair.now, custom, wire::Lane::round);
+    const message::Join join{.run_name = std::string(wire::kNameMax + 1, 'x')};
+    auto status = pair.a.link.send(pair.now, join, wire::Lane::round);
     REQUIRE(!status);
     CHECK(status.error().code == ErrorCode::kFrameTooLarge);
     CHECK(pair.a.link.is_up());

@@ -81,7 +81,7 @@ TEST_CASE("credit holds the sender back and moves on with what has landed") {
     int chunks = 0;
     while (pair.step(pair.a)) ++chunks;  // nobody delivers the credit frames
     CHECK(chunks == 4);
-    CHECK(!pair.a.link.has_frames());
+    CHECK(!pair.a.link.next_frame(pair.now, true));
     pair.run();
     CHECK(pair.b.news<message::TransferArrived>().size() == 1);
 }
@@ -304,7 +304,7 @@ TEST_CASE(
     grant_all(pair, pair.a);
     grant_all(pair, pair.b);
     for (End* end : {&pair.a, &pair.b}) {
-        end->link.on_broken(pair.now, {ErrorCode::kNetReset, "reset", {}});
+        end->link.on_broken({ErrorCode::kNetReset, "reset", {}});
         end->drain();
         const auto lost = end->news<message::TransferLost>();
         REQUIRE(lost.size() == 2);

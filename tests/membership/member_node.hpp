@@ -27,7 +27,7 @@ public:
     void on_sign_of_life(job::Turn& t, const PeerId& peer) override {
         membership.on_sign_of_life(t.now, peer);
     }
-    void on_resume(job::Turn& t, Duration d) override { membership.on_resume(t, d); }
+    void on_resume(job::Turn& t, Duration) override { membership.on_resume(t); }
     void on_deadline(job::Turn& t) override { membership.on_deadline(t); }
     Instant next_deadline() const override { return membership.next_deadline(); }
     void on_stop(job::Turn& t, const std::string& why) override { membership.on_stop(t, why); }

@@ -190,9 +190,9 @@ TEST_CASE("Members with the longest addresses there can be silence nobody's hear
     for (std::uint64_t n = 0; n < 200; ++n) {
         phantoms.push_back(PeerId::of_number(1000 + n));
         std::vector<std::string> addresses;
-        for (std::size_t k = 0; k < wire::kAddressesMax; ++k) {
+        for (std::size_t k = 0; k < message::kAddressesMax; ++k) {
             addresses.push_back(std::to_string(1000 + n) + "-" + std::to_string(k) + ":1");
-            addresses.back().insert(0, wire::kAddressMax - addresses.back().size(), 'x');
+            addresses.back().insert(0, message::kAddressBytesMax - addresses.back().size(), 'x');
         }
         me.hear({{phantoms.back(), Role::peer, {}, kFirst, addresses}});
     }

@@ -48,7 +48,7 @@ public:
         if (verb == "busy") core_->set_busy(peer_named(words[1]), words[2] == "on");
         if (verb == "resume") {
             now_ = t.now = now_ + *parse_duration(words[1]);
-            core_->on_resume(t, *parse_duration(words[1]));
+            core_->on_resume(t);
         }
         if (verb == "up")
             core_->on_link(t, peer_named(words[1]),

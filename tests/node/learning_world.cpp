@@ -24,7 +24,7 @@ public:
     std::uint64_t sample_count() const override { return 100; }
     void initialise(std::span<float> x, RunSeed seed) const override {
         auto rng = stream(seed, Purpose::model_init);
-        for (float& v : x) v = rng.uniform_float();
+        for (float& v : x) v = static_cast<float>(rng.uniform());
     }
     Result<training::TrainProduct> train(training::TrainRequest request,
                                          tensor::BufferPool& pool) override {

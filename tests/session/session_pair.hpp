@@ -39,8 +39,7 @@ struct End {
 
     void drain(Instant now) {
         while (auto e = session.next_event()) {
-            if (auto_welcome && std::holds_alternative<link::Greeted>(*e))
-                session.link().welcome(now);
+            if (auto_welcome && std::holds_alternative<link::Greeted>(*e)) session.link().welcome();
             events.push_back(std::move(*e));
         }
         session.fill(now);

@@ -195,8 +195,7 @@ std::string describe(const message::Notice& n) {
 }
 
 std::string describe(const message::Manifest& m) {
-    constexpr const char* kKinds[] = {"gossip_model", "catch_up", "global_model", "update",
-                                      "custom"};
+    constexpr const char* kKinds[] = {"gossip_model", "catch_up", "global_model", "update"};
     return std::string(kKinds[static_cast<std::size_t>(m.kind)]) + " round " +
            std::to_string(m.round) + " bytes " + std::to_string(m.byte_count);
 }

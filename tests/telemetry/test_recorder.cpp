@@ -92,7 +92,6 @@ TEST_CASE("a run is recorded in full without any code of the user") {
         recorder.on_traffic(1000, 2000, kNoon + 5s);
         recorder.take(RunEnded{.round = 2, .reason = "accuracy reached"}, kNoon + 6s);
         recorder.summary().set("note", std::string("mine"));
-        recorder.summary().set_table({"peers", {"peer", "accuracy"}, {{std::string("a"), 0.5}}});
         recorder.finish(kNoon + 6s, "finished");
         CHECK(recorder.lost_count() == 0);
     }
@@ -122,7 +121,6 @@ TEST_CASE("a run is recorded in full without any code of the user") {
     CHECK(summary["accuracy"].get<double>() == doctest::Approx(0.7));
     CHECK(summary["reason"] == "accuracy reached");
     CHECK(summary["note"] == "mine");
-    CHECK(summary["peers"][0]["accuracy"] == 0.5);
     CHECK(summary["records_lost"] == 0);
     CHECK(storage::overview(disk, *run).facts.at("seconds") == "6.0");
 }

@@ -18,7 +18,7 @@ struct Owner final : ConnectionOwner {
     bool closed = false;
 
     void on_session_event(Connection& c, session::Event event) override {
-        if (std::holds_alternative<link::Greeted>(event)) c.session().link().welcome(now());
+        if (std::holds_alternative<link::Greeted>(event)) c.session().link().welcome();
         events.push_back(std::move(event));
     }
     void on_bytes_moved(Connection&) override { ++turns; }

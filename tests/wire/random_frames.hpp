@@ -47,8 +47,8 @@ public:
             r.role = static_cast<Role>(below(3));
             r.state = static_cast<message::MemberState>(below(4));
             r.incarnation = number();
-            std::vector<std::string> addresses(below(kAddressesMax + 1));
-            for (auto& a : addresses) a = text(kAddressMax);
+            std::vector<std::string> addresses(below(message::kAddressesMax + 1));
+            for (auto& a : addresses) a = text(message::kAddressBytesMax);
             r.addresses = addresses;
         }
         return out;
@@ -64,7 +64,7 @@ public:
     }
     message::Manifest manifest() {
         return {{number()},
-                static_cast<message::TransferKind>(below(5)),
+                static_cast<message::TransferKind>(below(4)),
                 number(),
                 number(),
                 number(),
@@ -106,8 +106,7 @@ public:
             case 8: return Commit{{number()}, number()};
             case 9: return RoundClosed{{number()}, number(), code(), text(kTextMax)};
             case 10: return EvaluationReport{{number()}, number(), real(), real(), number()};
-            case 11: return RunFinished{{number()}, number(), identity(), text(kTextMax), coin()};
-            default: return Custom{{number()}, number(), text(kNameMax), blob(kPayloadMax)};
+            default: return RunFinished{{number()}, number(), identity(), text(kTextMax), coin()};
         }
     }
     static constexpr std::size_t kMessageKinds = std::variant_size_v<message::Message>;

@@ -208,9 +208,11 @@ TEST_CASE("texts for people are cut to their bound and lose their control charac
 }
 
 TEST_CASE("a payload of a user's algorithm has a bound of its own") {
-    message::Custom custom{{1}, 2, "mine", Bytes(kPayloadMax)};
-    CHECK(check(message::Message(custom)));
-    custom.payload.resize(kPayloadMax + 1);
-    CHECK(check(message::Message(custom)).error().code == ErrorCode::kFrameTooLarge);
-    CHECK(!parse(bytes_of({Lane::round, message::Message(custom)})));
+    message::Manifest manifest;
+    manifest.payload = Bytes(message::kPayloadBytesMax);
+    CHECK(check(manifest));
+    CHECK(parse(bytes_of({Lane::round, Offer{1, {1}, manifest}})));
+    manifest.payload.resize(message::kPayloadBytesMax + 1);
+    CHECK(check(manifest).error().code == ErrorCode::kFrameTooLarge);
+    CHECK(!parse(bytes_of({Lane::round, Offer{1, {1}, manifest}})));
 }

@@ -44,10 +44,6 @@ private:
     }
 };
 
-struct PeerIdHash {  // for look-up only: iteration order must never matter
-    std::size_t operator()(const PeerId& id) const;
-};
-
 // What a certificate allows its holder to be. One role each.
 enum class Role : std::uint8_t { peer = 0, aggregator = 1, operator_ = 2 };
 std::string_view to_string(Role role);

@@ -27,8 +27,7 @@ enum class Purpose : std::uint32_t {
     jitter = 6,
     dropout = 7,
     codec = 8,
-    noise = 9,
-    data = 10,
+    data = 10,  // 9 is free
     scenario = 11,
     user = 100,  // algorithms outside the tree start here
 };
@@ -41,7 +40,6 @@ public:
     std::uint64_t next_u64();
     std::uint64_t below(std::uint64_t bound);  // uniform in [0, bound), unbiased; bound > 0
     double uniform();                          // [0, 1), 53 bits
-    float uniform_float();                     // [0, 1), 24 bits
     double normal();                           // mean 0, variance 1
     double exponential();                      // mean 1
     double gamma(double shape);                // scale 1, shape > 0 (Marsaglia–Tsang)

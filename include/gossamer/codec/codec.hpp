@@ -26,6 +26,7 @@
 namespace gossamer::codec {
 
 inline constexpr std::size_t kBlock = 1024;
+inline constexpr std::size_t kCodecsMax = 32;  // of one program: HELLO lists them all
 
 struct CodecTraits {
     std::string_view name;        // "f16", in configuration and logs
@@ -77,7 +78,8 @@ using CodecRef = std::shared_ptr<const Codec>;
 class CodecTable {
 public:
     CodecTable();
-    // Errors: kConfigConflict when the name or id is taken, or the id is below 128.
+    // Errors: kConfigConflict when the name or id is taken, the id is below 128, or there are
+    // kCodecsMax already.
     Status add(CodecRef codec);
     Result<CodecRef> find(std::string_view name) const;  // kCodecUnknown, listing the names
     Result<CodecRef> find(std::uint8_t wire_id) const;   // kCodecUnknown

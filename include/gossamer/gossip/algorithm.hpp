@@ -25,7 +25,7 @@
 
 namespace gossamer::gossip {
 
-inline constexpr std::size_t kPayloadBytesMax = 16 * 1024;
+using message::kPayloadBytesMax;
 
 // What is sent. `start` is known before training, so sending and training overlap.
 enum class Sends : std::uint8_t { trained, start, prepared };
@@ -34,21 +34,13 @@ enum class Sends : std::uint8_t { trained, start, prepared };
 struct Contract {
     std::string name;
     Sends sends = Sends::trained;
-    message::Base base = message::Base::none;  // what a transfer is relative to
-    unsigned kept_models = 0;                  // model copies beyond the current one
-    unsigned kept_per_neighbour = 0;           // model copies for each neighbour
+    unsigned kept_models = 0;  // model copies beyond the current one
     // Whether combine() reads the model that the step began with. One that does not is let go once
     // training is done, so that a peer holds one copy while it waits for its neighbours.
     bool needs_start = true;
     // The mean of all models moves by the local steps alone, when no message is lost and the
     // weights are doubly stochastic. Checked on steps without loss.
     bool preserves_mean = true;
-    // What a lost message, or a neighbour that came or went, does to the guarantee.
-    enum class OnLoss : std::uint8_t {
-        mean_moves,       // still a convex combination; `Mixed` names who was left out
-        mass_conserved,   // what was not delivered stays with the sender
-        replica_rebuilt,  // copies of a neighbour are made afresh from a whole model
-    } on_loss = OnLoss::mean_moves;
 };
 
 struct Edge {

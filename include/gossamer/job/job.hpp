@@ -31,12 +31,14 @@ struct JobId {
     auto operator<=>(const JobId&) const = default;
 };
 
-// The order in which the executor serves them. A long train job yields between batches.
+// The order in which the executor serves them, named with each order: it depends on who waits more
+// than on the kind of job. A long train job yields between batches.
 enum class JobClass : std::uint8_t {
-    urgent = 0,  // decode, accumulate, mix, sign, verify
-    normal = 1,  // encode, evaluate, aggregate
+    urgent = 0,  // what came from others waits in memory: decode, accumulate, mix, combine
+    normal = 1,  // the step or round waits: first model, encode, aggregate, identify, a client's or
+                 // a gossip peer's evaluation, a round's checkpoint
     train = 2,
-    background = 3,  // hash, checkpoint
+    background = 3,  // nobody waits: the aggregator's evaluation, checkpoints of gossip
 };
 
 // State that travels through jobs unseen: of an optimiser, a codec, a strategy. Null = fresh.
@@ -79,7 +81,7 @@ struct TrainJob {
 struct TrainDone {  // loss and weights are finite: else the job fails with kModelNotFinite
     std::uint64_t sample_count = 0;  // in the local training set: the update's weight
     std::uint64_t step_count = 0;
-    double loss = 0;  // mean over the batches seen
+    double loss = 0;  // mean over the samples seen
     State state;
     std::uint64_t byte_count = 0;  // of what was encoded, and
     State residual;                // what that left unsent

@@ -26,6 +26,10 @@ using message::Manifest;
 using message::RefuseReason;
 using message::TransferId;
 
+// A deadline that comes later than this: the machine slept or stood still, and nobody else is to
+// blame for the silence. Drivers call on_resume, cores doubt themselves.
+inline constexpr Duration kStall = 250ms;
+
 struct Send {
     PeerId to;
     message::Message message;

@@ -46,6 +46,10 @@ struct Progress {
 enum class MemberState : std::uint8_t { alive = 0, suspect = 1, dead = 2, left = 3 };
 std::string_view to_string(MemberState state);
 
+// Of one member, in its record: what goes beyond them is refused. An address is "host:port" with a
+// host name of at most 255 bytes.
+inline constexpr std::size_t kAddressesMax = 8, kAddressBytesMax = 262;
+
 // What the sender believes about one member. A higher incarnation wins; at the same incarnation
 // the worse state wins. Only the member itself raises its incarnation: (boot epoch << 20) +
 // counter, the boot epoch persisted before use, so that a restarted peer is never held to be its
@@ -174,19 +178,8 @@ struct RunFinished {
     bool operator==(const RunFinished&) const = default;
 };
 
-// ---- a user's own algorithm ---------------------------------------------------------------------
-
-struct Custom {
-    RunId run;
-    std::uint64_t round = 0;
-    std::string algorithm;
-    Bytes payload;  // at most 16 KiB
-    bool operator==(const Custom&) const = default;
-};
-
-using Message =
-    std::variant<Heartbeat, Leave, Join, JoinReply, Progress, ModelRequest, RoundStart,
-                 UpdateReceived, Commit, RoundClosed, EvaluationReport, RunFinished, Custom>;
+using Message = std::variant<Heartbeat, Leave, Join, JoinReply, Progress, ModelRequest, RoundStart,
+                             UpdateReceived, Commit, RoundClosed, EvaluationReport, RunFinished>;
 
 // The lane a message travels on: membership on control, all else on round.
 Lane lane_of(const Message& message);

@@ -23,11 +23,12 @@ enum class TransferKind : std::uint8_t {
     catch_up = 1,      // a neighbour's latest model, for one that fell behind
     global_model = 2,  // aggregator to client
     update = 3,        // client to aggregator
-    custom = 4,
 };
 
 // What the payload is relative to (design §5, Mixing).
 enum class Base : std::uint8_t { none = 0, genesis = 1, edge = 2, announced = 3 };
+
+inline constexpr std::size_t kPayloadBytesMax = 16 * 1024;  // of a user's algorithm, in a manifest
 
 struct Manifest {
     RunId run;
@@ -42,7 +43,7 @@ struct Manifest {
     Digest256 identity;              // of announced models; else zero
     std::uint64_t sample_count = 0;  // the update's weight
     double loss = 0;                 // mean training loss behind it
-    Bytes payload;                   // of a user's algorithm, at most 16 KiB
+    Bytes payload;                   // of a user's algorithm
     bool operator==(const Manifest&) const = default;
 };
 

@@ -2,7 +2,7 @@
 //
 // Call one function per event, with a fresh Turn, from one thread; then carry out the Turn (see
 // job/turn.hpp) and arm one timer at next_deadline(). After a suspension or a stall of more than
-// 250 ms call on_resume before any deadline.
+// job::kStall call on_resume before any deadline.
 #pragma once
 
 #include <string>
@@ -55,7 +55,10 @@ public:
     // The run is over and nothing is owed to anybody: the daemon may exit by itself.
     virtual bool finished() const = 0;
     virtual NodeStatus status(Instant now) const = 0;
-    // Of all state that decides what comes next, for replay and comparison.
+    // For replay and comparison: nodes that were told the same have the same. It covers members,
+    // links and slots, how far the core is and what it waits for, and the digests of optimiser and
+    // algorithm state. Models are not gone through, and what is kept for people alone (reasons,
+    // accuracies) is left out.
     virtual Digest128 digest() const = 0;
 
     // Hints to the processor, for drivers that turn thousands: an event from `peer` comes soon, or

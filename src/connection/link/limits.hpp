@@ -8,6 +8,8 @@
 
 namespace gossamer::link {
 
+inline constexpr Duration kDialDeadline = 10s;  // name and connection, before TLS
+
 struct LinkLimits {
     Duration hello_deadline = 5s;         // from start() to HELLO or WELCOME
     std::size_t offers_max = 64;          // unfinished transfers in each direction

@@ -42,8 +42,7 @@ Link::Link(LinkConfig config, Instant now)
     : settings_(std::move(config.settings)),
       staging_(config.staging),
       dialled_(config.dialled),
-      opened_(now),
-      last_received_(now) {
+      opened_(now) {
     if (!dialled_) return;
     const auto& local = settings_->local;
     queue(wire::Hello{wire::kProtocolMajor, wire::kProtocolMinor, local.features, local.role,
@@ -52,22 +51,22 @@ Link::Link(LinkConfig config, Instant now)
 
 // ---- opening and closing ----
 
-void Link::on_hello(Instant now, const wire::Hello& hello) {
+void Link::on_hello(const wire::Hello& hello) {
     if (dialled_ || state_ != State::greeting)
-        return fail_link({ErrorCode::kFrameOrder, "HELLO out of place", {}});
+        return hang_up({ErrorCode::kFrameOrder, "HELLO out of place", {}});
     if (hello.major != wire::kProtocolMajor)
-        return reject(now, wire::RejectReason::version,
+        return reject(wire::RejectReason::version,
                       fmt::format("{}.{} here, {}.{} there", wire::kProtocolMajor,
                                   wire::kProtocolMinor, hello.major, hello.minor));
     if (hello.federation != settings_->local.federation)
-        return reject(now, wire::RejectReason::federation, "");
+        return reject(wire::RejectReason::federation, "");
     remote_ = RemoteInfo{hello.role, hello.codecs, hello.features & settings_->local.features,
                          std::min(hello.minor, wire::kProtocolMinor), hello.software};
     state_ = State::deciding;
     events_.push_back(Greeted{*remote_});
 }
 
-void Link::welcome(Instant) {
+void Link::welcome() {
     if (state_ != State::deciding) return;
     const auto& local = settings_->local;
     queue(
@@ -79,16 +78,16 @@ void Link::welcome(Instant) {
 
 void Link::on_welcome(const wire::Welcome& welcome) {
     if (!dialled_ || state_ != State::greeting)
-        return fail_link({ErrorCode::kFrameOrder, "WELCOME out of place", {}});
+        return hang_up({ErrorCode::kFrameOrder, "WELCOME out of place", {}});
     if (welcome.minor > wire::kProtocolMinor)
-        return fail_link({ErrorCode::kLinkVersion, "WELCOME with a newer minor version", {}});
+        return hang_up({ErrorCode::kLinkVersion, "WELCOME with a newer minor version", {}});
     state_ = State::up;
     events_.push_back(
         Up{{welcome.role, welcome.codecs, welcome.features & settings_->local.features,
             welcome.minor, welcome.software}});
 }
 
-void Link::reject(Instant, wire::RejectReason reason, std::string what) {
+void Link::reject(wire::RejectReason reason, std::string what) {
     if (state_ == State::closed) return;
     wire::Reject frame{reason, std::move(what)};
     auto error = error_of(frame);
@@ -100,11 +99,13 @@ void Link::reject(Instant, wire::RejectReason reason, std::string what) {
 
 void Link::on_reject(const wire::Reject& reject) {
     if (!dialled_ || state_ != State::greeting)
-        return fail_link({ErrorCode::kFrameOrder, "REJECT out of place", {}});
+        return hang_up({ErrorCode::kFrameOrder, "REJECT out of place", {}});
     finish(error_of(reject), !wire::retry_can_help(reject.reason));
 }
 
-void Link::close(Instant, Error error) {
+void Link::close(Instant, Error error) { hang_up(std::move(error)); }
+
+void Link::hang_up(Error error) {
     if (state_ == State::closed) return;
     wire::Goodbye frame{error.code, error.what};
     // What cores said before an orderly close is still said; where something is wrong it is not.
@@ -119,14 +120,12 @@ void Link::close(Instant, Error error) {
     control_.push_back({wire::Lane::control, std::move(frame)});
 }
 
-void Link::fail_link(Error error) { close(last_received_, std::move(error)); }
-
 void Link::on_goodbye(const wire::Goodbye& goodbye) {
     finish({goodbye.code, goodbye.what.empty() ? "closed by the other side" : goodbye.what, {}},
            goodbye.code == ErrorCode::kTlsBanned);
 }
 
-void Link::on_broken(Instant, Error error) {
+void Link::on_broken(Error error) {
     if (state_ == State::closed) return;
     finish(std::move(error), false);
 }
@@ -155,24 +154,23 @@ bool Link::admit(Instant now) {
 }
 
 void Link::on_frame(Instant now, wire::Frame frame) {
-    last_received_ = now;
     if (state_ == State::closed) return;
     auto& body = frame.body;
     if (frame.lane != wire::Lane::bulk && !admit(now))
-        return fail_link({ErrorCode::kLinkFlood, "more frames than a peer has reason to send", {}});
-    if (const auto* hello = std::get_if<wire::Hello>(&body)) return on_hello(now, *hello);
+        return hang_up({ErrorCode::kLinkFlood, "more frames than a peer has reason to send", {}});
+    if (const auto* hello = std::get_if<wire::Hello>(&body)) return on_hello(*hello);
     if (const auto* welcome = std::get_if<wire::Welcome>(&body)) return on_welcome(*welcome);
     if (const auto* reject = std::get_if<wire::Reject>(&body)) return on_reject(*reject);
     if (const auto* goodbye = std::get_if<wire::Goodbye>(&body)) return on_goodbye(*goodbye);
     if (state_ != State::up)
-        return fail_link({ErrorCode::kFrameOrder,
-                          fmt::format("{} before the link was up", wire::name_of(body)),
-                          {}});
+        return hang_up({ErrorCode::kFrameOrder,
+                        fmt::format("{} before the link was up", wire::name_of(body)),
+                        {}});
     if (auto* message = std::get_if<message::Message>(&body)) {
         events_.push_back(Received{std::move(*message)});
         return;
     }
-    if (auto status = on_transfer_frame(now, body); !status) fail_link(std::move(status).error());
+    if (auto status = on_transfer_frame(now, body); !status) hang_up(std::move(status).error());
 }
 
 Status Link::on_transfer_frame(Instant now, const wire::Body& body) {
@@ -206,7 +204,6 @@ Status Link::on_transfer_frame(Instant now, const wire::Body& body) {
 
 Result<std::span<std::byte>> Link::chunk_space(Instant now, wire::StreamId stream,
                                                std::uint32_t length) {
-    last_received_ = now;
     if (state_ == State::closed) return std::span<std::byte>{};
     if (state_ != State::up) return fail(ErrorCode::kFrameOrder, "a chunk before the link was up");
     transfers().receiving.begin(now);
@@ -214,7 +211,6 @@ Result<std::span<std::byte>> Link::chunk_space(Instant now, wire::StreamId strea
 }
 
 void Link::chunk_landed(Instant now, wire::StreamId stream, std::uint32_t length) {
-    last_received_ = now;
     if (state_ != State::up) return;
     bulk_moved_ = true;
     TransferOutput out;
@@ -304,7 +300,7 @@ void Link::take(TransferOutput output) {
 void Link::bound_queues() {
     const auto most = limits().queue_frames_max;
     if (control_.size() > 2 * most || round_.size() > most)
-        fail_link({ErrorCode::kLinkTimeout, "the other side does not read", {}});
+        hang_up({ErrorCode::kLinkTimeout, "the other side does not read", {}});
 }
 
 std::optional<wire::Frame> Link::next_frame(Instant now, bool room) {
@@ -329,12 +325,6 @@ std::optional<wire::Frame> Link::next_frame(Instant now, bool room) {
     transfers_->sending.begin(now);
     bulk_moved_ = true;
     return wire::Frame{wire::Lane::bulk, std::move(*body)};
-}
-
-bool Link::has_frames() const {
-    if (!control_.empty()) return true;
-    return state_ == State::up &&
-           (!round_.empty() || (transfers_ && transfers_->outgoing.has_next()));
 }
 
 Transfers& Link::transfers() {

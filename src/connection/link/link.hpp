@@ -80,14 +80,14 @@ public:
     Link(const Link&) = delete;
     Link& operator=(const Link&) = delete;
 
-    void welcome(Instant now);
-    void reject(Instant now, wire::RejectReason reason, std::string what);
+    void welcome();
+    void reject(wire::RejectReason reason, std::string what);
     // Says goodbye with the error's code; all transfers are lost.
     void close(Instant now, Error error);
     // The connection below is gone: nothing more can be said.
-    void on_broken(Instant now, Error error);
+    void on_broken(Error error);
 
-    // Refused when the message breaks the bounds of the wire (a user's algorithm may). Of a
+    // Refused when the message breaks the bounds of the wire (the Join of a user's model may). Of a
     // heartbeat only the news is: who is not heard is held dead.
     Status send(Instant now, message::Message message, wire::Lane lane);
     void offer(Instant now, TransferId id, message::Manifest manifest, tensor::Payload payload);
@@ -104,10 +104,8 @@ public:
     Result<std::span<std::byte>> chunk_space(Instant now, wire::StreamId stream,
                                              std::uint32_t length);
     void chunk_landed(Instant now, wire::StreamId stream, std::uint32_t length);
-    void note_received(Instant now) { last_received_ = now; }  // any byte is a sign of life
 
     std::optional<wire::Frame> next_frame(Instant now, bool room);
-    bool has_frames() const;
     void fetch() const { prefetch(transfers_.get(), transfers_ ? sizeof *transfers_ : 0); }
     void note_sent(Instant now, std::uint64_t bytes) {
         if (transfers_) transfers_->sending.moved(now, bytes);
@@ -123,7 +121,6 @@ public:
     bool is_up() const { return state_ == State::up; }
     bool is_closed() const { return state_ == State::closed; }
     bool dialled() const { return dialled_; }
-    Instant last_received() const { return last_received_; }
 
 private:
     enum class State : std::uint8_t {
@@ -132,7 +129,7 @@ private:
         up,
         closed,
     };
-    void on_hello(Instant now, const wire::Hello& hello);
+    void on_hello(const wire::Hello& hello);
     void on_welcome(const wire::Welcome& welcome);
     void on_reject(const wire::Reject& reject);
     void on_goodbye(const wire::Goodbye& goodbye);
@@ -142,7 +139,7 @@ private:
     void take(TransferOutput output);
     void bound_queues();
     void finish(Error error, bool permanent);
-    void fail_link(Error error);
+    void hang_up(Error error);
     Duration stall_limit() const;
     const LinkLimits& limits() const { return settings_->limits; }
     Transfers& transfers();
@@ -154,7 +151,7 @@ private:
     const bool dialled_;
     bool bulk_moved_ = false;  // since the last heartbeat went out
     State state_ = State::greeting;
-    Instant opened_, last_received_;
+    Instant opened_;
     Boxed<RemoteInfo> remote_;  // while it is decided about
     Queue<wire::Frame> control_, round_;
     Queue<Event> events_;

@@ -104,16 +104,6 @@ Status OutgoingTransfers::on_failed(const wire::TransferFailed& frame, TransferO
     return {};
 }
 
-const OutgoingTransfers::Transfer* OutgoingTransfers::sendable() const {
-    for (auto stream : granted_) {
-        const auto& t = transfers_.at(stream);
-        if (!t.ended && (t.sent < t.credit || t.sent == t.size)) return &t;
-    }
-    return nullptr;
-}
-
-bool OutgoingTransfers::has_next() const { return sendable() != nullptr; }
-
 std::optional<wire::Body> OutgoingTransfers::next(Instant now, bool over_handles) {
     for (auto stream : granted_) {
         auto& t = transfers_.at(stream);

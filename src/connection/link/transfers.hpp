@@ -54,7 +54,6 @@ public:
 
     // The next chunk or end that credit allows. `over_handles`: no bytes are touched.
     std::optional<wire::Body> next(Instant now, bool over_handles);
-    bool has_next() const;
     bool empty() const { return transfers_.empty(); }
     StreamId last() const { return last_; }
 
@@ -75,7 +74,6 @@ private:
     Result<Transfer*> find(StreamId stream);
     void erase(StreamId stream);
     void lose(StreamId stream, Error error, TransferOutput& out);
-    const Transfer* sendable() const;
     void renew_first();
 
     const LinkLimits& limits_;

@@ -1,5 +1,5 @@
-// Owners of OpenSSL objects. For the .cpp files of this room (and tests that forge certificates):
-// no other header includes it.
+// Owners of OpenSSL objects. For this room alone, and for tests that forge certificates: of its
+// headers record_key.hpp includes it, and no header of another room does.
 #pragma once
 
 #include <openssl/bio.h>

@@ -22,7 +22,6 @@ struct TlsEngine::State {
     const TlsSide side;
     HandshakeNotes notes;
     SSL* ssl = nullptr;  // until the handshake is done
-    std::string_view cipher;
     FlatBuffer in, out;
     RecordGuard guard;
     std::size_t released_bytes = 0;     // of `in`, checked and open to OpenSSL
@@ -137,9 +136,7 @@ void TlsEngine::State::step_handshake() {
         error = Error{ErrorCode::kTlsHandshake, "more in a record than the end of a handshake", {}};
         return;
     }
-    const SSL_CIPHER* suite = SSL_get_current_cipher(ssl);
-    cipher = SSL_CIPHER_get_name(suite);
-    notes.secrets.suite = SSL_CIPHER_get_protocol_id(suite);
+    notes.secrets.suite = SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(ssl));
     records.emplace(TlsRecordsConfig{side == TlsSide::dialler, context->options.rekey_bytes},
                     notes.secrets, in, out);
     notes.secrets.erase();
@@ -232,8 +229,6 @@ const AuthenticatedPeer& TlsEngine::peer() const {
     GOSSAMER_ASSERT(state_->done(), "the other side is known only after the handshake");
     return *state_->notes.peer;
 }
-
-std::string_view TlsEngine::cipher() const { return state_->cipher; }
 
 void TlsEngine::close() {
     State& s = *state_;

@@ -1,6 +1,6 @@
-// One TLS connection without a socket: ciphertext in, plaintext out, and back. OpenSSL reads from
-// and appends to two flat buffers here, or reads from a source that fills its own buffer, and the
-// same bytes flow in tests and in the simulator.
+// One TLS connection without a socket: ciphertext in, plaintext out, and back, between two flat
+// buffers here; the same bytes flow in tests and in the simulator. OpenSSL makes the handshake and
+// is gone after it: records of data are ours (tls_records.hpp), and may come from a source too.
 //
 //   socket -> input_space / commit_input -> read -> plaintext
 //   plaintext -> write -> output / consume_output -> socket
@@ -80,7 +80,6 @@ public:
 
     bool handshake_done() const;
     const AuthenticatedPeer& peer() const;  // REQUIRES handshake_done
-    std::string_view cipher() const;        // "TLS_AES_128_GCM_SHA256"; REQUIRES handshake_done
 
     // Appends one close_notify; never waits for the other side's. Idempotent.
     void close();

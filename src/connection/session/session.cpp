@@ -40,13 +40,11 @@ Session::Session(const security::TlsContext& context, SessionConfig config, Inst
 
 void Session::commit_input(Instant now, std::size_t count) {
     engine_.commit_input(count);
-    if (link_) link_->note_received(now);
     pump(now);
 }
 
 void Session::take_input(Instant now, const security::CipherSource& source) {
     engine_.read_from(&source);
-    link_->note_received(now);
     pump(now);
     engine_.read_from(nullptr);
 }
@@ -56,15 +54,15 @@ void Session::end_of_input(Instant now) {
     pump(now);
     if (ended_) return;
     auto status = engine_.end_of_input();
-    on_broken(now, status ? Error{ErrorCode::kLinkClosed, "closed by the other side", {}}
-                          : std::move(status).error());
+    on_broken(status ? Error{ErrorCode::kLinkClosed, "closed by the other side", {}}
+                     : std::move(status).error());
 }
 
-void Session::on_broken(Instant now, Error error) {
+void Session::on_broken(Error error) {
     broken_ = true;
     if (ended_) return;
     if (!link_) return end(std::move(error), false);
-    link_->on_broken(now, std::move(error));
+    link_->on_broken(std::move(error));
     ended_ = true;
 }
 
@@ -91,7 +89,7 @@ std::optional<std::size_t> Session::read(Instant now, std::span<std::byte> out) 
         return std::nullopt;
     }
     if (*count == 0 && engine_.peer_closed() && !link_->is_closed())
-        on_broken(now, {ErrorCode::kLinkClosed, "closed by the other side", {}});
+        on_broken({ErrorCode::kLinkClosed, "closed by the other side", {}});
     if (*count == 0) return std::nullopt;
     return *count;
 }
@@ -184,7 +182,7 @@ void Session::fill(Instant now) {
                                    chunk->source.bytes().subspan(chunk->offset, chunk->length));
         else
             status = engine_.write(scratch_);
-        if (!status) return on_broken(now, std::move(status).error());
+        if (!status) return on_broken(std::move(status).error());
     }
     if (!link_->is_closed()) return;
     engine_.close();
@@ -238,7 +236,7 @@ std::optional<Event> Session::next_event() {
 std::optional<Event> Session::check_role(Event event) {
     if (auto* greeted = std::get_if<link::Greeted>(&event);
         greeted && greeted->remote.role != peer().role) {
-        link_->reject({}, wire::RejectReason::role, "HELLO and certificate name different roles");
+        link_->reject(wire::RejectReason::role, "HELLO and certificate name different roles");
         return std::nullopt;
     }
     if (auto* up = std::get_if<link::Up>(&event); up && up->remote.role != peer().role) {

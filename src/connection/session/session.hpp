@@ -42,8 +42,8 @@ public:
     void commit_input(Instant now, std::size_t count);
     // The same for all that `source` gives until it gives nothing. REQUIRES identified().
     void take_input(Instant now, const security::CipherSource& source);
-    void end_of_input(Instant now);            // the socket's end was reached
-    void on_broken(Instant now, Error error);  // the socket failed
+    void end_of_input(Instant now);  // the socket's end was reached
+    void on_broken(Error error);     // the socket failed
 
     // Seals what the link has to say, as far as there is room in output().
     void fill(Instant now);

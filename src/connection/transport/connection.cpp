@@ -94,7 +94,7 @@ void Connection::on_readable() {
     if (error == asio::error::eof)
         session_.end_of_input(now());
     else if (error && error != asio::error::would_block && error != asio::error::try_again)
-        session_.on_broken(now(), net_error(error, address_));
+        session_.on_broken(net_error(error, address_));
     process();
     if (!session_.finished()) wait_readable();  // else nobody reads until it lingers
 }
@@ -136,7 +136,7 @@ void Connection::flush() {
         if (error == asio::error::would_block || error == asio::error::try_again)
             return wait_writable();
         if (error) {
-            session_.on_broken(now(), net_error(error, address_));
+            session_.on_broken(net_error(error, address_));
             session_.consume_output(now(), session_.output().size());  // nobody will hear it
             return;
         }

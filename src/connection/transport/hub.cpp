@@ -7,11 +7,14 @@
 #include "connection/transport/address.hpp"
 #include "connection/transport/clock.hpp"
 #include "connection/transport/net_error.hpp"
+#include "connection/wire/wire.hpp"
+#include "gossamer/codec/codec.hpp"
 
 namespace gossamer::transport {
 
 namespace {
 
+constexpr const char* kSoftware = "gossamer " GOSSAMER_VERSION;
 constexpr std::size_t kEvictedMax = 256;
 constexpr Duration kStopWait = 2s;  // for goodbyes to go out
 // Commands on their way to links. Offers beyond it are refused as busy; the others are bounded by
@@ -28,6 +31,9 @@ std::string host_of(const std::string& address) { return address.substr(0, addre
 
 }  // namespace
 
+// A HELLO beyond its bound would be refused by every other side.
+static_assert(codec::kCodecsMax <= wire::kCodecsMax);
+
 struct Hub::Dial {
     std::string address;
     std::optional<PeerId> expected;
@@ -39,15 +45,17 @@ struct Hub::Dial {
 };
 
 Hub::Hub(asio::io_context& io, const TransportConfig& config, security::TlsContext context,
-         std::vector<std::uint8_t> codecs, tensor::PoolRef pool, EventSink sink,
+         const std::vector<std::uint8_t>& codecs, const tensor::PoolRef& pool, EventSink sink,
          std::function<void(std::size_t link_count)> on_link_count)
     : io_(io),
       strand_(asio::make_strand(io)),
       config_(config),
       context_(std::move(context)),
       self_(context_.self().id),
-      codecs_(std::move(codecs)),
-      pool_(std::move(pool)),
+      link_settings_(link::shared(
+          {{context_.self().role, context_.self().federation.to_string(), codecs, 0, kSoftware},
+           config.link,
+           pool})),
       sink_(std::move(sink)),
       on_link_count_(std::move(on_link_count)),
       staging_(std::make_shared<link::Staging>(config.staging_bytes)),
@@ -121,11 +129,7 @@ bool Hub::open(asio::ip::tcp::socket socket, std::string address, security::TlsS
     session::SessionConfig config;
     config.side = side;
     config.handshake_deadline = config_.handshake_deadline;
-    const auto& self = context_.self();
-    config.link.settings =
-        link::shared({{self.role, self.federation.to_string(), codecs_, 0, "gossamer 0.1.0"},
-                      config_.link,
-                      pool_});
+    config.link.settings = link_settings_;
     config.link.staging = staging_.get();
     std::lock_guard lock(mutex_);
     if (stopping_) return false;

@@ -24,7 +24,7 @@ namespace gossamer::transport {
 class Hub final : public ConnectionOwner {
 public:
     Hub(asio::io_context& io, const TransportConfig& config, security::TlsContext context,
-        std::vector<std::uint8_t> codecs, tensor::PoolRef pool, EventSink sink,
+        const std::vector<std::uint8_t>& codecs, const tensor::PoolRef& pool, EventSink sink,
         std::function<void(std::size_t link_count)> on_link_count);
 
     // From any thread, but the commands of one peer from one thread.
@@ -101,8 +101,7 @@ private:
     const TransportConfig& config_;
     const security::TlsContext context_;
     const PeerId self_;
-    const std::vector<std::uint8_t> codecs_;
-    const tensor::PoolRef pool_;
+    const std::shared_ptr<const link::LinkSettings> link_settings_;
     const EventSink sink_;
     const std::function<void(std::size_t)> on_link_count_;
     const std::shared_ptr<link::Staging> staging_;

@@ -12,7 +12,6 @@ namespace {
 
 constexpr Duration kReportEvery = 60s;
 constexpr Duration kSignEvery = 500ms;
-constexpr std::size_t kTrafficPeersMax = 16 * 1024;
 
 }  // namespace
 
@@ -38,18 +37,18 @@ void Hub::on_greeted(Connection& connection) {
     using wire::RejectReason;
     std::lock_guard lock(mutex_);
     remove_stranger(connection);
-    if (stopping_) return link.reject(now(), RejectReason::stopping, "");
-    if (evicted_.contains(&connection)) return link.reject(now(), RejectReason::busy, "");
-    if (peer == self_) return link.reject(now(), RejectReason::duplicate, "dialled itself");
+    if (stopping_) return link.reject(RejectReason::stopping, "");
+    if (evicted_.contains(&connection)) return link.reject(RejectReason::busy, "");
+    if (peer == self_) return link.reject(RejectReason::duplicate, "dialled itself");
     const auto old = up_.find(peer);
     if (old == up_.end() && up_.size() >= config_.connections_max)
-        return link.reject(now(), RejectReason::busy, "");
+        return link.reject(RejectReason::busy, "");
     const bool linked = old != up_.end() && !old->second.ended;
     link::PresentLink present;
     if (linked) present = {old->second.connection->dialled(), now() - old->second.since};
     if (link::refuse_newcomer(self_, peer, greeting_.contains(peer), linked ? &present : nullptr))
-        return link.reject(now(), RejectReason::duplicate, "");
-    link.welcome(now());
+        return link.reject(RejectReason::duplicate, "");
+    link.welcome();
 }
 
 // A peer's new link replaces its old one, which may be busy on another thread: until that has
@@ -209,7 +208,6 @@ void Hub::on_socket_closed(Connection& connection) {
     // A socket dropped without a word from its session still ends a dial or a link.
     if (!connection.notes.ended) {
         connection.session().on_broken(
-            now(),
             {ErrorCode::kLinkBusy, "dropped to make room: too many have not shown who they are",
              "Raise transport.handshakes_max or transport.handshakes_per_address_max if "
              "they are peers of yours."});
@@ -232,14 +230,10 @@ void Hub::on_bytes_moved(Connection& connection) {
     const bool received = notes.received_bytes != notes.counted.received_bytes;
     if (!received && notes.sent_bytes == notes.counted.sent_bytes) return;
     if (!connection.session().identified()) return;
-    const auto& peer = connection.session().peer().id;
     {
         std::lock_guard lock(mutex_);
-        if (stats_.peers.size() < kTrafficPeersMax || stats_.peers.contains(peer)) {
-            auto& traffic = stats_.peers[peer];
-            traffic.received_bytes += notes.received_bytes - notes.counted.received_bytes;
-            traffic.sent_bytes += notes.sent_bytes - notes.counted.sent_bytes;
-        }
+        stats_.traffic.received_bytes += notes.received_bytes - notes.counted.received_bytes;
+        stats_.traffic.sent_bytes += notes.sent_bytes - notes.counted.sent_bytes;
     }
     notes.counted = {notes.received_bytes, notes.sent_bytes};
     if (received && notes.up && !notes.ended && now() - notes.last_event > kSignEvery)

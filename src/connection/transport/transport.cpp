@@ -26,11 +26,11 @@ struct Transport::State {
     std::mutex threads_mutex;
     std::vector<std::thread> threads;
 
-    State(TransportConfig c, security::TlsContext context, std::vector<std::uint8_t> codecs,
-          tensor::PoolRef pool, EventSink sink)
+    State(TransportConfig c, security::TlsContext context, const std::vector<std::uint8_t>& codecs,
+          const tensor::PoolRef& pool, EventSink sink)
         : config(std::move(c)),
           threads_max(most_threads(config.threads)),
-          hub(io, config, std::move(context), std::move(codecs), std::move(pool), std::move(sink),
+          hub(io, config, std::move(context), codecs, pool, std::move(sink),
               [this](std::size_t links) { want_threads((links + 1) / 2); }) {
         want_threads(std::max<std::size_t>(config.threads, 1));
     }
@@ -53,9 +53,10 @@ struct Transport::State {
 };
 
 Transport::Transport(TransportConfig config, security::TlsContext context,
-                     std::vector<std::uint8_t> codecs, tensor::PoolRef pool, EventSink sink)
-    : state_(std::make_unique<State>(std::move(config), std::move(context), std::move(codecs),
-                                     std::move(pool), std::move(sink))) {}
+                     const std::vector<std::uint8_t>& codecs, const tensor::PoolRef& pool,
+                     EventSink sink)
+    : state_(std::make_unique<State>(std::move(config), std::move(context), codecs, pool,
+                                     std::move(sink))) {}
 
 Transport::~Transport() { stop(); }
 

@@ -13,7 +13,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,8 +34,8 @@ struct TransportConfig {
     std::size_t handshakes_max = 512;         // sockets that have not shown who they are
     std::size_t handshakes_per_address_max = 64;
     Duration handshake_deadline = 10s;  // absolute
-    Duration dial_deadline = 10s;       // name and connection, before TLS
-    Duration look_every = 10s;          // at what lies idle, and at certificates that run out
+    Duration dial_deadline = link::kDialDeadline;
+    Duration look_every = 10s;  // at what lies idle, and at certificates that run out
     // Certificates are judged by it, on I/O threads; null: the system's.
     std::function<WallTime()> wall_clock;
     // Who may be linked with, whatever else a certificate says: others get no further than TLS.
@@ -75,16 +74,16 @@ struct Traffic {
     std::uint64_t received_bytes = 0, sent_bytes = 0;  // on the socket, TLS and all
 };
 struct TransportStats {
-    std::map<PeerId, Traffic> peers;
+    Traffic traffic;  // of all links so far
     std::uint64_t staging_used_bytes = 0;
     std::size_t link_count = 0, incoming_refused_count = 0;
 };
 
 class Transport {
 public:
-    // `codecs`: those this node can decode. Bans may be null.
+    // `codecs`: those this node can decode.
     Transport(TransportConfig config, security::TlsContext context,
-              std::vector<std::uint8_t> codecs, tensor::PoolRef pool, EventSink sink);
+              const std::vector<std::uint8_t>& codecs, const tensor::PoolRef& pool, EventSink sink);
     ~Transport();  // as stop()
     Transport(const Transport&) = delete;
     Transport& operator=(const Transport&) = delete;

@@ -15,11 +15,12 @@ Status within(std::size_t size, std::size_t most, const char* what) {
 static_assert(message::kNewsBytesMax + 1024 <= kControlBytesMax);
 
 Status check_news(const std::vector<message::MemberRecord>& news) {
-    GOSSAMER_CHECK(within(news.size(), kNewsMax, "member records"));
+    GOSSAMER_CHECK(within(news.size(), kMemberRecordsMax, "member records"));
     for (const auto& record : news) {
-        GOSSAMER_CHECK(within(record.addresses.size(), kAddressesMax, "addresses of a member"));
+        GOSSAMER_CHECK(
+            within(record.addresses.size(), message::kAddressesMax, "addresses of a member"));
         for (const auto address : record.addresses)
-            GOSSAMER_CHECK(within(address.size(), kAddressMax, "address"));
+            GOSSAMER_CHECK(within(address.size(), message::kAddressBytesMax, "address"));
     }
     return {};
 }
@@ -44,15 +45,11 @@ Status check(const message::Message& message) {
         return within(encoded_bytes({Lane::control, message}), kControlBytesMax, "heartbeat");
     }
     if (const auto* m = std::get_if<Join>(&message)) return check_join(*m);
-    if (const auto* m = std::get_if<Custom>(&message)) {
-        GOSSAMER_CHECK(within(m->algorithm.size(), kNameMax, "algorithm name"));
-        return within(m->payload.size(), kPayloadMax, "payload of a message");
-    }
     return {};
 }
 
 Status check(const message::Manifest& manifest) {
-    return within(manifest.payload.size(), kPayloadMax, "payload of an offer");
+    return within(manifest.payload.size(), message::kPayloadBytesMax, "payload of an offer");
 }
 
 }  // namespace gossamer::wire

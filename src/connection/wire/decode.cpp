@@ -108,7 +108,7 @@ std::vector<message::MemberRecord> Reader::news(
     const flatbuffers::Vector<flatbuffers::Offset<fb::MemberRecord>>* records) {
     std::vector<message::MemberRecord> out;
     if (!records) return out;
-    need(records->size() <= kNewsMax);
+    need(records->size() <= kMemberRecordsMax);
     for (flatbuffers::uoffset_t i = 0; ok && i < records->size(); ++i) {
         const auto* r = records->Get(i);
         auto& record = out.emplace_back();
@@ -117,10 +117,10 @@ std::vector<message::MemberRecord> Reader::news(
         record.state = choice(r->state(), message::MemberState::left);
         record.incarnation = r->incarnation();
         if (!r->addresses()) continue;
-        need(r->addresses()->size() <= kAddressesMax);
+        need(r->addresses()->size() <= message::kAddressesMax);
         std::vector<std::string> addresses;
         for (flatbuffers::uoffset_t k = 0; ok && k < r->addresses()->size(); ++k)
-            addresses.push_back(name(r->addresses()->Get(k), kAddressMax));
+            addresses.push_back(name(r->addresses()->Get(k), message::kAddressBytesMax));
         record.addresses = addresses;
     }
     return out;
@@ -163,7 +163,7 @@ message::Manifest Reader::manifest(const fb::Manifest* m) {
     need(m != nullptr);
     if (!m) return out;
     out.run = {m->run()};
-    out.kind = choice(m->kind(), message::TransferKind::custom);
+    out.kind = choice(m->kind(), message::TransferKind::update);
     out.round = m->round();
     out.epoch = m->epoch();
     out.byte_count = m->byte_count();
@@ -174,7 +174,7 @@ message::Manifest Reader::manifest(const fb::Manifest* m) {
     out.identity.bytes = id(m->identity());
     out.sample_count = m->sample_count();
     out.loss = m->loss();
-    out.payload = blob(m->payload(), kPayloadMax);
+    out.payload = blob(m->payload(), message::kPayloadBytesMax);
     return out;
 }
 
@@ -335,13 +335,6 @@ std::optional<message::Message> read_message(Reader& in, FrameType type, ByteVie
             return get(table<fb::RunFinished>(body), [&](auto& t) {
                 return message::RunFinished{
                     {t.run()}, t.round(), {in.id(t.model())}, in.text(t.reason()), t.reached()};
-            });
-        case T::custom:
-            return get(table<fb::Custom>(body), [&](auto& t) {
-                return message::Custom{{t.run()},
-                                       t.round(),
-                                       in.name(t.algorithm(), kNameMax),
-                                       in.blob(t.payload(), kPayloadMax)};
             });
         default: return std::nullopt;
     }

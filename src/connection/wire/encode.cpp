@@ -183,11 +183,6 @@ struct BodyWriter {
         auto reason = text(b, m.reason);
         root(fb::CreateRunFinished(b, m.run.value, m.round, &model, reason, m.reached));
     }
-    void operator()(const message::Custom& m) {
-        auto algorithm = b.CreateString(m.algorithm);
-        auto payload = blob(b, m.payload);
-        root(fb::CreateCustom(b, m.run.value, m.round, algorithm, payload));
-    }
 };
 
 // What a table weighs depends on which of its fields are there, that is not zero, and on what it

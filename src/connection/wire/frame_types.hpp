@@ -35,9 +35,8 @@ enum class FrameType : std::uint8_t {
     round_closed = 41,
     evaluation_report = 42,
     run_finished = 43,
-    custom = 44,
 };
-static_assert(std::variant_size_v<message::Message> == 13, "give the new message a type number");
+static_assert(std::variant_size_v<message::Message> == 12, "give the new message a type number");
 
 FrameType type_of(const Body& body);
 bool known(std::uint8_t type);

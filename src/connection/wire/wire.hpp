@@ -23,11 +23,10 @@ inline constexpr std::size_t kHelloBytesMax = 4 * 1024;  // before the other sid
 
 inline constexpr std::size_t kTextMax = 1024;  // reasons; a refused Join may say more
 inline constexpr std::size_t kJoinTextMax = 8 * 1024;
-inline constexpr std::size_t kNameMax = 128;  // of runs, tensors, algorithms, federations
-inline constexpr std::size_t kAddressMax = 262, kAddressesMax = 8, kNewsMax = 128;
+inline constexpr std::size_t kNameMax = 128;           // of runs, tensors, federations
+inline constexpr std::size_t kMemberRecordsMax = 128;  // of one heartbeat
 inline constexpr std::size_t kTensorsMax = 4096, kRankMax = 8, kCodecsMax = 32;
 inline constexpr std::uint64_t kParametersMax = 1ull << 40;
-inline constexpr std::size_t kPayloadMax = 16 * 1024;  // opaque bytes of a user's algorithm
 
 // A frame header as it lies on the wire.
 struct FrameHeader {
@@ -71,7 +70,7 @@ private:
 };
 
 // Whether a message or manifest keeps the bounds above; texts for people are cut, not refused.
-// Errors: kFrameTooLarge. Ours to ask before sending: a user's algorithm may break them.
+// Errors: kFrameTooLarge. Ours to ask before sending: a user's model or algorithm may break them.
 Status check(const message::Message& message);
 Status check(const message::Manifest& manifest);
 

@@ -190,7 +190,9 @@ Result<Member> make_member(const MemberSetup& setup) {
     GOSSAMER_TRY(member.run, job::run_config(setup.config));
     GOSSAMER_TRY(member.learning,
                  make_learning(setup.config, member.run, setup.role, setup.extensions));
-    if (!member.learning.remark.empty()) member.remarks.push_back(member.learning.remark);
+    using telemetry::Level;
+    if (!member.learning.remark.empty())
+        member.remarks.push_back({Level::info, "trainer", member.learning.remark});
     std::optional<job::Restored> restored;
     if (setup.folder) {
         GOSSAMER_TRY(
@@ -201,10 +203,13 @@ Result<Member> make_member(const MemberSetup& setup) {
         if (member.run.resume) {
             std::vector<std::string> damaged;
             GOSSAMER_TRY(restored, member.checkpoints->restore(member.learning.pool, damaged));
-            for (auto& text : damaged) member.remarks.push_back("passed over: " + text);
+            for (auto& text : damaged)
+                member.remarks.push_back(
+                    {Level::warning, "checkpoint_damaged", "passed over: " + text});
             if (restored)
-                member.remarks.push_back("going on from the checkpoint of round " +
-                                         std::to_string(restored->round));
+                member.remarks.push_back(
+                    {Level::info, "restored",
+                     "going on from the checkpoint of round " + std::to_string(restored->round)});
         }
     }
     node::NodeSetup base;
@@ -218,13 +223,15 @@ Result<Member> make_member(const MemberSetup& setup) {
     if (auto known = storage::PeerBook::load(setup.disk, book))
         base.known = to_be_found(std::move(known->peers));
     else
-        member.remarks.push_back("nobody is known from before: " + known.error().to_string());
+        member.remarks.push_back({Level::warning, "peer_book",
+                                  "nobody is known from before: " + known.error().to_string()});
     if (auto epoch = storage::PeerBook::begin_epoch(setup.disk, book, setup.now)) {
         member.boot_epoch = *epoch;
     } else {
         // Without a disk the clock still gives a number larger than in earlier lives.
         member.boot_epoch = storage::PeerBook::epoch_of(setup.now);
-        member.remarks.push_back("the peer book cannot be written: " + epoch.error().to_string());
+        member.remarks.push_back({Level::warning, "peer_book",
+                                  "the peer book cannot be written: " + epoch.error().to_string()});
     }
     base.boot_epoch = member.boot_epoch;
     GOSSAMER_TRY(auto mould, NodeMould::create({.config = setup.config,

@@ -12,6 +12,7 @@
 #include "drivers/work/perform.hpp"
 #include "protocol/node/make_node.hpp"
 #include "records/config/config.hpp"
+#include "records/telemetry/event.hpp"
 
 namespace gossamer::assembly {
 
@@ -60,13 +61,19 @@ struct MemberSetup {
     const storage::RunFolder* folder = nullptr;
 };
 
+// For the log: what was found while a member was put together.
+struct Remark {
+    telemetry::Level level{};
+    std::string name, text;  // of the event
+};
+
 struct Member {
     job::RunConfig run;
     Learning learning;
     std::unique_ptr<Checkpoints> checkpoints;  // null without a folder
     std::unique_ptr<node::Node> node;
-    std::uint64_t boot_epoch = 0;      // of this start
-    std::vector<std::string> remarks;  // for the log: what was restored, what was damaged
+    std::uint64_t boot_epoch = 0;  // of this start
+    std::vector<Remark> remarks;
 };
 
 // Errors are those of the configuration, the data, the model and the checkpoints.

@@ -54,10 +54,7 @@ void Records::say(WallTime wall, telemetry::Level level, std::string name, std::
 }
 
 void Records::push(Noted noted) {
-    if (queue_.size() >= kQueueMax)
-        ++overflow_;
-    else
-        queue_.push_always(std::move(noted));
+    if (!queue_.push(std::move(noted))) ++overflow_;
 }
 
 void Records::take_from_queue(Noted& noted) {

@@ -225,7 +225,7 @@ Result<ExitCode> Program::run(const DaemonFlags& flags) {
     GOSSAMER_CHECK(open_records());
     GOSSAMER_TRY(auto daemon_parts, located(parts()));
     for (const auto& remark : member_->remarks)
-        records_->log().say(wall_time(), telemetry::Level::info, "restored", remark);
+        records_->log().say(wall_time(), remark.level, remark.name, remark.text);
     runtime::Daemon daemon(std::move(daemon_parts));
     auto control = open_control(daemon);
     if (!control)

@@ -1,21 +1,20 @@
 #include "drivers/program/finished_run.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <limits>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "records/config/config.hpp"
-#include "records/storage/disk.hpp"
+#include "records/storage/run_folder.hpp"
 
 namespace gossamer::program {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::uint64_t kSummaryBytesMax = 16 << 20;
 
 std::string text_of(const config::FileValue& value) {
     return std::visit(
@@ -100,17 +99,15 @@ Result<FinishedRun> read_run(const std::string& folder) {
         return fail(ErrorCode::kRunFolder, folder + " holds no config.toml that can be read",
                     "name a folder that a run left, such as runs/night-1");
     GOSSAMER_TRY(run.settings, settings_of(std::string(as_text(*config)), folder + "/config.toml"));
-    const auto bytes = disk.read(folder + "/summary.json", kSummaryBytesMax);
-    if (!bytes)
-        return fail(ErrorCode::kRunFolder, folder + " holds no summary.json: the run did not end",
-                    "run it again");
-    const auto json = nlohmann::json::parse(as_text(*bytes), nullptr, false);
-    if (!json.is_object())
-        return fail(ErrorCode::kRunFolder, folder + "/summary.json is damaged", "run it again");
-    for (const auto& [key, value] : json.items()) {
-        if (value.is_number()) run.figures[key] = value.get<double>();
-        if (value.is_string()) run.facts[key] = value.get<std::string>();
-        if (value.is_boolean()) run.facts[key] = value.get<bool>() ? "true" : "false";
+    GOSSAMER_TRY(const auto opened, storage::RunFolder::open(disk, folder));
+    GOSSAMER_TRY(const auto summary, storage::read_summary(disk, opened));
+    for (const auto& [key, text] : summary.facts) {
+        double number = 0;
+        const auto end = text.data() + text.size();
+        if (!summary.texts.contains(key) && std::from_chars(text.data(), end, number).ptr == end)
+            run.figures[key] = number;
+        else
+            run.facts[key] = text;
     }
     return run;
 }
@@ -148,23 +145,6 @@ const std::vector<Figure>& compared_figures() {
         {"wall_seconds", "real s", 1},
     };
     return figures;
-}
-
-std::string text_table(const std::vector<std::vector<std::string>>& rows) {
-    std::vector<std::size_t> widths;
-    for (const auto& row : rows) {
-        widths.resize(std::max(widths.size(), row.size()));
-        for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-    }
-    std::string out;
-    for (const auto& row : rows) {
-        std::string line = " ";
-        for (std::size_t i = 0; i < row.size(); ++i)
-            line += fmt::format(" {:<{}} ", row[i], widths[i]);
-        line.erase(line.find_last_not_of(' ') + 1);
-        out += line + "\n";
-    }
-    return out;
 }
 
 std::string csv_line(const std::vector<std::string>& cells) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "drivers/program/text_table.hpp"
 #include "gossamer/base/result.hpp"
 
 namespace gossamer::program {
@@ -41,8 +42,6 @@ struct Figure {
 };
 const std::vector<Figure>& compared_figures();
 
-// Rows of cells in columns as wide as they need; numbers to the right.
-std::string text_table(const std::vector<std::vector<std::string>>& rows);
 std::string csv_line(const std::vector<std::string>& cells);
 
 }  // namespace gossamer::program

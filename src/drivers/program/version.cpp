@@ -5,10 +5,17 @@
 
 namespace gossamer::program {
 
-std::string version_number() { return GOSSAMER_VERSION; }
-std::string version_text() {
-    return std::string("gossamer " GOSSAMER_VERSION " (protocol gossamer/1, maths for ") +
-           model::maths_instruction_set() + ")\ngraphics card: " + training::device_line();
+Version version() {
+    return {version_number(), "gossamer/1", model::maths_instruction_set(),
+            training::device_line()};
 }
+
+std::string Version::text() const {
+    return "gossamer " + number + " (protocol " + protocol + ", maths for " + maths +
+           ")\ngraphics card: " + graphics_card;
+}
+
+std::string version_number() { return GOSSAMER_VERSION; }
+std::string version_text() { return version().text(); }
 
 }  // namespace gossamer::program

@@ -164,7 +164,7 @@ void Daemon::tell_status() {
     auto now = boot_time();
     if (now - status_told_ < 200ms) return;
     status_told_ = now;
-    if (parts_.on_traffic) parts_.on_traffic(traffic());
+    if (parts_.on_traffic) parts_.on_traffic(transport_->stats().traffic);
     const bool members = parts_.on_members && now - members_told_ >= kMembersEvery;
     if (!members && !parts_.on_status) return;
     const auto status = parts_.node->status(now);
@@ -175,13 +175,6 @@ void Daemon::tell_status() {
     if (!parts_.on_status) return;
     auto line = status_line(status);
     if (line != last_status_) parts_.on_status(last_status_ = line);
-}
-
-Traffic Daemon::traffic() const {
-    Traffic sum;
-    for (const auto& [peer, t] : transport_->stats().peers)
-        sum.sent_bytes += t.sent_bytes, sum.received_bytes += t.received_bytes;
-    return sum;
 }
 
 bool Daemon::ask_status(const std::function<void(const node::NodeStatus&, Traffic)>& use,
@@ -195,7 +188,7 @@ bool Daemon::ask_status(const std::function<void(const node::NodeStatus&, Traffi
     loop_.post([this, reply, &use] {
         std::lock_guard lock(reply->mutex);
         if (reply->abandoned) return;
-        use(parts_.node->status(boot_time()), traffic());
+        use(parts_.node->status(boot_time()), transport_->stats().traffic);
         reply->done = true;
         reply->changed.notify_all();
     });
@@ -203,10 +196,6 @@ bool Daemon::ask_status(const std::function<void(const node::NodeStatus&, Traffi
     reply->changed.wait_for(lock, patience, [&] { return reply->done; });
     reply->abandoned = true;
     return reply->done;
-}
-
-void Daemon::ask_to_stop(std::string reason) {
-    loop_.post([this, reason = std::move(reason)] { begin_stop(reason); });
 }
 
 std::string status_line(const node::NodeStatus& status) {

@@ -34,7 +34,7 @@ struct DaemonParts {
     std::function<void(WallTime, const message::Notice&)> record;
     // A stranger's connection that came to nothing; also on the core thread.
     std::function<void(WallTime, const transport::IncomingRefused&)> on_refused;
-    // The bytes of all links so far; about once a second.
+    // The bytes of all links so far; up to five times a second.
     std::function<void(Traffic)> on_traffic;
     // Whom the node knows, and how they are; every five seconds or so, and before it leaves.
     std::function<void(WallTime, const std::vector<node::MemberView>&)> on_members;
@@ -57,8 +57,6 @@ public:
     // From another thread: the node's status as of now, or empty when the daemon is about to end.
     bool ask_status(const std::function<void(const node::NodeStatus&, Traffic)>& use,
                     Duration patience);
-    // From another thread: leave cleanly, as on SIGTERM.
-    void ask_to_stop(std::string reason);
 
 private:
     using Event = std::function<void(job::Turn&)>;
@@ -72,7 +70,6 @@ private:
     void begin_stop(const std::string& reason);
     void check_end();
     void tell_status();
-    Traffic traffic() const;
 
     DaemonParts parts_;
     ExpiryWarning expiry_;

@@ -10,7 +10,6 @@ namespace gossamer::simulation {
 
 namespace {
 
-constexpr Duration kDialDeadline = 10s;
 constexpr ErrorCode kNoError{};
 
 Event result_of(ChannelId id, ErrorCode code) {
@@ -46,7 +45,7 @@ void Lane::on_dial_arrives(PlaceIndex p, PlaceIndex from, ChannelId id) {
     if (place.state == PlaceState::asleep || place.state == PlaceState::dark || place.slept > 0 ||
         lost || (role(p) == Role::peer && network_.behind_nat(p) && p != from)) {
         code = ErrorCode::kNetTimeout;
-        answer = std::max(now_ - latency + kDialDeadline, now_ + latency);
+        answer = std::max(now_ - latency + link::kDialDeadline, now_ + latency);
     } else if (!place.node || place.stopping) {
         code = ErrorCode::kNetRefused;
         answer = now_ + latency;
@@ -230,14 +229,14 @@ void Lane::retry_grants(PlaceIndex p) {
 
 void Lane::on_greeted(PlaceIndex p, End& end) {
     auto& place = places_[p];
-    if (place.stopping) return end.link->reject(now_, wire::RejectReason::stopping, "");
+    if (place.stopping) return end.link->reject(wire::RejectReason::stopping, "");
     link::PresentLink present;
     const auto* old = up_to(p, end.other);
     if (old) present = {old->dialled, now_ - old->up_since};
     if (link::refuse_newcomer(id(p), id(end.other), place.greeting(end.other) != nullptr,
                               old ? &present : nullptr))
-        return end.link->reject(now_, wire::RejectReason::duplicate, "");
-    end.link->welcome(now_);
+        return end.link->reject(wire::RejectReason::duplicate, "");
+    end.link->welcome();
 }
 
 void Lane::on_up(PlaceIndex p, End& end, const link::Up& up) {

@@ -149,14 +149,11 @@ void Lane::on_packet(const EventKey& key, Event event) {
     }
     touch(p, *end);
     if (packet.altered)
-        return end->link->on_broken(now_,
-                                    {ErrorCode::kTlsIntegrity, "a record arrived altered", {}});
-    end->link->note_received(now_);
+        return end->link->on_broken({ErrorCode::kTlsIntegrity, "a record arrived altered", {}});
     for (auto& frame : packet.frames) end->link->on_frame(now_, std::move(frame));
     if (packet.last)
-        end->link->on_broken(now_, packet.abrupt
-                                       ? Error{ErrorCode::kNetReset, "", {}}
-                                       : Error{ErrorCode::kLinkClosed, "closed there", {}});
+        end->link->on_broken(packet.abrupt ? Error{ErrorCode::kNetReset, "", {}}
+                                           : Error{ErrorCode::kLinkClosed, "closed there", {}});
     done_with(std::move(event.packet));
 }
 
@@ -199,7 +196,7 @@ void Lane::erase(PlaceIndex p, End& end) {
 void Lane::break_link(PlaceIndex p, ChannelId id, ErrorCode code) {
     auto* end = find(p, id);
     if (!end || !end->link) return;
-    end->link->on_broken(now_, {code, std::string(describe(code).meaning), {}});
+    end->link->on_broken({code, std::string(describe(code).meaning), {}});
     touch(p, *end);
 }
 

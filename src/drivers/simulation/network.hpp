@@ -37,7 +37,6 @@ public:
     void lower(std::uint64_t id) {
         std::erase_if(barriers_, [&](const Barrier& b) { return b.id == id; });
     }
-    bool any_barrier() const { return !barriers_.empty(); }
     bool blocked(PlaceIndex from, PlaceIndex to, bool dial = false) const;
 
 private:

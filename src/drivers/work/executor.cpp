@@ -142,13 +142,13 @@ void Executor::complete(std::unique_lock<std::mutex>& lock, const TaskRef& task,
         for (const auto* key : task->outputs) producers_.erase(key);
         fail_consumers(task, failed);
     }
-    task->job = job::SignJob{};  // drops the handles before anybody asks who holds them
+    task->job = {};  // drops the handles before anybody asks who holds them
     tasks_.erase(task->id);
     for (auto& lost : failed) tasks_.erase(lost->id);
     lock.unlock();
     done_(task->id, std::move(result), elapsed);
     for (auto& lost : failed) {
-        lost->job = job::SignJob{};
+        lost->job = {};
         done_(lost->id, fail(ErrorCode::kCancelled, "an input of the job never came"), {});
     }
     lock.lock();

@@ -4,9 +4,13 @@
 // A job is ready when all its inputs are filled and, if it touches an exact sum, when the jobs on
 // that sum asked for earlier are done. A consumer that becomes ready by the job just run goes next
 // on the same worker, while the data is in its cache. Between two batches a train job runs whatever
-// urgent job waits. Every job is answered once through `done`, on a worker thread, also after
-// cancel() and stop(); a job is answered before what consumes its outputs, or comes after it on
-// its sum, starts.
+// urgent job waits. Every job is answered once through `done`, before what consumes its outputs, or
+// comes after it on its sum, starts.
+//
+// What a worker ran is answered on its thread, with what can no longer run because it failed. What
+// never ran is answered by whoever ends it, on the caller's thread and before the call returns:
+// start() a job whose input can never come, cancel() one that waits, and what waits for it, stop()
+// all that are left. No lock is held meanwhile: `done` may call start() and cancel().
 #pragma once
 
 #include <condition_variable>

@@ -15,6 +15,10 @@ Status CodecTable::add(CodecRef codec) {
     auto label = std::string(added.name) + " (id " + std::to_string(added.wire_id) + ")";
     if (added.wire_id < kFirstUserId)
         return fail(ErrorCode::kConfigConflict, "codec " + label + ": ids below 128 are built in");
+    if (codecs_.size() >= kCodecsMax)
+        return fail(ErrorCode::kConfigConflict,
+                    "codec " + label + " is one too many: " + std::to_string(kCodecsMax) +
+                        " are the most, built-in ones included");
     for (const auto& known : codecs_)
         if (known->traits().name == added.name || known->traits().wire_id == added.wire_id)
             return fail(ErrorCode::kConfigConflict, "codec " + label +
@@ -53,8 +57,17 @@ std::vector<std::uint8_t> CodecTable::ids() const {
     return out;
 }
 
-Result<CodecRef> find_codec(std::string_view name) { return CodecTable().find(name); }
-Result<CodecRef> find_codec(std::uint8_t wire_id) { return CodecTable().find(wire_id); }
+namespace {
+
+const CodecTable& built_in() {
+    static const CodecTable table;
+    return table;
+}
+
+}  // namespace
+
+Result<CodecRef> find_codec(std::string_view name) { return built_in().find(name); }
+Result<CodecRef> find_codec(std::uint8_t wire_id) { return built_in().find(wire_id); }
 
 Result<Bytes> encode_all(const Codec& codec, std::span<const float> values,
                          const EncodeState& state) {

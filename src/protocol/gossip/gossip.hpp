@@ -33,12 +33,7 @@ namespace gossamer::gossip {
 
 enum class Stage : std::uint8_t { gathering, linking, working, ending, closing, lingering, over };
 
-struct GossipStatus {
-    message::Phase phase{};
-    std::uint64_t round = 0, round_max = 0;  // round_max counts the final averaging too
-    double loss = 0, accuracy = 0;           // NaN until known
-    std::vector<message::Waiting> waiting;
-};
+using GossipStatus = job::CoreStatus;  // its round_max counts the final averaging too
 
 class Gossip {
 public:

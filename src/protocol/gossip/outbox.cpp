@@ -82,12 +82,6 @@ void Outbox::withdraw_before(job::Turn& turn, std::uint64_t step) {
     });
 }
 
-void Outbox::withdraw_step(job::Turn& turn, std::uint64_t step) {
-    withdraw_if(turn, [&](const Entry& e) {
-        return e.manifest.kind == TransferKind::gossip_model && e.manifest.round == step;
-    });
-}
-
 void Outbox::withdraw_to(job::Turn& turn, const PeerId& to) {
     withdraw_if(turn, [&](const Entry& e) { return e.to == to; });
 }

@@ -31,7 +31,6 @@ public:
     void receiver_at(job::Turn& turn, const PeerId& to, std::uint64_t step);
 
     void withdraw_before(job::Turn& turn, std::uint64_t step);  // models of a step, not catch-ups
-    void withdraw_step(job::Turn& turn, std::uint64_t step);
     void withdraw_to(job::Turn& turn, const PeerId& to);
     void offer_waiting(job::Turn& turn);  // whose pause is over
     Instant next_offer() const;

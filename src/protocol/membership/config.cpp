@@ -12,9 +12,9 @@ constexpr std::array<std::string_view, 3> kProfileNames = {"local", "lan", "wan"
 // A crash without a goodbye is known to all after at most limit_cap + suspicion: 1.5 s, 11 s, 50 s;
 // when the machine still answers with "refused", after about one suspicion.
 constexpr std::array<Timings, 3> kTimings = {{
-    {250ms, 750ms, 1s, 500ms, 50ms, 100ms, 2s, 1ms},
-    {1s, 3s, 8s, 3s, 200ms, 500ms, 15s, 10ms},
-    {3s, 10s, 30s, 20s, 1s, 1s, 60s, 200ms},
+    {250ms, 750ms, 1s, 500ms, 50ms, 100ms, 2s},
+    {1s, 3s, 8s, 3s, 200ms, 500ms, 15s},
+    {3s, 10s, 30s, 20s, 1s, 1s, 60s},
 }};
 
 bool is_port(std::string_view text) {

@@ -23,7 +23,6 @@ struct Timings {
     Duration suspicion;               // from suspect to dead, unless it shows up
     Duration dial_stagger;            // the larger PeerId lets the smaller one dial first
     Duration back_off_first, back_off_cap;  // between dials: doubles, jittered by a half
-    Duration round_trip_guess;              // until one was measured
 };
 const Timings& timings(Profile profile);
 

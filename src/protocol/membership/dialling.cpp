@@ -74,17 +74,16 @@ void Membership::dial_due(job::Turn& turn) {
     at(Timer::dial) = next;
 }
 
-bool Membership::dial_member(job::Turn& turn, Entry& entry) {
+void Membership::dial_member(job::Turn& turn, Entry& entry) {
     auto& [id, member] = entry;
     const auto addresses = addresses_of(member);
-    if (addresses.empty()) return false;
+    if (addresses.empty()) return;
     std::size_t which = 0;
     if (addresses.size() > 1) which = member.found.made().next++ % addresses.size();
     auto& attempt = member.dial.attempt.made();
     attempt.under_way = true;
     attempt.address = addresses[which];
     turn.dial(attempt.address, id, "member " + std::string(message::to_string(member.state)));
-    return true;
 }
 
 void Membership::dial_seed(job::Turn& turn, SeedState& seed) {

@@ -70,7 +70,7 @@ void Membership::on_sign_of_life(Instant now, const PeerId& from) {
         member->detector.on_sign_of_life(now);
 }
 
-void Membership::on_resume(job::Turn& turn, Duration) {
+void Membership::on_resume(job::Turn& turn) {
     if (stopped_) return;
     doubt(turn.now, true);
     for (auto& [id, member] : members_) member.dial.next = std::min(member.dial.next, turn.now);
@@ -81,7 +81,7 @@ void Membership::on_resume(job::Turn& turn, Duration) {
 
 void Membership::on_deadline(job::Turn& turn, const message::Progress& own) {
     if (stopped_) return;
-    if (turn.now - next_deadline() > kLate) doubt(turn.now, false);
+    if (turn.now - next_deadline() > job::kStall) doubt(turn.now, false);
     if (at(Timer::suspect) <= turn.now) suspect_silent(turn);
     if (at(Timer::bury) <= turn.now) bury_overdue(turn);
     if (at(Timer::beat) <= turn.now) beat_all(turn, own);
@@ -163,13 +163,6 @@ bool Membership::linked(const PeerId& peer) const {
     return member && member->linked;
 }
 
-std::vector<PeerId> Membership::linked_peers() const {
-    std::vector<PeerId> peers;
-    for (const auto& [id, member] : members_)
-        if (member.linked) peers.push_back(id);
-    return peers;
-}
-
 MemberState Membership::state_of(const PeerId& peer) const {
     const Member* member = members_.get(peer);
     return member ? member->state : MemberState::dead;
@@ -183,13 +176,6 @@ std::optional<Role> Membership::role_of(const PeerId& peer) const {
 bool Membership::out_of_reach(const PeerId& peer) const {
     const Member* member = members_.get(peer);
     return member && !member->linked && (!wants_link(*member) || member->dial.failures() >= 3);
-}
-
-Duration Membership::patient_round_trip(const PeerId& peer) const {
-    const Member* member = members_.get(peer);
-    if (!member || !member->detector.round_trip().known()) return times().round_trip_guess;
-    const Estimate& trip = member->detector.round_trip();
-    return trip.mean() + 4 * trip.deviation();
 }
 
 std::vector<View> Membership::views() const {

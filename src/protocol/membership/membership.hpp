@@ -46,7 +46,6 @@ inline constexpr std::size_t kLocalHearsayMax = 64;     // of them, in a local v
 inline constexpr std::size_t kBudgetMax = kMembersMax;  // changes one member may tell at once
 inline constexpr std::size_t kBudgetRefill = 64;        // per heartbeat interval
 inline constexpr unsigned kEpochShift = 20;     // incarnation = boot epoch, counter of so many bits
-inline constexpr Duration kLate = 250ms;        // a timer later than this: doubt yourself
 inline constexpr std::size_t kFetchedMost = 8;  // members a hint is given for, see node.hpp
 
 // When to do what; expired timers are handled in this order.
@@ -89,7 +88,7 @@ public:
     void on_link(job::Turn& turn, const PeerId& peer, const job::LinkEvent& event,
                  const message::Progress& own = {});
     void on_sign_of_life(Instant now, const PeerId& from);
-    void on_resume(job::Turn& turn, Duration asleep);
+    void on_resume(job::Turn& turn);
     void on_deadline(job::Turn& turn, const message::Progress& own = {});
     Instant next_deadline() const;
     void on_stop(job::Turn& turn, const std::string& reason);  // says Leave; then does nothing
@@ -105,15 +104,12 @@ public:
     bool has_changes() const { return !changes_.empty(); }
     const MemberRecord& self() const { return self_; }
     bool linked(const PeerId& peer) const;
-    std::vector<PeerId> linked_peers() const;               // in PeerId order
     MemberState state_of(const PeerId& peer) const;         // dead when unknown
     std::optional<Role> role_of(const PeerId& peer) const;  // empty when unknown
     // Alive on the word of others, but no link can be had: no address, or dialling keeps failing.
     bool out_of_reach(const PeerId& peer) const;
     bool local_view() const { return config_->local_view; }
     bool full_mesh() const { return !local_view() && members_.size() < config_->mesh_max; }
-    // Mean and four deviations, for deadlines; the profile's guess until measured.
-    Duration patient_round_trip(const PeerId& peer) const;
     std::vector<View> views() const;                // in PeerId order, without self
     std::vector<message::Waiting> waiting() const;  // seeds nobody answers at
     bool stopped() const { return stopped_; }
@@ -206,7 +202,7 @@ private:
     void doubt(Instant now, bool forget_rhythm);
     // dialling.cpp: whom to dial and when
     void dial_due(job::Turn& turn);
-    bool dial_member(job::Turn& turn, Entry& entry);
+    void dial_member(job::Turn& turn, Entry& entry);
     void dial_seed(job::Turn& turn, SeedState& seed);
     bool wants_link(const Member& member) const;
     std::vector<std::string> addresses_of(const Member& member) const;

@@ -9,7 +9,6 @@ namespace gossamer::membership {
 namespace {
 
 constexpr std::uint64_t kIncarnationMax = std::uint64_t{1} << 62;  // beyond: nonsense
-constexpr std::size_t kAddressesMax = 8;
 
 // Incarnations begin at a clock's seconds. One that no clock has given yet would silence its owner:
 // who is told of it rises above it, and at the top there is nothing above.
@@ -21,7 +20,7 @@ std::uint64_t incarnation_bound(WallTime wall) {
 
 bool sensible(const MemberRecord& record, WallTime wall) {
     return record.incarnation < incarnation_bound(wall) &&
-           record.addresses.size() <= kAddressesMax && record.role != Role::operator_ &&
+           record.addresses.size() <= message::kAddressesMax && record.role != Role::operator_ &&
            !record.id.is_zero();
 }
 

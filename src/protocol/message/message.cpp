@@ -66,8 +66,7 @@ std::string_view name_of(const Message& message) {
                                                  "commit",
                                                  "round_closed",
                                                  "evaluation_report",
-                                                 "run_finished",
-                                                 "custom"};
+                                                 "run_finished"};
     static_assert(std::size(names) == std::variant_size_v<Message>);
     return names[message.index()];
 }

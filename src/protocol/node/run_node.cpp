@@ -150,7 +150,7 @@ void RunNode::on_job_done(job::Turn& turn, job::JobId id, Result<job::JobDone> d
 
 void RunNode::on_resume(job::Turn& turn, Duration asleep) {
     turn.notice(message::Resumed{asleep});
-    membership_.on_resume(turn, asleep);
+    membership_.on_resume(turn);
     with_core([&](auto& core) { core.on_resume(turn, asleep); });
     settle(turn);
 }
@@ -276,17 +276,14 @@ void RunNode::end_transfer(const PeerId& id, bool incoming, job::TransferId tran
 
 NodeStatus RunNode::status(Instant now) const {
     NodeStatus status;
-    const auto core = with_core([&](const auto& c) {
-        auto s = c.status(now);
-        return job::CoreStatus{s.phase, s.round, s.round_max, s.loss, s.accuracy, s.waiting};
-    });
+    auto core = with_core([&](const auto& c) { return c.status(now); });
     status.mode = slots_.mode();
     status.phase = core.phase;
     status.round = core.round;
     status.round_max = core.round_max;
     status.loss = core.loss;
     status.accuracy = core.accuracy;
-    status.waiting = core.waiting;
+    status.waiting = std::move(core.waiting);
     for (auto& waiting : membership_.waiting()) status.waiting.push_back(std::move(waiting));
     for (auto& view : membership_.views()) {
         const auto* peer = peers_.get(view.record.id);

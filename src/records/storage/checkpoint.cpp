@@ -8,12 +8,8 @@
 #include <limits>
 #include <set>
 
-#include <xxhash.h>
-#ifdef __x86_64__
-#include <xxh_x86dispatch.h>  // the widest vectors of this machine
-#endif
-
 #include "gossamer/base/assert.hpp"
+#include "gossamer/base/running_digest.hpp"
 #include "gossamer/tensor/identity.hpp"
 
 namespace gossamer::storage {
@@ -22,22 +18,6 @@ namespace {
 constexpr std::string_view kRecordBlob = "gossamer.record";
 constexpr std::string_view kStatePrefix = "gossamer.state.";
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
-
-class Xxh3 {
-public:
-    Xxh3() : state_(XXH3_createState()) { XXH3_128bits_reset(state_); }
-    Xxh3(const Xxh3&) = delete;
-    Xxh3& operator=(const Xxh3&) = delete;
-    ~Xxh3() { XXH3_freeState(state_); }
-    void update(ByteView bytes) { XXH3_128bits_update(state_, bytes.data(), bytes.size()); }
-    Digest128 digest() const {
-        auto value = XXH3_128bits_digest(state_);
-        return {value.low64, value.high64};
-    }
-
-private:
-    XXH3_state_t* state_;
-};
 
 // A round saved again (a run gone on from an older one) gets a name of its own: a committed file is
 // never written over.
@@ -81,12 +61,12 @@ Status check_whole(const Disk& disk, const std::string& path, const CheckpointSt
         return fail(ErrorCode::kCheckpointFormat, path + " has " + std::to_string(size) +
                                                       " bytes, written were " +
                                                       std::to_string(entry.file_bytes));
-    Xxh3 checksum;
+    RunningDigest checksum;
     Bytes piece(std::min<std::uint64_t>(kPieceBytes, size));
     for (std::uint64_t at = 0; at < size; at += kPieceBytes) {
         auto part = std::span(piece).first(std::min<std::uint64_t>(kPieceBytes, size - at));
         GOSSAMER_CHECK(disk.read_at(path, at, part));
-        checksum.update(part);
+        checksum.add(part);
     }
     if (checksum.digest() != entry.checksum)
         return fail(ErrorCode::kCheckpointFormat, path + ": wrong checksum");
@@ -166,7 +146,7 @@ Result<CheckpointStore::Entry> CheckpointStore::write_file(const CheckpointConte
                                     {"round", std::to_string(content.round)},
                                     {"identity", entry.identity.to_string()},
                                     {"score", real_text(content.score)}});
-    Xxh3 checksum;
+    RunningDigest checksum;
     auto path = join(folder_, entry.file), temporary = path + ".tmp";
     auto write = [&]() -> Status {
         GOSSAMER_TRY(auto file, disk_->create(temporary, Create::replace));
@@ -174,7 +154,7 @@ Result<CheckpointStore::Entry> CheckpointStore::write_file(const CheckpointConte
             // In pieces, so that each is hashed while it is in cache.
             for (; !bytes.empty(); bytes = bytes.subspan(std::min(kPieceBytes, bytes.size()))) {
                 auto piece = bytes.first(std::min(kPieceBytes, bytes.size()));
-                checksum.update(piece);
+                checksum.add(piece);
                 entry.file_bytes += piece.size();
                 GOSSAMER_CHECK(file->append(piece));
             }

@@ -4,6 +4,8 @@
 
 #include <xxhash.h>
 
+#include "gossamer/message/message.hpp"
+
 namespace gossamer::storage {
 namespace {
 
@@ -42,8 +44,9 @@ Result<PeerBook> PeerBook::load(const Disk& disk, const std::string& path) {
         peer.role = static_cast<Role>(role);
         peer.seen = in.get<WallTime>();
         auto addresses = in.get<std::uint8_t>();
-        if (addresses > kAddressesMax) return damaged(path);
-        for (int k = 0; k < addresses; ++k) peer.addresses.push_back(in.get_text(512));
+        if (addresses > message::kAddressesMax) return damaged(path);
+        for (int k = 0; k < addresses; ++k)
+            peer.addresses.push_back(in.get_text(message::kAddressBytesMax));
         book.peers.push_back(std::move(peer));
     }
     if (!in.at_end()) return damaged(path);
@@ -62,10 +65,10 @@ Status PeerBook::save(Disk& disk, const std::string& path) const {
         out.put(peer.id);
         out.put(static_cast<std::uint8_t>(peer.role));
         out.put(peer.seen);
-        auto addresses = std::min(peer.addresses.size(), kAddressesMax);
+        auto addresses = std::min(peer.addresses.size(), message::kAddressesMax);
         out.put(static_cast<std::uint8_t>(addresses));
         for (std::size_t k = 0; k < addresses; ++k)
-            out.put_text(std::string_view(peer.addresses[k]).substr(0, 512));
+            out.put_text(std::string_view(peer.addresses[k]).substr(0, message::kAddressBytesMax));
     }
     out.put(checksum(out.view()));
     ByteView parts[] = {out.view()};

@@ -22,7 +22,7 @@ struct KnownPeer {
 
 class PeerBook {
 public:
-    static constexpr std::size_t kPeersMax = 100'000, kAddressesMax = 16;
+    static constexpr std::size_t kPeersMax = 100'000;
 
     // A missing file is an empty book. Errors: those of the disk; kDiskFailed when damaged.
     static Result<PeerBook> load(const Disk& disk, const std::string& path);

@@ -112,14 +112,15 @@ std::string RunOverview::fact(const std::string& name) const {
     return found == facts.end() ? std::string() : found->second;
 }
 
-RunOverview overview(const Disk& disk, const RunFolder& folder) {
+Result<RunOverview> read_summary(const Disk& disk, const RunFolder& folder) {
     RunOverview out{.name = folder.name(), .path = folder.path(), .state = "unknown"};
-    if (!disk.exists(folder.summary())) return out;
-    auto bytes = disk.read(folder.summary(), kSummaryBytesMax);
-    if (!bytes) return out;
-    auto text = as_text(*bytes);
-    auto json = nlohmann::json::parse(text.begin(), text.end(), nullptr, false);
-    if (!json.is_object()) return out;
+    if (!disk.exists(folder.summary()))
+        return fail(ErrorCode::kRunFolder,
+                    folder.path() + " holds no summary.json: the run did not end", "run it again");
+    GOSSAMER_TRY(auto bytes, disk.read(folder.summary(), kSummaryBytesMax));
+    auto json = nlohmann::json::parse(as_text(bytes), nullptr, false);
+    if (!json.is_object())
+        return fail(ErrorCode::kRunFolder, folder.summary() + " is damaged", "run it again");
     for (const auto& [key, value] : json.items()) {
         if (value.is_string())
             out.facts[key] = value.get<std::string>(), out.texts.insert(key);
@@ -128,6 +129,11 @@ RunOverview overview(const Disk& disk, const RunFolder& folder) {
     }
     if (auto state = out.facts.find("state"); state != out.facts.end()) out.state = state->second;
     return out;
+}
+
+RunOverview overview(const Disk& disk, const RunFolder& folder) {
+    if (auto read = read_summary(disk, folder)) return *std::move(read);
+    return {.name = folder.name(), .path = folder.path(), .state = "unknown"};
 }
 
 Result<std::vector<RunOverview>> list_runs(const Disk& disk, const std::string& root) {

@@ -66,6 +66,9 @@ struct RunOverview {
 };
 // Folders that are no run folders are passed over. Oldest first.
 Result<std::vector<RunOverview>> list_runs(const Disk& disk, const std::string& root);
+// Errors: kRunFolder when there is no summary.json or it is damaged, and those of the disk.
+Result<RunOverview> read_summary(const Disk& disk, const RunFolder& folder);
+// The same, with the state "unknown" in place of an error.
 RunOverview overview(const Disk& disk, const RunFolder& folder);
 
 // Letters, digits, '-', '_', '.' stay, all else becomes '-'; never empty, at most 64 characters.

@@ -22,9 +22,10 @@ struct Field {
     FieldValue value;
 };
 
-// Standard names: loss/train, loss/test, accuracy/test, accuracy/clients, consensus/distance,
-// round/seconds, round/train_seconds, round/rx_bytes, round/accepted, round/late, round/refused,
-// peers/mixed, peers/left_out, peers/alive, peers/suspect, peers/dead, net/tx_bytes, net/rx_bytes.
+// Standard names: loss/train, loss/test, loss/clients, accuracy/test, accuracy/clients,
+// consensus/distance, round/seconds, round/train_seconds, round/rx_bytes, round/accepted,
+// round/late, round/refused, peers/mixed, peers/left_out, peers/alive, peers/suspect, peers/dead,
+// net/tx_bytes, net/rx_bytes.
 struct Metric {
     std::string name;
     std::uint64_t round = 0;

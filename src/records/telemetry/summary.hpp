@@ -1,4 +1,4 @@
-// summary.json: a run in one object. Plain values in the order they were set, then tables.
+// summary.json: a run in one object, plain values in the order they were set.
 #pragma once
 
 #include <string>
@@ -9,23 +9,15 @@
 
 namespace gossamer::telemetry {
 
-struct SummaryTable {  // an array of objects, one a row
-    std::string name;
-    std::vector<std::string> columns;
-    std::vector<std::vector<FieldValue>> rows;
-};
-
 class Summary {
 public:
     void set(std::string key, FieldValue value);  // the same key again replaces
-    void set_table(SummaryTable table);           // likewise
     const std::vector<Field>& fields() const { return fields_; }
     std::string to_json() const;                                       // NaN becomes null
     Status write(storage::Disk& disk, const std::string& path) const;  // atomically
 
 private:
     std::vector<Field> fields_;
-    std::vector<SummaryTable> tables_;
 };
 
 }  // namespace gossamer::telemetry
