@@ -29,7 +29,8 @@ void add_demo_command(CLI::App& app, CommandLine& line) {
         "demo", "Eight peers train on Fashion-MNIST here, by gossip and with an aggregator");
     command->fallthrough()->footer("  gossamer demo\n  gossamer demo --seed 2 --folder /tmp/runs");
     command->add_option("--folder", options->folder, "Where the results go (runs)");
-    command->add_option("--seed", options->seed, "Of data, model and shuffling (1)");
+    command->add_option("--seed", options->seed, "Of data, model and shuffling (1)")
+        ->check(CLI::NonNegativeNumber);
     command->callback([&line, options] {
         line.chosen = [options](Console& console) -> Result<program::ExitCode> {
             options->json = console.json;

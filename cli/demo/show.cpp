@@ -108,7 +108,7 @@ void Screen::progress(Duration elapsed, World& world) {
     std::fflush(stdout);
 }
 
-void Screen::end_block() { lines_ = 0; }
+void Screen::end_block() { lines_ = 0, last_ = {}; }
 
 std::string table(const std::vector<Row>& rows) {
     std::string text = fmt::format("{:<26}{:>10}{:>12}{:>18}{:>10}\n", "", "accuracy", "worst peer",

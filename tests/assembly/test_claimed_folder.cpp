@@ -64,6 +64,19 @@ TEST_CASE("a run that was given up is gone on with, and one of another name is n
     CHECK(claimed_by("meadow!") == "meadow--1");
 }
 
+TEST_CASE(
+    "what a start that failed left hides no folder that there is something to go on with in") {
+    MemoryDisk disk;
+    const auto first = left_by(disk, kMe, "stopped");
+    const ByteView parts[] = {as_bytes("a model")};
+    REQUIRE(disk.make_folders(first.checkpoints()));
+    REQUIRE(disk.replace_file(first.checkpoints() + "/round-00000035.safetensors", parts));
+    left_by(disk, kMe, "stopped");
+    CHECK(claim(disk, kMe).folder.name() == "meadow-1");
+    left_by(disk, kMe, "finished");  // but nothing before a run that is over
+    CHECK(claim(disk, kMe).folder.name() == "meadow-4");
+}
+
 TEST_CASE("a run that is over is followed by a new one") {
     MemoryDisk disk;
     left_by(disk, kMe, "stopped");

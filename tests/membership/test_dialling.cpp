@@ -150,3 +150,28 @@ TEST_CASE("Messages of peers without a link are ignored") {
     me.core.on_leave(t, PeerId::of_number(9), {.incarnation = 1});
     CHECK(describe(t).empty());
 }
+
+TEST_CASE("Who comes back without its book is told again what it told us in an earlier life") {
+    const auto teller = PeerId::of_number(9), third = PeerId::of_number(7);
+    Lone me(seeded({}));
+    me.start();
+    const auto told_of_third = [&] {
+        me.now = me.now + 1s;
+        const auto t = me.link(teller, job::LinkUp{Role::peer, "from x", false});
+        for (const auto& send : t.sends)
+            if (const auto* beat = std::get_if<message::Heartbeat>(&send.message))
+                for (const auto& record : beat->news)
+                    if (record.id == third) return true;
+        return false;
+    };
+    CHECK_FALSE(told_of_third());
+    auto t = me.turn();
+    me.core.on_heartbeat(
+        t, teller,
+        {.sequence = 1,
+         .incarnation = 1u << 20,
+         .news = {{third, Role::peer, MemberState::alive, 1u << 20, {"third:1"}}}});
+    REQUIRE(me.core.state_of(third) == MemberState::alive);
+    me.link(teller, job::LinkDown{{ErrorCode::kLinkClosed, "gone", {}}});
+    CHECK(told_of_third());
+}

@@ -83,6 +83,18 @@ TEST_CASE("a word that nobody knows is named, whatever else is missing") {
     CHECK(sim(here, "run --help").code == 0);
 }
 
+TEST_CASE("an answer that nobody could write down is no success, and no folder is no text") {
+    const Folder here;
+    CHECK(sim(here, "show night > /dev/full; echo $?").out == "1\n");
+    for (const std::string command : {"run night", "sweep night --seeds 1", "export night"}) {
+        const auto answer = sim(here, command + " --out ''");
+        CAPTURE(command);
+        CHECK(answer.code == 2);
+        CHECK(has(answer.err, "an empty text names no folder"));
+    }
+    CHECK(sim(here, "campaign --seeds -1").code == 2);
+}
+
 TEST_CASE("what a scenario gets wrong is told with line and column") {
     const Folder here;
     here.write("small.toml", kSmallRun);

@@ -34,7 +34,7 @@ enum class FrameType : std::uint8_t {
     commit = 40,
     round_closed = 41,
     evaluation_report = 42,
-    run_finished = 43,
+    run_finished = 43,  // 44 is taken: by a message that no program ever sent
 };
 static_assert(std::variant_size_v<message::Message> == 12, "give the new message a type number");
 

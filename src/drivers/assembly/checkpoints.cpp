@@ -28,12 +28,23 @@ Result<std::string> Checkpoints::write(const job::CheckpointJob& job) {
     content.record = job.record;
     for (const auto& named : job.states)
         if (named.state) content.states.emplace_back(named.name, named.state->save());
-    GOSSAMER_TRY(auto path, store_.save(content));
-    if (job.final_)
-        GOSSAMER_CHECK(save_whole(disk_, final_model_, plans_.get(), *job.model.layout(),
-                                  job.model.values(),
-                                  {{"run", run_}, {"round", std::to_string(job.round)}}));
-    return path;
+    auto saved = store_.save(content);
+    if (!job.final_) return saved;
+    // What a run was for is worth more than what it might have gone on from.
+    const auto save_final = [&] {
+        return save_whole(disk_, final_model_, plans_.get(), *job.model.layout(),
+                          job.model.values(),
+                          {{"run", run_}, {"round", std::to_string(job.round)}});
+    };
+    auto final_saved = save_final();
+    if (!saved || !final_saved) {
+        store_.keep_newest_alone();
+        if (!final_saved) final_saved = save_final();
+        if (!saved) saved = store_.save(content);
+    }
+    final_lost_ = !final_saved;
+    GOSSAMER_CHECK(final_saved);
+    return saved;
 }
 
 Result<std::optional<job::Restored>> Checkpoints::restore(const tensor::PoolRef& pool,

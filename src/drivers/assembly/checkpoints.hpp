@@ -1,6 +1,7 @@
 // Checkpoint jobs on disk: one store for a run, used by one worker at a time.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -31,6 +32,9 @@ public:
     Result<std::optional<job::Restored>> restore(const tensor::PoolRef& pool,
                                                  std::vector<std::string>& damaged);
 
+    // The final model could not be written: the run is not over on disk.
+    bool final_lost() const { return final_lost_; }
+
 private:
     Checkpoints(storage::Disk& disk, storage::CheckpointStore store, std::string final_model,
                 std::string run)
@@ -44,6 +48,7 @@ private:
     storage::CheckpointStore store_;
     std::string final_model_, run_;
     std::shared_ptr<const training::PlanStock> plans_;
+    std::atomic<bool> final_lost_ = false;
 };
 
 }  // namespace gossamer::assembly

@@ -1,5 +1,6 @@
 #include "drivers/assembly/claimed_folder.hpp"
 
+#include <algorithm>
 #include <optional>
 
 #include "records/telemetry/event.hpp"
@@ -33,29 +34,43 @@ struct PassedOver {
     std::string folder, why;  // the newest such
 };
 
-// Our newest folder that is free; empty when its run is over or there is none.
+bool holds_checkpoint(const storage::Disk& disk, const storage::RunFolder& folder) {
+    const auto names = disk.list(folder.checkpoints());
+    return names && std::ranges::any_of(*names, [](const std::string& name) {
+               return name.ends_with(".safetensors");
+           });
+}
+
+// Our newest folder that is free and holds a checkpoint, or else the newest that is free: a start
+// that failed leaves one of which nothing can be gone on with. Empty when the run is over, or there
+// is none.
 std::optional<ClaimedFolder> earlier(storage::Disk& disk, const FolderClaim& claim,
                                      std::optional<PassedOver>& passed_over) {
     auto pass_over = [&](const storage::RunFolder& folder, std::string why) {
         if (!passed_over) passed_over = PassedOver{folder.path(), std::move(why)};
     };
+    std::optional<ClaimedFolder> without;
     for (auto& folder : storage::RunFolder::all(disk, claim.root, claim.run)) {
         const auto run = storage::overview(disk, folder);
         if (auto why = whose(run, claim); !why.empty()) {
             pass_over(folder, std::move(why));
             continue;
         }
-        if (is_over(run)) return std::nullopt;
+        if (is_over(run)) break;
         auto lock = disk.lock(folder.lock());
         if (lock && !*lock) {
             pass_over(folder, "another process writes there");
             continue;
         }
         // Whoever held the lock until now may have ended the run.
-        if (is_over(storage::overview(disk, folder))) return std::nullopt;
-        return take(std::move(folder), std::move(lock));
+        if (is_over(storage::overview(disk, folder))) break;
+        const bool to_go_on_with = holds_checkpoint(disk, folder);
+        if (!to_go_on_with && without) continue;
+        auto taken = take(std::move(folder), std::move(lock));
+        if (to_go_on_with) return taken;
+        without = std::move(taken);
     }
-    return std::nullopt;
+    return without;
 }
 
 }  // namespace

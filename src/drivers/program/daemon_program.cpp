@@ -234,9 +234,14 @@ Result<ExitCode> Program::run(const DaemonFlags& flags) {
     auto finished = daemon.run();
     notifier_.stopping();
     if (control) control->reset();
-    const bool over = finished && *finished;
+    const bool lost = member_->checkpoints && member_->checkpoints->final_lost();
+    const bool over = finished && *finished && !lost;
     records_->finish(!over ? "stopped" : gave_up_ ? "given up" : "finished");
     if (!finished) return fail(finished.error());
+    if (lost) {
+        fmt::print(stderr, "the final model could not be written; the next start goes on here\n");
+        return ExitCode::partial;
+    }
     return over && gave_up_ ? ExitCode::timed_out : ExitCode::ok;
 }
 

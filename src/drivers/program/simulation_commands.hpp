@@ -15,6 +15,11 @@ class App;
 
 namespace gossamer::program {
 
+// Why a flag's value names no folder; empty when it does. An unset variable of a shell does not.
+inline std::string named_folder(const std::string& path) {
+    return path.empty() ? "an empty text names no folder" : "";
+}
+
 struct SimulationLine {
     const Extensions& extensions;
     std::function<Result<ExitCode>()> chosen;

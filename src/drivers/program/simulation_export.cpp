@@ -51,7 +51,9 @@ void add_export_command(CLI::App& app, SimulationLine& line) {
     auto flags = std::make_shared<ExportFlags>();
     auto* command = app.add_subcommand("export", "A scenario as configurations of real daemons");
     command->add_option("scenario", flags->scenario, "Name or TOML file")->required();
-    command->add_option("--out", flags->how.folder, "The new folder")->required();
+    command->add_option("--out", flags->how.folder, "The new folder")
+        ->required()
+        ->check(named_folder);
     command->add_option("--set", flags->sets, "Set an option: section.name=value")->take_all();
     command
         ->add_option("--address", flags->how.address,

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 
 #include <fmt/format.h>
 #include <sodium.h>
@@ -41,8 +42,8 @@ void on_interrupt(int) {
 void add_campaign_command(CLI::App& app, SimulationLine& line) {
     auto flags = std::make_shared<CampaignFlags>();
     auto* campaign = app.add_subcommand("campaign", "Random worlds with faults: what breaks?");
-    campaign->add_option("--seeds", flags->seeds, "How many worlds");
-    campaign->add_option("--from", flags->from, "The first seed");
+    campaign->add_option("--seeds", flags->seeds, "How many worlds")->check(CLI::NonNegativeNumber);
+    campaign->add_option("--from", flags->from, "The first seed")->check(CLI::NonNegativeNumber);
     campaign->add_option("--threads", flags->threads, "Worlds at once (0: one a core)")
         ->check(CLI::Range(0u, kThreadsMost));
     campaign->add_option("--time-max", flags->real_time, "Begin no world after it, such as 10m");
@@ -84,7 +85,10 @@ int run_line(int argc, char** argv, const Extensions& extensions) {
     }
     if (sodium_init() < 0) return static_cast<int>(ExitCode::internal);
     watch_for_interrupts();
-    const auto code = line.chosen();
+    auto code = line.chosen();
+    if (code && std::fflush(stdout) != 0)
+        code = fail(ErrorCode::kDiskFailed,
+                    std::string("the answer could not be written: ") + std::strerror(errno));
     if (code) return static_cast<int>(*code);
     fmt::print(stderr, "{}\n", telemetry::harmless(code.error().to_string()));
     return static_cast<int>(exit_code_of(code.error().code));

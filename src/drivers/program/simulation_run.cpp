@@ -125,7 +125,8 @@ void add_run_command(CLI::App& app, SimulationLine& line) {
     run->add_option("--set", flags->sets, "Set an option: section.name=value")->take_all();
     run->add_option("--threads", flags->threads, "Threads that compute (0: one a core)")
         ->check(CLI::Range(0u, kThreadsMost));
-    run->add_option("--out", flags->out, "Folder in which the run folder is made");
+    run->add_option("--out", flags->out, "Folder in which the run folder is made")
+        ->check(named_folder);
     run->add_option("--device", flags->device,
                     "Where peers train, as training.device: cpu, cuda, auto")
         ->check(CLI::IsMember({"cpu", "cuda", "auto"}));

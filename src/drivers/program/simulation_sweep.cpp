@@ -343,6 +343,7 @@ void add_sweep_command(CLI::App& app, SimulationLine& line) {
     command->add_option("--set", flags->sets, "Set an option of all runs: section.name=value")
         ->take_all();
     command->add_option("--out", flags->out, "Folder of the sweep; the same one to go on")
+        ->check(named_folder)
         ->required();
     command->add_option("--jobs", flags->jobs, "Runs side by side (0: one a core)")
         ->check(CLI::Range(0u, kThreadsMost));

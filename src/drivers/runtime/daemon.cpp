@@ -12,8 +12,9 @@
 namespace gossamer::runtime {
 
 namespace {
+constexpr Duration kOneSignal = 100ms;
 constexpr Duration kMembersEvery = 5s;  // going through all of them is not free
-}
+}  // namespace
 
 Daemon::Daemon(DaemonParts parts)
     : parts_(std::move(parts)),
@@ -58,6 +59,7 @@ Result<bool> Daemon::run() {
     end_on_signals(signalled_);
     executor_->stop();
     transport_->stop();
+    if (parts_.on_traffic) parts_.on_traffic(transport_->stats().traffic);  // the last moments too
     return finished_;
 }
 
@@ -135,8 +137,12 @@ void Daemon::on_job_done(job::JobId id, Result<job::JobDone> result, Duration el
 }
 
 void Daemon::on_signal(int signal) {
-    if (signal == SIGHUP) return;                                // nothing is reloaded yet
-    if (std::exchange(signalled_, true)) ::_exit(128 + signal);  // a second one: at once
+    if (signal == SIGHUP) return;  // nothing is reloaded yet
+    // A second one: at once. But whoever signals a process and its group means one.
+    const auto now = boot_time();
+    if (signalled_ && now - signalled_at_ < kOneSignal) return;
+    if (std::exchange(signalled_, true)) ::_exit(128 + signal);
+    signalled_at_ = now;
     begin_stop(signal == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 

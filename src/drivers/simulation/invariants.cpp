@@ -241,7 +241,7 @@ void Invariants::look_around(Instant now) {
         if (world_->line_wait(p) > kOverdueMost) places_[p].disturbed = now;
         if (all || world_->role(p) == Role::aggregator) look_at_deadlines(now, p);
         if (!all || world_->has_ended(p)) continue;
-        look_at_incarnations(p);
+        look_at_incarnations(now, p);
         if (!calm(now, p)) continue;
         look_at_views(now, p);
         look_at_gone(now, p);
@@ -318,22 +318,24 @@ void Invariants::look_at_gone(Instant now, PlaceIndex p) {
     }
 }
 
-void Invariants::look_at_incarnations(PlaceIndex p) {
+void Invariants::look_at_incarnations(Instant now, PlaceIndex p) {
     for (const auto& view : run_node(*world_, p).membership().views()) {
         const auto other = world_->place_of(view.record.id);
         if (!other) continue;
         auto& known = incarnations_[{p, *other}];
-        const auto now = view.record.incarnation;
-        if (now < known && told_suspects_.emplace(p, *other).second)
-            tell(p, places_[p].last,
-                 fmt::format("the incarnation of {} fell from {} to {}", name(*other), known, now));
-        known = std::max(known, now);
-        if (!world_->running(*other)) continue;
+        const auto seen = view.record.incarnation;
+        if (seen < known && told_suspects_.emplace(p, *other).second)
+            tell(
+                p, places_[p].last,
+                fmt::format("the incarnation of {} fell from {} to {}", name(*other), known, seen));
+        known = std::max(known, seen);
+        // Whose disk was lost and whose clock was set back is below it until it is told.
+        if (!calm(now, *other)) continue;
         const auto own = run_node(*world_, *other).membership().self().incarnation;
-        if (now > own && told_suspects_.emplace(p, *other).second)
+        if (seen > own && told_suspects_.emplace(p, *other).second)
             tell(p, places_[p].last,
                  fmt::format("the incarnation of {} is {} here, which has only reached {}",
-                             name(*other), now, own));
+                             name(*other), seen, own));
     }
 }
 

@@ -91,7 +91,7 @@ private:
     void look_around(Instant now);
     void look_at_views(Instant now, PlaceIndex at);
     void look_at_gone(Instant now, PlaceIndex at);
-    void look_at_incarnations(PlaceIndex at);
+    void look_at_incarnations(Instant now, PlaceIndex at);
     void look_at_waits(Instant now, PlaceIndex at);
     void look_at_deadlines(Instant now, PlaceIndex at);
     void look_at_bounds(PlaceIndex at);

@@ -33,6 +33,7 @@ void FederatedClient::on_link(job::Turn& turn, const PeerId& peer, bool up) {
     if (up || !(aggregator_ == peer)) return;
     aggregator_.reset();
     incoming_.reset();
+    order_stands_ = false;
     since_ = turn.now;
     if (update_ && update_->handed == Handed::offered) update_->handed = Handed::no;
     // An aggregator that restarts may make another model of the same round; only what RoundStart
@@ -57,7 +58,7 @@ void FederatedClient::on_message(job::Turn& turn, const PeerId& from,
 }
 
 void FederatedClient::on_round_start(job::Turn& turn, const message::RoundStart& start) {
-    order_ = start;
+    order_ = start, order_stands_ = true;
     since_ = turn.now;
     completed_ = start.round == 0 ? 0 : start.round - 1;
     phase_ = start.train ? Phase::training : Phase::finishing;
@@ -163,7 +164,7 @@ void FederatedClient::on_transfer(job::Turn& turn, const PeerId& peer, job::Tran
         jobs_.made().decode =
             turn.start(job::DecodeJob{std::move(arrived->payload), {}, m.codec, peer, copy_->model},
                        job::JobClass::urgent);
-        if (order_ && order_->round == m.round && m.identity == Digest256{})
+        if (order_ && order_stands_ && order_->round == m.round && m.identity == Digest256{})
             copy_->identity = order_->base;
         return try_work(turn);
     }
@@ -362,7 +363,7 @@ message::Progress FederatedClient::progress() const { return {run_, completed_, 
 
 job::CoreStatus FederatedClient::status(Instant) const {
     job::CoreStatus s;
-    s.phase = phase_, s.round = completed_, s.round_max = setup_->run.rounds;
+    s.phase = phase_, s.round = completed_, s.round_max = 0;  // the aggregator knows
     s.loss = evaluated_ ? evaluated_->loss : kUnknown;
     s.accuracy = evaluated_ ? evaluated_->accuracy : kUnknown;
     if (phase_ == Phase::finished || work_ || (jobs_ && jobs_->final)) return s;

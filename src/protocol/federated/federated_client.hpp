@@ -123,6 +123,8 @@ private:
     Boxed<PeerId> aggregator_;  // while it is linked and joined
     // Most clients wait for most rounds to pass, and hold none of these meanwhile.
     Boxed<message::RoundStart> order_;
+    // It came over this link. Another life of the aggregator may mean another model by that round.
+    bool order_stands_ = false;
     Boxed<Copy> copy_;
     Boxed<job::TransferId> incoming_;
     Boxed<Work> work_;

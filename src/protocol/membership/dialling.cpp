@@ -137,6 +137,9 @@ void Membership::on_up(job::Turn& turn, const PeerId& peer, const job::LinkUp& u
     hearsay_count_ -= std::exchange(member.hearsay, false);
     member.busy = false;
     member.told = 0;
+    if (!local_view())  // it may have been another life of it that told us
+        for (auto& other : members_)
+            if (other.second.teller == peer.prefix()) other.second.teller = 0;
     member.detector.reset(turn.now);
     arm(Timer::suspect, member.detector.suspect_at(times()));
     turn.notice(message::LinkChanged{peer, up.address, true, {}});

@@ -95,6 +95,7 @@ void Membership::learn_one(job::Turn& turn, const PeerId& from, const MemberReco
             known.detector.on_sign_of_life(turn.now);  // through others: silence counts anew
             if (known.state == MemberState::alive) touch(*entry, from.prefix());
             change(turn, *entry, MemberState::alive, teller + " says it is back", from.prefix());
+            if (wants_link(known)) arm(Timer::dial, std::max(known.dial.next, turn.now));
             return;
         case MemberState::suspect:
         case MemberState::dead: {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <limits>
 #include <set>
+#include <utility>
 
 #include "gossamer/base/assert.hpp"
 #include "gossamer/base/running_digest.hpp"
@@ -193,6 +194,12 @@ Result<std::string> CheckpointStore::save(const CheckpointContent& content) {
 
 Status CheckpointStore::save_record(std::uint64_t round, ByteView record) {
     return append_entry({.round = round, .record = {record.begin(), record.end()}});
+}
+
+void CheckpointStore::keep_newest_alone() {
+    const auto config = std::exchange(config_, {.keep_last = 1, .keep_best = false});
+    prune();
+    config_ = config;
 }
 
 // What goes is removed from disk; its entry stays out of the next rewriting. A failure here loses

@@ -70,6 +70,7 @@ public:
 
     // Returns the path. When it fails, all earlier checkpoints are as they were.
     Result<std::string> save(const CheckpointContent& content);
+    void keep_newest_alone();  // all older checkpoints go, to make room
     // One appended and synced entry; becomes void with the next save().
     Status save_record(std::uint64_t round, ByteView record);
     // Verifies checksum and identity. An error only when the disk cannot be read at all;

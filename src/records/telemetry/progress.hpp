@@ -53,7 +53,8 @@ private:
     std::optional<Mark> first_;
     double loss_ = kUnknown, test_loss_ = kUnknown;
     double accuracy_ = kUnknown, best_accuracy_ = kUnknown;
-    bool own_accuracy_ = false;
+    bool own_accuracy_ = false, client_ = false;
+    std::uint64_t evaluated_ = 0;  // round of the accuracy
     std::map<PeerId, message::MemberState> members_;
     std::array<std::size_t, 4> member_counts_{};  // by state
     std::uint64_t sent_bytes_ = 0, received_bytes_ = 0;
