@@ -32,7 +32,7 @@ struct WorldOptions {
     bool has_test_data = true;  // the aggregator
     bool clients_have_test_data = true;
     bool aggregator_finds_test_data = true;  // a user's trainer tells so when it is asked
-    std::uint64_t claimed_by_last = 0;       // samples, whose training then fails; 0: as all do
+    std::uint64_t claimed_by_last = 0;  // samples that the last client says it has; 0: as all do
 };
 
 class StarWorld {

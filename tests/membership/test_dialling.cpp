@@ -175,3 +175,24 @@ TEST_CASE("Who comes back without its book is told again what it told us in an e
     me.link(teller, job::LinkDown{{ErrorCode::kLinkClosed, "gone", {}}});
     CHECK(told_of_third());
 }
+
+TEST_CASE("Who is heard to be back is dialled at once") {
+    const auto teller = PeerId::of_number(9), third = PeerId::of_number(7);
+    Lone me(seeded({}));
+    me.start();
+    me.link(teller, job::LinkUp{Role::peer, "from x", false});
+    std::uint64_t sequence = 0;
+    const auto hear = [&](MemberState state, std::uint64_t incarnation) {
+        auto t = me.turn();
+        me.core.on_heartbeat(t, teller,
+                             {.sequence = ++sequence,
+                              .incarnation = 1u << 20,
+                              .news = {{third, Role::peer, state, incarnation, {"third:1"}}}});
+    };
+    hear(MemberState::left, 1u << 20);
+    REQUIRE(me.core.state_of(third) == MemberState::left);
+    hear(MemberState::alive, 2u << 20);
+    const auto dialled = me.until_dial(1s);
+    REQUIRE(dialled);
+    CHECK(dialled->links.at(0).address == "third:1");
+}

@@ -111,6 +111,13 @@ TEST_CASE("what a scenario gets wrong is told with line and column") {
     CHECK(has(base, "nope.safetensors: No such file"));
     const auto layers = place_of("small.toml", "'model.layers=[\"conv 8 3\"]'");
     CHECK(layers.starts_with("MOD-01: --set: model.layers: conv1: "));
+    // What could not be told to anybody, and what nothing would ever end.
+    CHECK(has(place_of("small.toml", "run.name=" + std::string(200, 'x')),
+              "CFG-04: the run and its model cannot be told to others: run name: 200, limit 128"));
+    CHECK(has(place_of("small.toml",
+                       "run.rounds=0 --set run.target_accuracy=0.5 --set "
+                       "federated.evaluate_every=0"),
+              "nothing is ever evaluated"));
     const auto graph = place_of("odd.toml", "topology.graph=hypercube --set run.peers=6");
     CHECK(graph.starts_with("TOP-01: --set: topology.graph: hypercube: 6 peers"));
 }

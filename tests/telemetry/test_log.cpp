@@ -148,6 +148,25 @@ TEST_CASE("the console keeps its status line below what is written, and has none
     CHECK(file == "hello\n");
 }
 
+TEST_CASE(
+    "a client's progress is what it trained, and an evaluation that took longer counts no more") {
+    RunProgress progress("demo", 0, kNoon);
+    progress.take(RunStarted{.run = "demo", .mode = message::Mode::federated}, kNoon);
+    progress.take(Trained{.round = 7, .loss = 0.5}, kNoon);
+    CHECK(progress.round() == 7);
+    progress.take(Evaluated{.round = 44, .where = "local", .accuracy = 0.85}, kNoon);
+    progress.take(Evaluated{.round = 40, .where = "local", .accuracy = 0.8}, kNoon);
+    CHECK(progress.accuracy() == 0.85);
+    progress.take(Evaluated{.round = 45, .where = "local", .accuracy = 0.7}, kNoon);
+    CHECK(progress.accuracy() == 0.7);
+    CHECK(progress.best_accuracy() == 0.85);
+    // In gossip a step is complete when it is mixed.
+    RunProgress peer("demo", 50, kNoon);
+    peer.take(RunStarted{.run = "demo", .mode = message::Mode::gossip}, kNoon);
+    peer.take(Trained{.round = 7, .loss = 0.5}, kNoon);
+    CHECK(peer.round() == 0);
+}
+
 TEST_CASE("progress tells round, loss, accuracy, peers, bytes and the time left at this pace") {
     RunProgress progress("demo", 50, kNoon);
     progress.take(RunStarted{.run = "demo"}, kNoon);

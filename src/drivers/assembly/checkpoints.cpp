@@ -37,7 +37,10 @@ Result<std::string> Checkpoints::write(const job::CheckpointJob& job) {
                           {{"run", run_}, {"round", std::to_string(job.round)}});
     };
     auto final_saved = save_final();
-    if (!saved || !final_saved) {
+    const auto full = [](const auto& done) {
+        return !done && done.error().code == ErrorCode::kDiskFull;
+    };
+    if (full(saved) || full(final_saved)) {
         store_.keep_newest_alone();
         if (!final_saved) final_saved = save_final();
         if (!saved) saved = store_.save(content);

@@ -4,6 +4,7 @@
 #include "drivers/assembly/key_files.hpp"
 
 namespace gossamer::assembly {
+
 OptionTable identity_options() {
     return {
         {.key = "identity.folder",

@@ -11,11 +11,10 @@
 #include <cerrno>
 
 #include "gossamer/base/assert.hpp"
+#include "gossamer/job/turn.hpp"
 
 namespace gossamer::runtime {
 namespace {
-
-constexpr Duration kStall = 250ms;
 
 std::int64_t read_clock(clockid_t clock) {
     timespec t{};
@@ -100,7 +99,7 @@ void CoreLoop::check_clock(const Callbacks& callbacks) {
     auto asleep = drift - drift_;
     drift_ = drift;
     if (!armed_.is_never()) asleep = std::max(asleep, boot_time() - armed_);
-    if (asleep > kStall) callbacks.on_resume(asleep);
+    if (asleep > job::kStall) callbacks.on_resume(asleep);
 }
 
 void CoreLoop::drain() {

@@ -56,7 +56,7 @@ Result<bool> Daemon::run() {
     };
     callbacks.on_signal = [this](int signal) { on_signal(signal); };
     loop_.run(callbacks);
-    end_on_signals(signalled_);
+    end_on_signals(signalled_at_.has_value());
     executor_->stop();
     transport_->stop();
     if (parts_.on_traffic) parts_.on_traffic(transport_->stats().traffic);  // the last moments too
@@ -140,8 +140,8 @@ void Daemon::on_signal(int signal) {
     if (signal == SIGHUP) return;  // nothing is reloaded yet
     // A second one: at once. But whoever signals a process and its group means one.
     const auto now = boot_time();
-    if (signalled_ && now - signalled_at_ < kOneSignal) return;
-    if (std::exchange(signalled_, true)) ::_exit(128 + signal);
+    if (signalled_at_ && now - *signalled_at_ < kOneSignal) return;
+    if (signalled_at_) ::_exit(128 + signal);
     signalled_at_ = now;
     begin_stop(signal == SIGTERM ? "SIGTERM" : "SIGINT");
 }

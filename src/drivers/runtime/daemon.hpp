@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -78,8 +79,8 @@ private:
     std::unique_ptr<transport::Transport> transport_;
     std::unique_ptr<work::Executor> executor_;
     std::vector<job::Offer> unfilled_;  // offers whose payload is still a promise
-    bool stopping_ = false, finished_ = false, signalled_ = false;
-    Instant signalled_at_;
+    bool stopping_ = false, finished_ = false;
+    std::optional<Instant> signalled_at_;
     Instant stop_until_ = Instant::never();
     std::string last_status_;
     Instant status_told_, members_told_;

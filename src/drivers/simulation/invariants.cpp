@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "connection/link/limits.hpp"
 #include "protocol/node/run_node.hpp"
 
 namespace gossamer::simulation {
@@ -16,7 +17,7 @@ using message::MemberState;
 
 constexpr std::size_t kViewPlacesMax = 64;  // pairs are looked at in worlds up to here
 constexpr std::uint64_t kValuesMax = 2'000'000;
-constexpr Duration kDialDeadline = 10s, kSilenceMax = 30s, kOverdueMost = 1s;
+constexpr Duration kSilenceMax = 30s, kOverdueMost = 1s;
 
 // What only a peer that breaks the protocol brings about, or a fault of ours.
 bool accuses(ErrorCode code) {
@@ -59,7 +60,7 @@ Invariants::Invariants(const Scenario& scenario, Chronicle& next, Models models)
       origins_(scenario),
       places_(scenario.places()) {
     const auto& t = membership::timings(scenario.membership()->profile);
-    quiet_ = 2 * (t.limit_cap + t.suspicion) + 2 * (t.back_off_cap + kDialDeadline);
+    quiet_ = 2 * (t.limit_cap + t.suspicion) + 2 * (t.back_off_cap + link::kDialDeadline);
     every_ = quiet_ / 8;
     next_look_ = World::kBeginning + every_;
 }

@@ -70,7 +70,6 @@ public:
 
     // One sentence each with place, round and seed; at most kToldMax.
     const std::vector<std::string>& broken() const { return broken_; }
-    Duration quiet_time() const { return quiet_; }
 
     static constexpr std::size_t kToldMax = 20;
 

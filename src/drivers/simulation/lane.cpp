@@ -11,7 +11,6 @@ namespace gossamer::simulation {
 namespace {
 
 constexpr std::size_t kNodeFetched = 512, kEndsFetched = 64, kUpFetched = 8;
-constexpr Duration kStall = 250ms;  // a deadline later than this: the node is told that it slept
 
 }  // namespace
 
@@ -363,7 +362,7 @@ void Lane::wake(PlaceIndex p) {
     tell(p, place.state);
     const auto asleep = now_ - place.slept_since;
     place.armed = Instant::never();
-    if (asleep > kStall)
+    if (asleep > job::kStall)
         turn(p, [&](node::Node& n, job::Turn& t) { n.on_resume(t, asleep); });
     else
         arm(p);

@@ -4,8 +4,6 @@
 
 namespace gossamer::simulation {
 
-namespace {}  // namespace
-
 RunRecords::RunRecords(storage::Disk& disk, const std::string& root, Simulation& simulation,
                        std::function<WallTime()> clock)
     : disk_(disk), simulation_(simulation) {

@@ -136,7 +136,6 @@ bool Gossip::on_job_done(job::Turn& turn, job::JobId id, Result<job::JobDone> do
 void Gossip::on_resume(job::Turn& turn, Duration asleep) {
     for (auto& t : timers_) t = t + asleep;
     step_.ready = step_.ready + asleep;
-    step_.began = step_.began + asleep;
     for (auto& [step, ready] : ready_at_) ready = ready + asleep;
     if (!timer(Timer::wall).is_never())
         timer(Timer::wall) = rule_.deadline();  // a run's wall time goes on while it sleeps
@@ -272,14 +271,14 @@ message::Progress Gossip::progress() const {
     return {run_, done_, phase, stop_, roster_digest_};
 }
 
-GossipStatus Gossip::status(Instant now) const {
+job::CoreStatus Gossip::status(Instant now) const {
     constexpr auto unknown = std::numeric_limits<double>::quiet_NaN();
-    GossipStatus out{progress().phase,
-                     done_,
-                     last_step() + setup_->config.final_averaging_steps,
-                     loss_.value_or(unknown),
-                     accuracy_.value_or(unknown),
-                     {}};
+    job::CoreStatus out{progress().phase,
+                        done_,
+                        last_step() + setup_->config.final_averaging_steps,
+                        loss_.value_or(unknown),
+                        accuracy_.value_or(unknown),
+                        {}};
     if (stage_ == Stage::gathering)
         out.waiting.push_back({"members of the run", {}, since_, Instant::never()});
     if (stage_ == Stage::linking) {

@@ -33,8 +33,6 @@ namespace gossamer::gossip {
 
 enum class Stage : std::uint8_t { gathering, linking, working, ending, closing, lingering, over };
 
-using GossipStatus = job::CoreStatus;  // its round_max counts the final averaging too
-
 class Gossip {
 public:
     Gossip(GossipSetupRef setup, const PeerId& self, std::optional<job::Restored> restored);
@@ -59,7 +57,7 @@ public:
     message::Progress progress() const;
     bool finished() const { return stage_ == Stage::over; }  // and nothing is owed to anybody
     bool stopped() const { return stopping_ && jobs_.empty(); }
-    GossipStatus status(Instant now) const;
+    job::CoreStatus status(Instant now) const;  // round_max counts the final averaging too
     Digest128 digest() const;
 
     const topology::Roster& roster() const { return *roster_; }
@@ -112,7 +110,7 @@ private:
         tensor::Payload encoded;  // of outgoing
         std::uint64_t sample_count = 0;
         double loss = 0;
-        Instant began, ready = Instant::never();  // ready: waits for nothing but neighbours
+        Instant ready = Instant::never();  // ready: waits for nothing but neighbours
         bool mixing = false;
         std::vector<Received> heard;
         std::vector<PeerId> left_out;

@@ -45,7 +45,6 @@ void Gossip::begin_step(job::Turn& turn) {
     step_ = {};
     step_.number = done_ + 1;
     step_.averaging = averaging_;
-    step_.began = turn.now;
     const auto at = done_;  // the schedule counts from 0
     for (const auto& n : schedule_->in_neighbours(place_, at))
         step_.in.push_back({roster_->at(n.place), n.weight()});

@@ -22,7 +22,7 @@ void RunProgress::on_round(std::uint64_t round, WallTime wall) {
 void RunProgress::take(const Notice& notice, WallTime wall) {
     if (auto n = std::get_if<RunStarted>(&notice)) {
         round_ = n->round;
-        client_ = n->mode == message::Mode::federated;
+        federated_ = n->mode == message::Mode::federated;
         first_ = Mark{n->round, wall};
     } else if (auto mixed = std::get_if<Mixed>(&notice)) {
         on_round(mixed->step, wall);
@@ -31,7 +31,7 @@ void RunProgress::take(const Notice& notice, WallTime wall) {
         loss_ = finished->loss;
     } else if (auto trained = std::get_if<Trained>(&notice)) {
         loss_ = trained->loss;
-        if (client_) on_round(trained->round, wall);  // of rounds it hears no more
+        if (federated_) on_round(trained->round, wall);  // a client hears no more of rounds
     } else if (auto evaluated = std::get_if<Evaluated>(&notice)) {
         bool own = evaluated->where != "clients";  // counts more than the mean of the clients
         if (!own && own_accuracy_) return;

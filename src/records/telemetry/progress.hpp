@@ -53,7 +53,7 @@ private:
     std::optional<Mark> first_;
     double loss_ = kUnknown, test_loss_ = kUnknown;
     double accuracy_ = kUnknown, best_accuracy_ = kUnknown;
-    bool own_accuracy_ = false, client_ = false;
+    bool own_accuracy_ = false, federated_ = false;
     std::uint64_t evaluated_ = 0;  // round of the accuracy
     std::map<PeerId, message::MemberState> members_;
     std::array<std::size_t, 4> member_counts_{};  // by state
