@@ -30,7 +30,7 @@ void add_demo_command(CLI::App& app, CommandLine& line) {
     command->fallthrough()->footer("  gossamer demo\n  gossamer demo --seed 2 --folder /tmp/runs");
     command->add_option("--folder", options->folder, "Where the results go (runs)");
     command->add_option("--seed", options->seed, "Of data, model and shuffling (1)")
-        ->check(CLI::NonNegativeNumber);
+        ->check(CLI::Range(std::int64_t{0}, INT64_MAX));
     command->callback([&line, options] {
         line.chosen = [options](Console& console) -> Result<program::ExitCode> {
             options->json = console.json;

@@ -336,7 +336,7 @@ void add_run_commands(CLI::App& app, CommandLine& line) {
     other->add_option("--folder", how->folder, "where runs are looked for by name")
         ->capture_default_str();
     other->add_option("--rounds", how->rounds, "shows so many of the last rounds; 0: all")
-        ->check(CLI::NonNegativeNumber)
+        ->check(CLI::Range(std::int64_t{0}, INT64_MAX))
         ->capture_default_str();
     other->add_flag("--html", how->html,
                     "writes the run as a page into its folder, as report.html; it works offline");

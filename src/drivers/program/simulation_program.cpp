@@ -42,8 +42,10 @@ void on_interrupt(int) {
 void add_campaign_command(CLI::App& app, SimulationLine& line) {
     auto flags = std::make_shared<CampaignFlags>();
     auto* campaign = app.add_subcommand("campaign", "Random worlds with faults: what breaks?");
-    campaign->add_option("--seeds", flags->seeds, "How many worlds")->check(CLI::NonNegativeNumber);
-    campaign->add_option("--from", flags->from, "The first seed")->check(CLI::NonNegativeNumber);
+    campaign->add_option("--seeds", flags->seeds, "How many worlds")
+        ->check(CLI::Range(std::int64_t{0}, INT64_MAX));
+    campaign->add_option("--from", flags->from, "The first seed")
+        ->check(CLI::Range(std::int64_t{0}, INT64_MAX));
     campaign->add_option("--threads", flags->threads, "Worlds at once (0: one a core)")
         ->check(CLI::Range(0u, kThreadsMost));
     campaign->add_option("--time-max", flags->real_time, "Begin no world after it, such as 10m");
